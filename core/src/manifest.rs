@@ -1,0 +1,280 @@
+//! The manifest: what seals a load package, and what says what lies in the staging storage.
+//!
+//! Everything that follows the seal is a function of the manifest and of the destination's answers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Dataset, Error, ErrorKind, FileFormat, LoadId, Result, Schema, Sha256Hex};
+
+/// The version of the manifest's format that is written.
+pub const MANIFEST_VERSION: u32 = 1;
+
+/// The name of the object that holds the manifest, under the load's prefix.
+pub const MANIFEST_NAME: &str = "_manifest.json";
+
+/// One data file of a load.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DataFile {
+    /// The table whose rows it holds.
+    pub table: String,
+    /// Its name: a number and the beginning of its hash, so that the same content has the same name.
+    pub name: String,
+    /// Its format.
+    pub format: FileFormat,
+    /// Whether it is compressed as a whole by gzip, as text formats are.
+    #[serde(default)]
+    pub gzip: bool,
+    /// Rows.
+    pub rows: u64,
+    /// Bytes, as it lies on the disk.
+    pub bytes: u64,
+    /// Its hash.
+    pub sha256: Sha256Hex,
+    /// The columns that it has, in their order.
+    pub columns: Vec<String>,
+}
+
+impl DataFile {
+    /// The name of a file of this content.
+    pub fn name_of(number: usize, sha256: &Sha256Hex, format: FileFormat, gzip: bool) -> String {
+        format!(
+            "{number:06}-{}.{}{}",
+            sha256.short(),
+            format.extension(),
+            if gzip { ".gz" } else { "" }
+        )
+    }
+
+    /// The path below the folder of the package, and below the prefix of the load in a staging storage.
+    pub fn path(&self) -> String {
+        format!("{}/{}", escape_segment(&self.table), self.name)
+    }
+}
+
+/// The state of a pipeline, as one row of `_dlt_pipeline_state`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateRow {
+    /// Counts the changes.
+    pub version: u64,
+    /// The version of the format.
+    pub engine_version: u64,
+    /// The pipeline.
+    pub pipeline_name: String,
+    /// The state as dlt stores it: JSON, deflated by zlib, in base64.
+    pub state: String,
+    /// When it was made, RFC 3339.
+    pub created_at: String,
+    /// The hash of the state.
+    pub version_hash: String,
+    /// The `_dlt_id` of the row.
+    pub dlt_id: String,
+}
+
+/// What a load is: its files, its schema, and the state of the pipeline after it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of the format: [`MANIFEST_VERSION`].
+    pub manifest_version: u32,
+    /// The load.
+    pub load_id: LoadId,
+    /// The pipeline.
+    pub pipeline: String,
+    /// Where the load goes.
+    pub dataset: Dataset,
+    /// When it was sealed, RFC 3339, UTC, to the microsecond. It is also the time that the system tables show.
+    pub created_at: String,
+    /// The name of the destination for which the files were made.
+    pub destination: String,
+    /// The format of the files.
+    pub format: FileFormat,
+    /// Root tables that this load touches, those without rows too: a replaced table with none becomes empty.
+    pub tables: Vec<String>,
+    /// The files.
+    pub files: Vec<DataFile>,
+    /// The schema after this load.
+    pub schema: Schema,
+    /// The state after this load, where it has changed.
+    pub state: Option<StateRow>,
+}
+
+impl Manifest {
+    /// The bytes that are sealed, uploaded and hashed: the same for the same manifest.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = serde_json::to_vec_pretty(self).expect("a manifest has only text keys");
+        bytes.push(b'\n');
+        bytes
+    }
+
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Terminal`] where it is damaged, of a newer format, or names files outside its folder.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let damaged = || {
+            Error::new(ErrorKind::Terminal, "the manifest of the package is damaged")
+                .with_hint("nothing was loaded from it; load its source again, or restore the file")
+        };
+        let version = serde_json::from_slice::<VersionOnly>(bytes)
+            .map_err(|error| damaged().with_source(error))?;
+        if version.manifest_version > MANIFEST_VERSION {
+            return Err(Error::new(
+                ErrorKind::Terminal,
+                "the manifest was written by a newer version",
+            )
+            .with("format", version.manifest_version)
+            .with("understood", MANIFEST_VERSION)
+            .with_hint("resume the load with the version that wrote it, or a newer one"));
+        }
+        let manifest: Self =
+            serde_json::from_slice(bytes).map_err(|error| damaged().with_source(error))?;
+        for file in &manifest.files {
+            if file.name.contains(['/', '\\', '\0'])
+                || matches!(file.name.as_str(), "" | "." | "..")
+            {
+                return Err(damaged()
+                    .with("file", &file.name)
+                    .with("reason", "the name leaves the folder"));
+            }
+        }
+        Ok(manifest)
+    }
+
+    /// The digest of the bytes.
+    pub fn digest(&self) -> Sha256Hex {
+        Sha256Hex::of(&self.to_bytes())
+    }
+
+    /// Rows of one table.
+    pub fn rows_of(&self, table: &str) -> u64 {
+        self.files.iter().filter(|file| file.table == table).map(|file| file.rows).sum()
+    }
+
+    /// The prefix of this load below the root of a staging storage, without a slash at its end:
+    /// `<dataset>/<pipeline>/<load_id>`. Nothing but this load ever writes under it.
+    pub fn prefix(&self) -> String {
+        [self.dataset.name.as_str(), &self.pipeline, self.load_id.as_str()]
+            .map(escape_segment)
+            .join("/")
+    }
+
+    /// The key of a file below the root of a staging storage.
+    pub fn key_of(&self, file: &DataFile) -> String {
+        format!("{}/{}", self.prefix(), file.path())
+    }
+
+    /// The key of the manifest itself below the root of a staging storage.
+    pub fn key(&self) -> String {
+        format!("{}/{MANIFEST_NAME}", self.prefix())
+    }
+}
+
+#[derive(Deserialize)]
+struct VersionOnly {
+    manifest_version: u32,
+}
+
+/// A name as one segment of a path or key: what is not a letter, digit, `_`, `-` or `.` is percent-encoded, and a
+/// segment of dots alone too, so that no name can leave its folder or run into another.
+///
+/// Capital letters are encoded as well (`%41` for `A`): two names that differ only in case must not become one file
+/// on a file system that folds it.
+pub fn escape_segment(name: &str) -> String {
+    let dots = name.chars().all(|c| c == '.');
+    let mut out = String::with_capacity(name.len());
+    for byte in name.bytes() {
+        match byte {
+            b'a'..=b'z' | b'0'..=b'9' | b'_' | b'-' => out.push(byte as char),
+            b'.' if !dots => out.push('.'),
+            _ => out.push_str(&format!("%{byte:02x}")),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{DataType, Table, WriteDisposition};
+
+    fn manifest() -> Manifest {
+        let mut schema = Schema::from_json(include_str!("../tests/data/dlt-schema.json")).unwrap();
+        let mut table = Table::root("t", WriteDisposition::Append);
+        table.put(crate::Column::new("a", DataType::Bigint));
+        schema.tables.insert("t".into(), table);
+        let sha256 = Sha256Hex::of(b"rows");
+        Manifest {
+            manifest_version: MANIFEST_VERSION,
+            load_id: LoadId::new("1795369539.5"),
+            pipeline: "chess pipeline".into(),
+            dataset: Dataset::new("d"),
+            created_at: "2026-11-22T17:45:39.736473Z".into(),
+            destination: "duckdb".into(),
+            format: FileFormat::Parquet,
+            tables: vec!["t".into()],
+            files: vec![DataFile {
+                table: "t".into(),
+                name: DataFile::name_of(1, &sha256, FileFormat::Parquet, false),
+                format: FileFormat::Parquet,
+                gzip: false,
+                rows: 3,
+                bytes: 4,
+                sha256,
+                columns: vec!["a".into()],
+            }],
+            schema,
+            state: None,
+        }
+    }
+
+    #[test]
+    fn keys_lie_under_a_prefix_of_the_loads_own() {
+        let manifest = manifest();
+        assert_eq!(
+            manifest.key_of(&manifest.files[0]),
+            "d/chess%20pipeline/1795369539.5/t/000001-bc51e9e65d79e1c9.parquet"
+        );
+        assert_eq!(manifest.key(), "d/chess%20pipeline/1795369539.5/_manifest.json");
+    }
+
+    #[test]
+    fn a_manifest_comes_back_with_the_same_digest() {
+        let manifest = manifest();
+        let back = Manifest::from_bytes(&manifest.to_bytes()).unwrap();
+        assert_eq!(back, manifest);
+        assert_eq!(back.digest(), manifest.digest());
+        assert_eq!(back.rows_of("t"), 3);
+    }
+
+    #[test]
+    fn damaged_newer_and_foreign_manifests_are_refused() {
+        let bytes = manifest().to_bytes();
+        assert_eq!(
+            Manifest::from_bytes(&bytes[..bytes.len() / 2]).unwrap_err().kind(),
+            ErrorKind::Terminal
+        );
+        assert_eq!(Manifest::from_bytes(b"").unwrap_err().kind(), ErrorKind::Terminal);
+        let mut newer = manifest();
+        newer.manifest_version = 99;
+        assert_eq!(
+            Manifest::from_bytes(&newer.to_bytes()).unwrap_err().context("format"),
+            Some("99")
+        );
+        let mut escaping = manifest();
+        escaping.files[0].name = "../../etc/passwd".into();
+        assert!(Manifest::from_bytes(&escaping.to_bytes()).unwrap_err().context("file").is_some());
+    }
+
+    #[test]
+    fn no_name_leaves_its_segment() {
+        for (name, segment) in [
+            ("players", "players"),
+            ("..", "%2e%2e"),
+            ("a/b", "a%2fb"),
+            ("Ä", "%c3%84"),
+            ("T", "%54"),
+            ("a.b", "a.b"),
+        ] {
+            assert_eq!(escape_segment(name), segment);
+        }
+    }
+}
