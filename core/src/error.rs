@@ -147,6 +147,14 @@ impl Error {
         self.0.kind == ErrorKind::Transient
     }
 
+    /// The same error with every text of it and of its causes passed through a [`Redactor`](crate::Redactor).
+    ///
+    /// Causes are kept as their texts: what an engine or a driver says may quote what it was sent.
+    #[must_use]
+    pub fn redacted(self, redactor: &crate::Redactor) -> Self {
+        self.report().map(|text| redactor.scrub(text).into_owned()).into()
+    }
+
     /// The error as plain data: for receipts, and for printing.
     pub fn report(&self) -> ErrorReport {
         let mut causes = Vec::new();
@@ -222,6 +230,41 @@ impl ErrorReport {
     }
 }
 
+impl From<ErrorReport> for Error {
+    fn from(report: ErrorReport) -> Self {
+        let mut source: Option<Box<dyn StdError + Send + Sync>> = None;
+        for text in report.causes.into_iter().rev() {
+            source = Some(Box::new(Cause { text, source }));
+        }
+        Self(Box::new(Inner {
+            kind: report.kind,
+            message: report.message.into(),
+            context: report.context.into_iter().map(|(name, value)| (name.into(), value)).collect(),
+            hint: report.hint,
+            source,
+        }))
+    }
+}
+
+/// A cause of which only the text is left.
+#[derive(Debug)]
+struct Cause {
+    text: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl StdError for Cause {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
 impl fmt::Display for ErrorReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write_headline(f, &self.message, &self.context)?;
@@ -264,6 +307,21 @@ mod tests {
         );
         assert!(error.is_transient());
         assert_eq!(error.context("bucket"), Some("lake"));
+    }
+
+    #[test]
+    fn a_redacted_error_keeps_everything_but_the_secret() {
+        let cause = std::io::Error::other("near CREDENTIALS 'hunter2-hunter2'");
+        let error = Error::new(ErrorKind::Terminal, "the copy failed")
+            .with("table", "t")
+            .with_source(cause);
+        let redactor = crate::Redactor::new(&[crate::Secret::from("hunter2-hunter2")]);
+        let redacted = error.redacted(&redactor);
+        assert_eq!(redacted.kind(), ErrorKind::Terminal);
+        assert_eq!(
+            format!("{redacted:?}"),
+            "the copy failed (table: t)\n  because: near CREDENTIALS '***'"
+        );
     }
 
     #[test]

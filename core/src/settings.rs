@@ -70,8 +70,11 @@ pub struct SettingGroup {
     /// How one text, a URL for example, stands for the whole table. It yields values by key; keys of the table fill
     /// what the text leaves out.
     #[serde(skip)]
-    pub from_text: Option<fn(&str) -> Result<BTreeMap<String, String>>>,
+    pub from_text: Option<FromText>,
 }
+
+/// Takes the text that stands for a table apart, into values by key.
+pub type FromText = fn(&str) -> Result<BTreeMap<String, String>>;
 
 impl fmt::Debug for SettingGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -414,7 +417,7 @@ macro_rules! settings {
             /// The keys, for the reference and for [`Plugin::settings`]($crate::Plugin::settings).
             pub const KEYS: &'static [$crate::settings::SettingKey] = &[
                 $( $crate::settings::SettingKey {
-                    name: stringify!($field),
+                    name: $crate::settings::__key_name(stringify!($field)),
                     doc: $crate::settings::__trim_doc(concat!($($doc, "\n"),*)),
                     kind: <$type as $crate::settings::Setting>::KIND,
                     required: <$type as $crate::settings::Setting>::REQUIRED && $crate::settings!(@none $($default)?),
@@ -435,7 +438,9 @@ macro_rules! settings {
             fn read(settings: &$crate::settings::Settings, key: &str) -> $crate::Result<Self> {
                 Ok(Self {
                     $( $field: $crate::settings!(
-                        @read settings, &$crate::settings::join_key(key, stringify!($field)), $type $(, $default)?
+                        @read settings,
+                        &$crate::settings::join_key(key, $crate::settings::__key_name(stringify!($field))),
+                        $type $(, $default)?
                     )?, )*
                 })
             }
@@ -463,6 +468,15 @@ pub const fn __any_required(keys: &[SettingKey]) -> bool {
         index += 1;
     }
     false
+}
+
+/// The key of a field: `r#type` is `type`.
+#[doc(hidden)]
+pub const fn __key_name(field: &'static str) -> &'static str {
+    match field.as_bytes() {
+        [b'r', b'#', ..] => field.split_at(2).1,
+        _ => field,
+    }
 }
 
 /// A doc comment of one line has a blank before it; of several, also line ends.
@@ -528,6 +542,8 @@ mod tests {
             password: Secret,
             /// The port.
             port: u16 = "5439",
+            /// A key that is a word of Rust.
+            r#type: Option<String>,
         }
     }
 
@@ -559,6 +575,7 @@ mod tests {
         assert_eq!(warehouse.credentials.username, "loader");
         assert_eq!(warehouse.credentials.password.expose(), "0123");
         assert_eq!(warehouse.credentials.port, 5439);
+        assert_eq!(warehouse.credentials.r#type.as_deref(), Some("x"));
         assert_eq!(warehouse.names, ["a", "b"]);
         assert!(warehouse.strict && warehouse.options.is_none());
         assert!(!format!("{warehouse:?} {settings:?}").contains("0123"));
@@ -570,6 +587,7 @@ mod tests {
         assert!(credentials.required && !names.required);
         assert_eq!(names.default, Some("a, b"));
         let SettingKind::Group(group) = credentials.kind else { panic!("a group") };
+        assert_eq!(group.keys[3].name, "type");
         assert_eq!(group.keys[1].doc, "The password.\n It has two lines.");
         assert!(group.from_text.is_some());
     }

@@ -1,0 +1,101 @@
+//! Changes of a dataset as statements, each of which may be run again.
+
+use std::collections::BTreeMap;
+
+use crate::{Dataset, ExistingColumn, Result, SchemaChange};
+
+use super::{Dialect, Statement, add_column, create_table, system};
+
+/// The statements that make these changes, without what `have` shows to be there already.
+///
+/// # Errors
+/// That of [`Dialect::type_name`].
+pub fn migration(
+    dialect: &dyn Dialect,
+    dataset: &Dataset,
+    changes: &[SchemaChange],
+    have: &BTreeMap<String, Vec<ExistingColumn>>,
+) -> Result<Vec<Statement>> {
+    let mut statements = Vec::new();
+    for change in changes {
+        match change {
+            SchemaChange::CreateDataset => {
+                statements.push(create_dataset(dialect, &dataset.name));
+                for table in system::tables() {
+                    let name = dialect.table(&dataset.name, &table.name);
+                    statements.push(create_table(dialect, &name, &table)?);
+                }
+            }
+            SchemaChange::CreateTable(table) => {
+                let name = dialect.table(&dataset.name, &table.name);
+                let statement = create_table(dialect, &name, table)?;
+                // The system tables come with the dataset and may be asked for once more.
+                if !statements.contains(&statement) {
+                    statements.push(statement);
+                }
+            }
+            SchemaChange::AddColumns { table, columns } => {
+                let there = have.get(table).map(Vec::as_slice).unwrap_or_default();
+                let name = dialect.table(&dataset.name, table);
+                for column in columns {
+                    if column.data_type.is_some()
+                        && !there.iter().any(|known| known.name == column.name)
+                    {
+                        statements.push(add_column(dialect, &name, column)?);
+                    }
+                }
+            }
+        }
+    }
+    Ok(statements)
+}
+
+/// `CREATE SCHEMA IF NOT EXISTS`.
+pub(super) fn create_dataset(dialect: &dyn Dialect, dataset: &str) -> Statement {
+    Statement::new(format!("CREATE SCHEMA IF NOT EXISTS {}", dialect.dataset(dataset)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::testing::{Ansi, show};
+    use crate::{Column, DataType, Table, WriteDisposition};
+
+    fn changes() -> Vec<SchemaChange> {
+        let mut table = Table::root("players", WriteDisposition::Append);
+        table.put(Column::new("id", DataType::Bigint).not_null());
+        table.put(Column { data_type: None, ..Column::new("not seen yet", DataType::Text) });
+        table.put(Column::new("na\"me", DataType::Text));
+        vec![
+            SchemaChange::CreateDataset,
+            SchemaChange::CreateTable(table),
+            SchemaChange::CreateTable(system::loads()),
+            SchemaChange::AddColumns {
+                table: "games".into(),
+                columns: vec![
+                    Column::new("won", DataType::Bool).not_null(),
+                    Column::new("at", DataType::Date),
+                ],
+            },
+        ]
+    }
+
+    #[test]
+    fn changes_become_statements_that_may_be_repeated() {
+        let statements =
+            migration(&Ansi { modern: true }, &Dataset::new("chess"), &changes(), &BTreeMap::new());
+        insta::assert_snapshot!(show(&statements.unwrap()));
+    }
+
+    #[test]
+    fn a_column_that_is_there_is_not_added() {
+        let there = ExistingColumn { name: "won".into(), native_type: "x".into(), nullable: true };
+        let have = BTreeMap::from([("games".to_owned(), vec![there])]);
+        let statements =
+            migration(&Ansi { modern: true }, &Dataset::new("chess"), &changes()[3..], &have);
+        assert_eq!(
+            show(&statements.unwrap()),
+            "ALTER TABLE \"chess\".\"games\" ADD COLUMN IF NOT EXISTS \"at\" date;\n"
+        );
+    }
+}

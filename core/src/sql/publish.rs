@@ -1,0 +1,445 @@
+//! A publication as one transaction.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    Commit, Disposition, Error, ErrorKind, Job, JobContext, Load, Publication, ReplaceStrategy,
+    Result, Table, TableChain, TablePublication, canonical_json,
+};
+
+use super::describe::{Names, pack_text};
+use super::dialect::{Value, insert_row};
+use super::migrate::create_dataset;
+use super::{
+    Dialect, Parameter, Statement, Step, Target, Transaction, column_list, create_table, system,
+};
+
+/// What a publication runs.
+#[derive(Clone, Debug)]
+pub struct PublicationPlan {
+    /// What must be there before: the private staging tables. Runs outside the transaction, since many engines commit
+    /// on DDL; repeated, it has the same effect.
+    pub before: Vec<Statement>,
+    /// The transaction.
+    pub transaction: Transaction,
+    /// For each table the steps whose rows are those that arrived.
+    rows: BTreeMap<String, Vec<usize>>,
+    /// For each table the statements that load rows.
+    statements: BTreeMap<String, u64>,
+}
+
+impl PublicationPlan {
+    /// What was published, from the numbers that the steps changed.
+    pub fn commit(&self, changed: &[u64]) -> Commit {
+        let of = |steps: &Vec<usize>| steps.iter().filter_map(|step| changed.get(*step)).sum();
+        Commit {
+            rows: self.rows.iter().map(|(table, steps)| (table.clone(), of(steps))).collect(),
+            statements: self.statements.clone(),
+        }
+    }
+}
+
+/// The name of the private staging table in which a job finds room. Copies of one table are one job; local files are
+/// a job each, and each has a table of its own, so that running one again does not touch another.
+pub fn staging_name(load: &Load, job: &Job, max_length: usize) -> String {
+    match job {
+        Job::Load(job) => {
+            let number = job.file.name.split('-').next().unwrap_or_default();
+            load.staging_table(&format!("{}__{number}", job.file.table), max_length)
+        }
+        job => load.staging_table(job.table(), max_length),
+    }
+}
+
+/// The plan of a publication.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] for a merge; [`ErrorKind::Bug`] where the publication contradicts itself; those of the
+/// dialect.
+pub fn plan_publication(
+    dialect: &dyn Dialect,
+    loads_in_publication: bool,
+    max_table_length: usize,
+    publication: &Publication,
+    context: &JobContext<'_>,
+) -> Result<PublicationPlan> {
+    let dataset = &context.load.dataset;
+    let mut planner = Planner {
+        names: Names { dialect, dataset: &dataset.name },
+        loads_in_publication,
+        max_table_length,
+        publication,
+        context,
+        plan: PublicationPlan {
+            before: Vec::new(),
+            transaction: Transaction::default(),
+            rows: BTreeMap::new(),
+            statements: BTreeMap::new(),
+        },
+    };
+    let timestamp = dialect.type_name(&system::fence().columns["updated_at"])?;
+    let fence = planner.names.commit_fence(
+        context.load,
+        publication.previous.as_ref(),
+        &publication.published_at,
+        &timestamp,
+    );
+    planner.step(fence);
+    for chain in &publication.chains {
+        planner.chain(chain)?;
+    }
+    planner.system_rows()?;
+    Ok(planner.plan)
+}
+
+struct Planner<'a> {
+    names: Names<'a>,
+    loads_in_publication: bool,
+    max_table_length: usize,
+    publication: &'a Publication,
+    context: &'a JobContext<'a>,
+    plan: PublicationPlan,
+}
+
+/// Where the rows of a table are to be found.
+enum Source {
+    /// In its files.
+    Files,
+    /// In these staging tables, each with its rows.
+    Staging(Vec<(String, u64)>),
+}
+
+impl<'a> Planner<'a> {
+    fn step(&mut self, step: Step) {
+        self.plan.transaction.steps.push(step);
+    }
+
+    fn chain(&mut self, chain: &TableChain) -> Result<()> {
+        let mut sources = Vec::new();
+        for table in chain.tables() {
+            check_rows(table)?;
+            sources.push(self.source(table, chain.disposition)?);
+        }
+        match chain.disposition {
+            Disposition::Append => {}
+            Disposition::Replace(_) => {
+                // Children first, for datasets in which someone declared foreign keys.
+                for table in chain.tables().collect::<Vec<_>>().into_iter().rev() {
+                    let sql = self.names.dialect.delete_all(&self.names.table(&table.table));
+                    self.step(Step::any(format!("empty {}", table.table), Statement::new(sql)));
+                }
+            }
+            Disposition::Merge(_) => {
+                // The engine asks for it only where the capabilities claim it.
+                return Err(Error::new(ErrorKind::Unsupported, "merging is not written yet")
+                    .with("table", &chain.root.table));
+            }
+        }
+        for (table, source) in chain.tables().zip(sources) {
+            self.bring(table, source)?;
+        }
+        Ok(())
+    }
+
+    /// Finds out where the rows are, or brings them into a staging table first.
+    fn source(&mut self, table: &TablePublication, disposition: Disposition) -> Result<Source> {
+        let staging =
+            |name: &str| self.names.dialect.table(&self.context.load.dataset.staging, name);
+        if !self.loads_in_publication {
+            let tables = table.jobs.iter().map(|job| {
+                let name = staging_name(self.context.load, job, self.max_table_length);
+                (staging(&name), rows_of(job))
+            });
+            return Ok(Source::Staging(tables.collect()));
+        }
+        let through_staging = matches!(
+            disposition,
+            Disposition::Replace(
+                ReplaceStrategy::InsertFromStaging | ReplaceStrategy::StagingOptimized
+            )
+        );
+        if !through_staging || table.jobs.is_empty() {
+            return Ok(Source::Files);
+        }
+        let name = staging(&self.context.load.staging_table(&table.table, self.max_table_length));
+        let schema = self.schema_table(&table.table)?;
+        let statements = staging_table(self.names.dialect, self.context.load, &name, schema)?;
+        for statement in statements {
+            if !self.plan.before.contains(&statement) {
+                self.plan.before.push(statement);
+            }
+        }
+        self.load(&name, table, schema)?;
+        Ok(Source::Staging(vec![(name, table.rows)]))
+    }
+
+    fn bring(&mut self, table: &TablePublication, source: Source) -> Result<()> {
+        self.plan.rows.entry(table.table.clone()).or_default();
+        self.plan.statements.entry(table.table.clone()).or_default();
+        let name = self.names.table(&table.table);
+        let schema = self.schema_table(&table.table)?;
+        let first = self.plan.transaction.steps.len();
+        match source {
+            Source::Files if table.jobs.is_empty() => {}
+            Source::Files => self.load(&name, table, schema)?,
+            Source::Staging(tables) => {
+                let columns = column_list(
+                    self.names.dialect,
+                    schema.complete_columns().map(|column| column.name.as_str()),
+                );
+                for (staging, rows) in tables {
+                    let insert = Statement::new(format!(
+                        "INSERT INTO {name} ({columns}) SELECT {columns} FROM {staging}"
+                    ));
+                    self.step(Step::rows(format!("publish {}", table.table), insert, rows));
+                }
+            }
+        }
+        let steps = first..self.plan.transaction.steps.len();
+        self.plan.rows.entry(table.table.clone()).or_default().extend(steps);
+        Ok(())
+    }
+
+    fn load(&mut self, name: &str, table: &TablePublication, schema: &Table) -> Result<()> {
+        let target = Target { name, table: schema };
+        let steps = self.names.dialect.load(&target, &table.jobs, self.context)?;
+        *self.plan.statements.entry(table.table.clone()).or_default() += steps.len() as u64;
+        self.plan.transaction.steps.extend(steps);
+        Ok(())
+    }
+
+    fn schema_table(&self, table: &str) -> Result<&'a Table> {
+        self.context.schema.tables.get(table).ok_or_else(|| {
+            Error::new(ErrorKind::Bug, "a table of the publication is not in the schema")
+                .with("table", table)
+        })
+    }
+
+    /// The state, the schema, the load and the commit: what makes the rows above a load that was published.
+    fn system_rows(&mut self) -> Result<()> {
+        let Publication { state, stores_schema, published_at, .. } = self.publication;
+        let Load { load_id, pipeline, digest, epoch, .. } = self.context.load;
+        let schema = self.context.schema;
+        let now = || Value::Time(published_at.as_str().into());
+        if let Some(state) = state {
+            self.insert(
+                &system::pipeline_state(),
+                vec![
+                    plain(state.version),
+                    plain(state.engine_version),
+                    plain(state.pipeline_name.as_str()),
+                    plain(state.state.as_str()),
+                    Value::Time(state.created_at.as_str().into()),
+                    plain(state.version_hash.as_str()),
+                    plain(load_id.as_str()),
+                    plain(state.dlt_id.as_str()),
+                ],
+            )?;
+        }
+        if *stores_schema {
+            let text = pack_text(schema.to_json(), self.names.dialect.max_text_bytes())?;
+            self.insert(
+                &system::version(),
+                vec![
+                    plain(schema.version),
+                    plain(u64::from(schema.engine_version)),
+                    now(),
+                    plain(schema.name.as_str()),
+                    plain(schema.version_hash.as_str()),
+                    plain(text),
+                ],
+            )?;
+        }
+        self.insert(
+            &system::loads(),
+            vec![
+                plain(load_id.as_str()),
+                plain(schema.name.as_str()),
+                plain(0),
+                now(),
+                plain(schema.version_hash.as_str()),
+            ],
+        )?;
+        let counts: BTreeMap<&str, u64> =
+            self.publication.tables().map(|table| (table.table.as_str(), table.rows)).collect();
+        let counts = serde_json::to_value(counts).expect("numbers by text");
+        self.insert(
+            &system::commits(),
+            vec![
+                plain(load_id.as_str()),
+                plain(pipeline.as_str()),
+                plain(schema.name.as_str()),
+                plain(digest.as_str()),
+                plain(epoch.0),
+                plain(canonical_json(&counts)),
+                now(),
+            ],
+        )
+    }
+
+    fn insert(&mut self, table: &Table, values: Vec<Value>) -> Result<()> {
+        let name = self.names.table(&table.name);
+        let statement = insert_row(self.names.dialect, &name, table, values)?;
+        self.step(Step::rows(format!("write {}", table.name), statement, 1));
+        Ok(())
+    }
+}
+
+fn plain(value: impl Into<Parameter>) -> Value {
+    Value::Plain(value.into())
+}
+
+/// The bytes in the files of a job.
+pub(super) fn bytes_of(job: &Job) -> u64 {
+    match job {
+        Job::Load(job) => job.file.bytes,
+        Job::Copy(job) => job.files.iter().map(|staged| staged.file.bytes).sum(),
+        Job::Stage(_) | Job::Custom(_) => 0,
+    }
+}
+
+/// The rows in the files of a job.
+pub(super) fn rows_of(job: &Job) -> u64 {
+    match job {
+        Job::Load(job) => job.file.rows,
+        Job::Copy(job) => job.files.iter().map(|staged| staged.file.rows).sum(),
+        Job::Stage(_) | Job::Custom(_) => 0,
+    }
+}
+
+fn check_rows(table: &TablePublication) -> Result<()> {
+    let in_files: u64 = table.jobs.iter().map(rows_of).sum();
+    if in_files == table.rows {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::Bug,
+        "the files of a table have another number of rows than the load",
+    )
+    .with("table", &table.table)
+    .with("expected", table.rows)
+    .with("found", in_files))
+}
+
+/// The statements that make a private staging table anew, and its dataset where that is missing.
+pub(super) fn staging_table(
+    dialect: &dyn Dialect,
+    load: &Load,
+    name: &str,
+    table: &Table,
+) -> Result<Vec<Statement>> {
+    Ok(vec![
+        create_dataset(dialect, &load.dataset.staging),
+        Statement::new(format!("DROP TABLE IF EXISTS {name}")),
+        create_table(dialect, name, table)?,
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::testing::{Ansi, Case, show};
+    use crate::{LoadId, MergeStrategy, ReplaceStrategy, StateRow};
+
+    fn publication(disposition: Disposition) -> Publication {
+        let table = |name: &str, files: &[u64]| TablePublication {
+            table: name.into(),
+            rows: files.iter().sum(),
+            jobs: files.iter().enumerate().map(|(n, rows)| Case::job(name, n + 1, *rows)).collect(),
+        };
+        Publication {
+            previous: None,
+            chains: vec![TableChain {
+                disposition,
+                root: table("players", &[3, 2]),
+                nested: vec![table("players__games", &[])],
+            }],
+            state: None,
+            stores_schema: false,
+            published_at: "2026-11-22T17:45:39.736473Z".into(),
+        }
+    }
+
+    fn plan(publication: &Publication, loads_in_publication: bool) -> Result<PublicationPlan> {
+        let case = Case::new();
+        plan_publication(
+            &Ansi { modern: true },
+            loads_in_publication,
+            63,
+            publication,
+            &case.context(),
+        )
+    }
+
+    fn shown(publication: &Publication, loads_in_publication: bool) -> String {
+        let plan = plan(publication, loads_in_publication).unwrap();
+        format!("{}{}", show(&plan.before), plan.transaction)
+    }
+
+    #[test]
+    fn append_loads_behind_the_fence() {
+        let mut publication = publication(Disposition::Append);
+        publication.previous = Some(LoadId::new("1795369000.1"));
+        publication.stores_schema = true;
+        publication.state = Some(StateRow {
+            version: 2,
+            engine_version: 4,
+            pipeline_name: "it's chess".into(),
+            state: "eJy…".into(),
+            created_at: "2026-11-22T17:45:39.736473Z".into(),
+            version_hash: "h".into(),
+            dlt_id: "id".into(),
+        });
+        insta::assert_snapshot!(shown(&publication, true));
+    }
+
+    #[test]
+    fn replace_empties_in_the_same_transaction() {
+        let strategy = ReplaceStrategy::TruncateAndInsert;
+        insta::assert_snapshot!(shown(&publication(Disposition::Replace(strategy)), true));
+    }
+
+    #[test]
+    fn replace_from_staging_makes_its_tables_before() {
+        let strategy = ReplaceStrategy::InsertFromStaging;
+        insta::assert_snapshot!(shown(&publication(Disposition::Replace(strategy)), true));
+    }
+
+    #[test]
+    fn rows_that_are_staged_already_are_moved() {
+        insta::assert_snapshot!(shown(&publication(Disposition::Append), false));
+    }
+
+    #[test]
+    fn a_commit_counts_rows_once() {
+        for strategy in [ReplaceStrategy::TruncateAndInsert, ReplaceStrategy::InsertFromStaging] {
+            let publication = publication(Disposition::Replace(strategy));
+            let plan = plan(&publication, true).unwrap();
+            let changed: Vec<u64> = plan
+                .transaction
+                .steps
+                .iter()
+                .map(|step| match step.expect {
+                    crate::sql::Expect::Rows { rows, .. } => rows,
+                    crate::sql::Expect::Any => 100,
+                })
+                .collect();
+            let commit = plan.commit(&changed);
+            assert_eq!(commit.rows["players"], 5, "{strategy:?}");
+            assert_eq!(commit.statements["players"], 2, "{strategy:?}");
+            assert_eq!(commit.rows["players__games"], 0, "{strategy:?}");
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused_before_it_begins() {
+        let merge = publication(Disposition::Merge(MergeStrategy::Upsert));
+        assert_eq!(plan(&merge, true).unwrap_err().kind(), ErrorKind::Unsupported);
+        let mut other = publication(Disposition::Append);
+        other.chains[0].root.rows = 6;
+        assert_eq!(plan(&other, true).unwrap_err().kind(), ErrorKind::Bug);
+        other = publication(Disposition::Append);
+        other.chains[0].root.table = "unknown".into();
+        assert_eq!(plan(&other, true).unwrap_err().kind(), ErrorKind::Bug);
+    }
+}

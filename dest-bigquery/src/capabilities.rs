@@ -1,0 +1,89 @@
+//! What BigQuery can do, as far as it is true before anything is loaded.
+
+use transload_core::{
+    AccessKind, Capabilities, CopySource, DataType, FileFormat, IdentifierCase, IdentifierRules,
+    StorageKind,
+};
+
+use crate::BigQuerySettings;
+
+/// What BigQuery can do with these settings. Pages are those of the BigQuery documentation.
+///
+/// There is no write disposition among it: nothing is loaded yet, and a plan says so before anything is sent.
+pub(crate) fn capabilities(settings: &BigQuerySettings) -> Capabilities {
+    Capabilities {
+        // "Batch loading data", from local files. JSON lines first: they carry every type.
+        loads: vec![FileFormat::Jsonl, FileFormat::Parquet],
+        copies: vec![CopySource {
+            // "Batch loading data": a load job takes only `gs://` URIs.
+            storage: StorageKind::Gcs,
+            formats: vec![FileFormat::Parquet, FileFormat::Jsonl, FileFormat::Csv],
+            // "Loading Parquet data from Cloud Storage", permissions: who starts the job must be able to read the
+            // bucket. A load job has no place for other keys.
+            access: vec![AccessKind::OwnIdentity],
+        }],
+        // "Loading Parquet data from Cloud Storage", type conversions: none of them ends in JSON.
+        not_carried: vec![(FileFormat::Parquet, DataType::Json)],
+        // "Multi-statement transactions": at most 100 tables change. Fence, commit, loads, schema and state take five.
+        max_tables_in_publication: Some(95),
+        identifiers: IdentifierRules {
+            // "Lexical structure", case sensitivity: tables as the dataset says, columns never. The contract has one
+            // rule for both, and columns that differ in case alone are rarer than such tables.
+            case: if settings.has_case_sensitive_identifiers {
+                IdentifierCase::Sensitive
+            } else {
+                IdentifierCase::Insensitive
+            },
+            // "Create and use tables": 1,024 bytes of UTF-8. "Specify a schema": 300 characters.
+            max_table_length: 1024,
+            max_column_length: 300,
+        },
+        // "Data types", decimal types: NUMERIC has 38 digits, 9 of them behind the point, BIGNUMERIC 76 and 38.
+        decimal: (38, 9),
+        wei: (76, 38),
+        // "Data types", timestamp type: microseconds.
+        timestamp_precision: 6,
+        // "Quotas and limits", query jobs: an unresolved query has at most 1 MB.
+        max_statement_bytes: Some(1_000_000),
+        // Large enough for few files and small enough to be sent again. The limit is 4 GB where text is compressed
+        // ("Quotas and limits", load jobs).
+        file_bytes: Some(256 << 20),
+        ..Capabilities::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use transload_core::settings::Settings;
+
+    use super::*;
+    use crate::config;
+
+    fn with(pair: (&str, &str)) -> Capabilities {
+        let settings = Settings::from_pairs("bigquery", &[("project_id", "p"), pair]);
+        capabilities(&config::read(&settings).unwrap())
+    }
+
+    #[test]
+    fn the_capabilities_are_these() {
+        let json = serde_json::to_string(&with(("location", "EU"))).unwrap();
+        insta::assert_snapshot!(json.replace("],\"", "],\n\""), @r#"
+        {"loads":["jsonl","parquet"],
+        "copies":[{"storage":"gcs","formats":["parquet","jsonl","csv"],
+        "access":["own_identity"]}],
+        "not_carried":[["parquet","json"]],
+        "write_dispositions":[],
+        "merge_strategies":[],
+        "replace_strategies":[],
+        "loads_in_publication":false,"atomic_publication":false,"max_tables_in_publication":95,"identifiers":{"case":"sensitive","max_table_length":1024,"max_column_length":300},"decimal":[38,9],
+        "wei":[76,38],
+        "timestamp_precision":6,"max_statement_bytes":1000000,"literals":null,"file_bytes":268435456,"max_parallel_jobs":null}
+        "#);
+    }
+
+    #[test]
+    fn datasets_may_be_told_not_to_look_at_case() {
+        let insensitive = with(("has_case_sensitive_identifiers", "false"));
+        assert_eq!(insensitive.identifiers.case, IdentifierCase::Insensitive);
+    }
+}

@@ -1,0 +1,118 @@
+//! What Redshift can do, as far as it is true before anything is loaded.
+
+use transload_core::{
+    AccessKind, BinaryEncoding, BinaryLiteral, Capabilities, CopySource, DataType, FileFormat,
+    IdentifierCase, IdentifierRules, LiteralRules, StorageKind,
+};
+
+use crate::RedshiftSettings;
+
+/// What Redshift can do with these settings.
+///
+/// There is no write disposition among it: nothing is loaded yet, and a plan says so before anything is sent.
+/// "Guide" is the Amazon Redshift Database Developer Guide.
+pub(crate) fn capabilities(settings: &RedshiftSettings) -> Capabilities {
+    Capabilities {
+        // Guide, "Use a multi-row insert".
+        loads: vec![FileFormat::InsertValues],
+        copies: vec![CopySource {
+            // Guide, "COPY from Amazon S3": the only bucket that COPY reads.
+            storage: StorageKind::S3,
+            // Guide, "Data format parameters".
+            formats: vec![FileFormat::Parquet, FileFormat::Jsonl, FileFormat::Csv],
+            access: access(settings),
+        }],
+        not_carried: vec![
+            // COPY has no conversion into TIME for these two; in CSV it is text. Source: dlt, `RedshiftTypeMapper`.
+            (FileFormat::Parquet, DataType::Time),
+            (FileFormat::Jsonl, DataType::Time),
+            // Guide, "Loading a column of the VARBYTE data type": from CSV (as hexadecimal), Parquet and ORC.
+            (FileFormat::Jsonl, DataType::Binary),
+        ],
+        identifiers: IdentifierRules {
+            // Guide, "Names and identifiers" and "enable_case_sensitive_identifier".
+            case: if settings.has_case_sensitive_identifiers {
+                IdentifierCase::Sensitive
+            } else {
+                IdentifierCase::Lower
+            },
+            // Guide, "Names and identifiers": 127 bytes.
+            max_table_length: 127,
+            max_column_length: 127,
+        },
+        // Guide, "Numeric types": a DECIMAL has at most 38 digits.
+        decimal: (38, 9),
+        wei: (38, 0),
+        // Guide, "Datetime types": microseconds.
+        timestamp_precision: 6,
+        // Guide, "SQL reference": a statement has at most 16 MB.
+        max_statement_bytes: Some(16 << 20),
+        literals: Some(literals()),
+        // Guide, "Loading data files": Parquet is split among the slices from 128 MB on, compressed text never.
+        file_bytes: Some(128 << 20),
+        ..Capabilities::default()
+    }
+}
+
+/// Guide, "Authorization parameters": a role is what Amazon recommends; keys may carry a session token.
+fn access(settings: &RedshiftSettings) -> Vec<AccessKind> {
+    let role = settings.staging_iam_role.as_ref().map(|_| AccessKind::Role);
+    role.into_iter().chain([AccessKind::TemporaryCredentials, AccessKind::Credentials]).collect()
+}
+
+/// Guide, "Examples of character types", "FROM_HEX function" and "JSON_PARSE function". Source of the backslashes: dlt,
+/// `escape_redshift_literal`.
+fn literals() -> LiteralRules {
+    LiteralRules {
+        text_prefix: String::new(),
+        backslash_escapes: true,
+        binary: BinaryLiteral {
+            before: "from_hex('".into(),
+            encoding: BinaryEncoding::Hex,
+            after: "')".into(),
+        },
+        json: ("json_parse(".into(), ")".into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use transload_core::settings::Settings;
+
+    use super::*;
+    use crate::config::{self, tests::COMPLETE};
+
+    fn with(more: &[(&str, &str)]) -> Capabilities {
+        let pairs = [&COMPLETE[..], more].concat();
+        capabilities(&config::read(&Settings::from_pairs("redshift", &pairs)).unwrap())
+    }
+
+    #[test]
+    fn the_capabilities_are_these() {
+        let json = serde_json::to_string(&with(&[])).unwrap();
+        insta::assert_snapshot!(json.replace("],\"", "],\n\""), @r#"
+        {"loads":["insert_values"],
+        "copies":[{"storage":"s3","formats":["parquet","jsonl","csv"],
+        "access":["temporary_credentials","credentials"]}],
+        "not_carried":[["parquet","time"],["jsonl","time"],["jsonl","binary"]],
+        "write_dispositions":[],
+        "merge_strategies":[],
+        "replace_strategies":[],
+        "loads_in_publication":false,"atomic_publication":false,"max_tables_in_publication":null,"identifiers":{"case":"lower","max_table_length":127,"max_column_length":127},"decimal":[38,9],
+        "wei":[38,0],
+        "timestamp_precision":6,"max_statement_bytes":16777216,"literals":{"text_prefix":"","backslash_escapes":true,"binary":{"before":"from_hex('","encoding":"hex","after":"')"},"json":["json_parse(",")"]},"file_bytes":134217728,"max_parallel_jobs":null}
+        "#);
+    }
+
+    #[test]
+    fn a_configured_role_comes_first() {
+        let role = with(&[("staging_iam_role", "default")]);
+        assert_eq!(role.copies[0].access[0], AccessKind::Role);
+    }
+
+    #[test]
+    fn a_case_sensitive_cluster_tells_names_apart_by_case() {
+        let sensitive = with(&[("has_case_sensitive_identifiers", "true")]);
+        assert_eq!(sensitive.identifiers.case, IdentifierCase::Sensitive);
+    }
+}

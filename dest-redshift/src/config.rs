@@ -1,0 +1,249 @@
+//! What Redshift is configured with, under dlt's keys.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use transload_core::settings::{Setting, SettingKind, Settings, connection_string};
+use transload_core::{Result, Secret, settings};
+
+settings! {
+    /// The settings of destination Redshift.
+    pub struct RedshiftSettings {
+        /// How to log in: a table, or one connection string for all of it, such as
+        /// `redshift://loader:<password>@host:5439/db?connect_timeout=15`.
+        pub credentials: RedshiftCredentials,
+        /// The IAM role with which Redshift reads staged files: an ARN, several of them joined by commas where one
+        /// takes on the next, or `default` for the one that the cluster has by default. Without it the credentials of
+        /// the staging destination are passed on. Example: `arn:aws:iam::123456789012:role/copy`.
+        pub staging_iam_role: Option<String>,
+        /// Whether names that differ in case alone are two names. Set it where the cluster or the workgroup has
+        /// `enable_case_sensitive_identifier`. Example: `true`.
+        pub has_case_sensitive_identifiers: bool = "false",
+    }
+}
+
+settings! {
+    /// How to log in to Redshift.
+    pub struct RedshiftCredentials (from_text = connection_string) {
+        /// The user. Example: `loader`.
+        pub username: String,
+        /// The user's password. Best in `secrets.toml` or the environment.
+        pub password: Secret,
+        /// The host of the cluster or workgroup, without its port.
+        /// Example: `examples.abc123.eu-west-1.redshift.amazonaws.com`.
+        pub host: String,
+        /// The port. Example: `5440`.
+        pub port: u16 = "5439",
+        /// The database. Example: `dlt_data`.
+        pub database: String,
+        /// Seconds until an attempt to connect is given up. Example: `30`.
+        pub connect_timeout: Duration = "15",
+        /// How the connection is encrypted: `verify-full` (the certificate and the name in it), `verify-ca` (the
+        /// certificate alone, for tunnels), `require` (as `verify-full`) or `disable` (not at all, only for a
+        /// network that is yours).
+        pub sslmode: SslMode = "verify-full",
+        /// A PEM file of the authorities to trust in place of the system's. Example: `redshift-ca-bundle.crt`.
+        pub sslrootcert: Option<PathBuf>,
+        /// The name that the system views show for the connection. Example: `nightly`.
+        pub application_name: String = "transload",
+        /// Seconds of silence after which the connection is kept awake, for firewalls that drop idle ones. Without it
+        /// the operating system decides. Example: `60`.
+        pub keepalives_idle: Option<Duration>,
+        /// Options of the session, as libpq writes them. Example: `-c statement_timeout=600000`.
+        pub options: Option<String>,
+        /// The encoding of the session. It is always UTF-8; the key is there for the configurations of dlt.
+        pub client_encoding: String = "utf-8",
+    }
+}
+
+/// How the connection is encrypted. The words are libpq's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SslMode {
+    /// The certificate is checked, and the name in it.
+    VerifyFull,
+    /// The certificate is checked, but not the name in it.
+    VerifyCa,
+    /// The same as [`SslMode::VerifyFull`]: encryption without a check would keep nobody out.
+    Require,
+    /// There is no encryption.
+    Disable,
+}
+
+impl Setting for SslMode {
+    const KIND: SettingKind = SettingKind::Text;
+
+    fn read(settings: &Settings, key: &str) -> Result<Self> {
+        match String::read(settings, key)?.as_str() {
+            "verify-full" => Ok(Self::VerifyFull),
+            "verify-ca" => Ok(Self::VerifyCa),
+            "require" => Ok(Self::Require),
+            "disable" => Ok(Self::Disable),
+            // libpq's `allow` and `prefer` go on in the clear when the other side, or whoever is between, says so.
+            _ => Err(settings.wrong(key, "expected verify-full, verify-ca, require or disable")),
+        }
+    }
+}
+
+/// Reads the settings and refuses those that cannot be right.
+pub(crate) fn read(settings: &Settings) -> Result<RedshiftSettings> {
+    let read: RedshiftSettings = settings.read()?;
+    let login = &read.credentials;
+    let host = login.host.as_str();
+    let is_host = host.starts_with('[') || !host.contains([':', '/', '@', ' ']);
+    let utf8 =
+        ["utf-8", "utf8"].iter().any(|name| login.client_encoding.eq_ignore_ascii_case(name));
+    let has_authorities =
+        login.sslrootcert.as_ref().is_none_or(|file| settings.path(file).is_file());
+    let rules = [
+        ("credentials.username", !login.username.is_empty(), "is empty"),
+        ("credentials.password", !login.password.expose().is_empty(), "is empty"),
+        ("credentials.host", !host.is_empty(), "is empty"),
+        (
+            "credentials.host",
+            is_host,
+            "expected a host alone; the port and the database of an endpoint have keys of their own",
+        ),
+        ("credentials.port", login.port != 0, "0 is no port"),
+        ("credentials.database", !login.database.is_empty(), "is empty"),
+        (
+            "credentials.connect_timeout",
+            !login.connect_timeout.is_zero(),
+            "expected one second or more",
+        ),
+        ("credentials.sslrootcert", has_authorities, "there is no such file"),
+        ("credentials.client_encoding", utf8, "expected utf-8"),
+        (
+            "staging_iam_role",
+            read.staging_iam_role.as_deref().is_none_or(is_role),
+            "expected `default`, or ARNs such as arn:aws:iam::123456789012:role/copy, joined by commas",
+        ),
+    ];
+    match rules.into_iter().find(|(_, holds, _)| !holds) {
+        Some((key, _, reason)) => Err(settings.wrong(key, reason)),
+        None => Ok(read),
+    }
+}
+
+/// Whether a text names roles as COPY takes them.
+///
+/// Source: "Authorization parameters", Amazon Redshift Database Developer Guide.
+fn is_role(text: &str) -> bool {
+    let is_arn = |arn: &str| {
+        arn.starts_with("arn:aws")
+            && arn.contains(":iam::")
+            && arn.contains(":role/")
+            && !arn.contains(['\'', ' '])
+    };
+    text == "default" || text.split(',').all(is_arn)
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use transload_core::ErrorKind;
+    use transload_core::settings::{Origin, SettingValue};
+
+    use super::*;
+
+    pub(crate) const CANARY: &str = "p/w-canary-0451";
+
+    pub(crate) const COMPLETE: [(&str, &str); 4] = [
+        ("credentials.username", "loader"),
+        ("credentials.password", CANARY),
+        ("credentials.host", "localhost"),
+        ("credentials.database", "dlt_data"),
+    ];
+
+    fn with(key: &str, text: &str) -> Settings {
+        let mut settings = Settings::from_pairs("redshift", &COMPLETE);
+        settings.values.insert(key.to_owned(), (SettingValue::text(text), Origin::Code));
+        settings
+    }
+
+    fn parts_of(text: &str) -> Result<Settings> {
+        let SettingKind::Group(group) = RedshiftSettings::KEYS[0].kind else { panic!("a table") };
+        let mut settings = Settings::from_pairs("redshift", &[]);
+        for (key, part) in group.from_text.unwrap()(text)? {
+            let value = (SettingValue::text(part), Origin::Code);
+            settings.values.insert(format!("credentials.{key}"), value);
+        }
+        Ok(settings)
+    }
+
+    #[test]
+    fn a_table_is_read_with_its_defaults() {
+        let redshift = read(&Settings::from_pairs("redshift", &COMPLETE)).unwrap();
+        let login = &redshift.credentials;
+        assert_eq!((login.port, login.sslmode), (5439, SslMode::VerifyFull));
+        assert_eq!(login.connect_timeout, Duration::from_secs(15));
+        assert!(redshift.staging_iam_role.is_none() && !redshift.has_case_sensitive_identifiers);
+        assert!(!format!("{redshift:?}").contains(CANARY));
+    }
+
+    #[test]
+    fn a_connection_string_stands_for_the_table() {
+        let text =
+            "redshift://us%40er:p%2Fw-canary-0451@h.example/db?connect_timeout=10&sslmode=require";
+        let login = read(&parts_of(text).unwrap()).unwrap().credentials;
+        assert_eq!((login.username.as_str(), login.password.expose()), ("us@er", CANARY));
+        assert_eq!((login.host.as_str(), login.port), ("h.example", 5439));
+        assert_eq!(login.connect_timeout, Duration::from_secs(10));
+        assert_eq!(login.sslmode, SslMode::Require);
+    }
+
+    #[test]
+    fn a_missing_value_is_named() {
+        for (absent, _) in COMPLETE {
+            let mut settings = Settings::from_pairs("redshift", &COMPLETE);
+            settings.values.remove(absent);
+            let error = read(&settings).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert_eq!(
+                error.context("key"),
+                Some(format!("destination.redshift.{absent}").as_str())
+            );
+            assert!(!format!("{error:?}").contains(CANARY));
+        }
+    }
+
+    #[test]
+    fn a_wrong_value_is_named_and_not_shown() {
+        for (key, text) in [
+            ("credentials.username", ""),
+            ("credentials.password", ""),
+            ("credentials.host", ""),
+            ("credentials.host", "canary.example:5439/dev"),
+            ("credentials.port", "canary"),
+            ("credentials.port", "0"),
+            ("credentials.port", "65536"),
+            ("credentials.database", ""),
+            ("credentials.connect_timeout", "0"),
+            ("credentials.sslmode", "prefer"),
+            ("credentials.sslmode", "canary"),
+            ("credentials.sslrootcert", "canary.crt"),
+            ("credentials.client_encoding", "canary"),
+            ("staging_iam_role", "canary"),
+            ("staging_iam_role", "arn:aws:iam::1:role/a' canary"),
+            ("has_case_sensitive_identifiers", "canary"),
+        ] {
+            let error = read(&with(key, text)).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{key}");
+            assert_eq!(error.context("key"), Some(format!("destination.redshift.{key}").as_str()));
+            assert!(!format!("{error:?} {error}").contains("canary"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_broken_connection_string_is_not_shown() {
+        let error = parts_of("redshift://loader:canary@host:port/db").unwrap_err();
+        assert!(!format!("{error:?} {error}").contains("canary"), "{error:?}");
+    }
+
+    #[test]
+    fn roles_are_arns_or_the_default() {
+        for role in
+            ["default", "arn:aws:iam::1:role/a", "arn:aws-cn:iam::1:role/a,arn:aws:iam::2:role/b"]
+        {
+            assert!(read(&with("staging_iam_role", role)).is_ok(), "{role}");
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! What Snowflake can do, as far as it is true before anything is loaded.
+
+use transload_core::{
+    AccessKind, Capabilities, CopySource, FileFormat, IdentifierCase, IdentifierRules, StorageKind,
+};
+
+use crate::SnowflakeSettings;
+
+/// What Snowflake can do with these settings. Pages are those of the Snowflake documentation.
+///
+/// There is no write disposition among it: nothing is loaded yet, and a plan says so before anything is sent.
+pub(crate) fn capabilities(settings: &SnowflakeSettings) -> Capabilities {
+    Capabilities {
+        // "PUT" and "COPY INTO <table>", from an internal stage.
+        loads: vec![FileFormat::Jsonl, FileFormat::Parquet, FileFormat::Csv],
+        copies: copies(settings.stage_name.is_some()),
+        identifiers: IdentifierRules {
+            // "Identifier requirements": 255 characters, and upper case where there are no quotes.
+            case: IdentifierCase::Upper,
+            max_table_length: 255,
+            max_column_length: 255,
+        },
+        // "Numeric data types": a NUMBER has at most 38 digits.
+        decimal: (38, 9),
+        wei: (38, 0),
+        // "Date & time data types": nine where a column says so. Six is what others and dlt's columns have.
+        timestamp_precision: 6,
+        // "Limits on Query Text Size": longer statements run, but are cut in the history.
+        max_statement_bytes: Some(1_000_000),
+        // "Preparing your data files": 100 to 250 MB compressed.
+        file_bytes: Some(200_000_000),
+        ..Capabilities::default()
+    }
+}
+
+/// "COPY INTO <table>", formatTypeOptions and cloud provider parameters: COPY takes keys for S3 and a SAS token for
+/// Azure, and nothing for Google Cloud Storage. A stage needs neither. The contract hands over keys of the S3 kind
+/// alone, so that Azure too needs the stage.
+fn copies(has_stage: bool) -> Vec<CopySource> {
+    let stage = has_stage.then_some(AccessKind::Integration);
+    let keys = [AccessKind::TemporaryCredentials, AccessKind::Credentials];
+    let storages = [
+        (StorageKind::S3, stage.into_iter().chain(keys).collect()),
+        (StorageKind::Gcs, Vec::from_iter(stage)),
+        (StorageKind::Azure, Vec::from_iter(stage)),
+    ];
+    let open = storages.into_iter().filter(|(_, access)| !access.is_empty());
+    open.map(|(storage, access)| CopySource {
+        storage,
+        formats: vec![FileFormat::Parquet, FileFormat::Jsonl, FileFormat::Csv],
+        access,
+    })
+    .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use transload_core::settings::Settings;
+
+    use super::*;
+    use crate::config::{self, tests::COMPLETE};
+
+    fn with(more: &[(&str, &str)]) -> Capabilities {
+        let pairs = [&COMPLETE[..], more].concat();
+        capabilities(&config::read(&Settings::from_pairs("snowflake", &pairs)).unwrap())
+    }
+
+    #[test]
+    fn the_capabilities_are_these() {
+        let json = serde_json::to_string(&with(&[("stage_name", "LAKE")])).unwrap();
+        insta::assert_snapshot!(json.replace("],\"", "],\n\""), @r#"
+        {"loads":["jsonl","parquet","csv"],
+        "copies":[{"storage":"s3","formats":["parquet","jsonl","csv"],
+        "access":["integration","temporary_credentials","credentials"]},{"storage":"gcs","formats":["parquet","jsonl","csv"],
+        "access":["integration"]},{"storage":"azure","formats":["parquet","jsonl","csv"],
+        "access":["integration"]}],
+        "not_carried":[],
+        "write_dispositions":[],
+        "merge_strategies":[],
+        "replace_strategies":[],
+        "loads_in_publication":false,"atomic_publication":false,"max_tables_in_publication":null,"identifiers":{"case":"upper","max_table_length":255,"max_column_length":255},"decimal":[38,9],
+        "wei":[38,0],
+        "timestamp_precision":6,"max_statement_bytes":1000000,"literals":null,"file_bytes":200000000,"max_parallel_jobs":null}
+        "#);
+    }
+
+    #[test]
+    fn without_a_stage_only_s3_is_open() {
+        let [s3] = &with(&[]).copies[..] else { panic!("one storage") };
+        assert_eq!(s3.storage, StorageKind::S3);
+        assert_eq!(s3.access, [AccessKind::TemporaryCredentials, AccessKind::Credentials]);
+    }
+}

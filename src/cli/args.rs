@@ -1,0 +1,243 @@
+//! The arguments, as clap reads them. Doc comments here are the help.
+
+use std::path::PathBuf;
+
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+use transload_core::{FileFormat, MergeStrategy, WriteDisposition};
+
+/// Loads data into warehouses through staging, exactly once.
+#[derive(Debug, Parser)]
+#[command(name = "transload", version, after_help = AFTER_HELP)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+const AFTER_HELP: &str = "\
+Exit codes: 0 done, 1 the load failed, 2 usage or configuration, 3 interrupted or incomplete and resumable.
+The result goes to stdout, progress and logs go to stderr. TRANSLOAD_LOG (for example `info`) says how much is logged.";
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Finishes what earlier runs left unfinished, then loads the rows of the resources.
+    Run(Run),
+    /// Finishes the loads of a pipeline that were sealed and then interrupted.
+    Resume(Resume),
+    /// Shows the pipelines that worked on this machine: their pending and published loads and the last error.
+    Status(Status),
+    /// Shows one load: what became of it, its tables, files and columns.
+    Info(Info),
+    /// Shows the plugins of this build with their configuration keys, and how to get those that are not in it.
+    Destinations(Destinations),
+    /// Looks at the configuration.
+    #[command(subcommand)]
+    Config(Config),
+    /// Writes the completions of a shell to stdout.
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Run {
+    /// The pipeline, described by a file. Flags go before its values of the same names.
+    #[arg(value_name = "PIPELINE.TOML")]
+    pub(super) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) pipeline: PipelineArgs,
+    /// The format of the files between here and the destination. By default the best that both sides have.
+    #[arg(long, value_name = "FORMAT", value_parser = words::<FileFormat>(&FORMATS))]
+    pub(super) loader_file_format: Option<FileFormat>,
+    /// The table that takes the rows. With `--source` it stands in place of the resources of the file.
+    #[arg(long, requires = "source")]
+    pub(super) table: Option<String>,
+    /// Where the rows come from: files or globs (.jsonl, .ndjson, .json, .parquet), or `-` for JSON on stdin.
+    #[arg(long, value_name = "FILE|GLOB|-", num_args = 1.., requires = "table")]
+    pub(super) source: Vec<String>,
+    /// What happens to the rows that the table holds already. By default they stay.
+    #[arg(long, value_name = "DISPOSITION", value_parser = words::<WriteDisposition>(&DISPOSITIONS))]
+    pub(super) write_disposition: Option<WriteDisposition>,
+    /// How `merge` merges.
+    #[arg(long, value_name = "STRATEGY", value_parser = words::<MergeStrategy>(&MERGE_STRATEGIES))]
+    pub(super) merge_strategy: Option<MergeStrategy>,
+    /// The columns that tell one row from another, with commas between them.
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub(super) primary_key: Vec<String>,
+    /// The columns by which `merge` finds the rows to take the place of, with commas between them.
+    #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
+    pub(super) merge_key: Vec<String>,
+    #[command(flatten)]
+    pub(super) watch: Watch,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Resume {
+    /// The load that must be finished; those before it are finished first. By default all that are pending.
+    /// A name that ends in `.toml` is the file that describes the pipeline.
+    #[arg(value_name = "LOAD|PIPELINE.TOML", num_args = 0..=2)]
+    pub(super) what: Vec<String>,
+    #[command(flatten)]
+    pub(super) pipeline: PipelineArgs,
+    #[command(flatten)]
+    pub(super) watch: Watch,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Status {
+    /// The folder in which the pipelines keep their packages. By default `.transload/pipelines` in the home folder.
+    #[arg(long, value_name = "DIR")]
+    pub(super) pipelines_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Info {
+    /// The load. By default the last one of the pipeline.
+    pub(super) load: Option<String>,
+    /// The pipeline. It may be left out where there is only one.
+    #[arg(long, value_name = "NAME")]
+    pub(super) pipeline_name: Option<String>,
+    /// The folder in which the pipelines keep their packages. By default `.transload/pipelines` in the home folder.
+    #[arg(long, value_name = "DIR")]
+    pub(super) pipelines_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Destinations {
+    /// The plugin to show in full.
+    pub(super) name: Option<String>,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Config {
+    /// Resolves every setting and shows where it came from, with secrets hidden; connects to nothing.
+    Check(Check),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    /// The pipeline, described by a file. Flags go before its values of the same names.
+    #[arg(value_name = "PIPELINE.TOML")]
+    pub(super) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) pipeline: PipelineArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+/// What says which pipeline is meant.
+#[derive(Debug, Default, Args)]
+pub(super) struct PipelineArgs {
+    /// The name of the pipeline, under which its state and its packages are kept.
+    #[arg(long, value_name = "NAME")]
+    pub(super) pipeline_name: Option<String>,
+    /// The destination: a plugin, or a name that the configuration gives a `destination_type`.
+    #[arg(long, value_name = "NAME")]
+    pub(super) destination: Option<String>,
+    /// The staging destination that the files go through. Without one the destination takes local files.
+    #[arg(long, value_name = "NAME")]
+    pub(super) staging: Option<String>,
+    /// The dataset that takes the tables. By default the pipeline's name with `_dataset`.
+    #[arg(long, value_name = "NAME")]
+    pub(super) dataset_name: Option<String>,
+    /// The folder in which the pipelines keep their packages. By default `.transload/pipelines` in the home folder.
+    #[arg(long, value_name = "DIR")]
+    pub(super) pipelines_dir: Option<PathBuf>,
+    /// The folder whose `.transload/` holds the configuration. By default that of the pipeline's file if it has one,
+    /// else the working folder.
+    #[arg(long, value_name = "DIR")]
+    pub(super) config_dir: Option<PathBuf>,
+}
+
+/// What is seen of a run.
+#[derive(Debug, Args)]
+pub(super) struct Watch {
+    /// How progress is shown on stderr. By default bars on a terminal and lines elsewhere.
+    #[arg(long, value_enum)]
+    pub(super) progress: Option<Progress>,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct OutputArgs {
+    /// What stdout carries: text for people, or one JSON document.
+    #[arg(long = "output", value_enum, default_value_t, value_name = "FORM")]
+    pub(super) form: Form,
+}
+
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Progress {
+    /// Bars on a terminal, lines elsewhere.
+    #[default]
+    Auto,
+    /// One moving line a step; lines where stderr is no terminal.
+    Bar,
+    /// A line when a step begins and ends, and every few seconds in between.
+    Log,
+    /// Nothing.
+    Off,
+}
+
+/// What stdout carries.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum Form {
+    /// Text for people.
+    #[default]
+    Text,
+    /// One JSON document.
+    Json,
+}
+
+const FORMATS: [&str; 4] = ["parquet", "jsonl", "csv", "insert_values"];
+const DISPOSITIONS: [&str; 4] = ["append", "replace", "merge", "skip"];
+const MERGE_STRATEGIES: [&str; 4] = ["delete-insert", "upsert", "insert-only", "scd2"];
+
+/// Reads one of these words as the value that serde knows by that name.
+fn words<T>(words: &'static [&'static str]) -> impl TypedValueParser<Value = T>
+where
+    T: DeserializeOwned + Clone + Send + Sync + 'static,
+{
+    PossibleValuesParser::new(words)
+        .try_map(|word| serde_json::from_value::<T>(Value::String(word)))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_arguments_hold_together() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_word_is_one_that_serde_knows() {
+        let known = |word: &&str| serde_json::from_value::<FileFormat>(Value::from(*word)).is_ok();
+        assert!(FORMATS.iter().all(known) && FORMATS.len() == FileFormat::ALL.len());
+        assert!(
+            DISPOSITIONS
+                .iter()
+                .all(|w| serde_json::from_value::<WriteDisposition>(Value::from(*w)).is_ok())
+        );
+        assert!(
+            MERGE_STRATEGIES
+                .iter()
+                .all(|w| serde_json::from_value::<MergeStrategy>(Value::from(*w)).is_ok())
+        );
+    }
+}

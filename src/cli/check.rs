@@ -1,0 +1,259 @@
+//! `config check`: the configuration as it is resolved, each value with its place, secrets hidden.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use serde::Serialize;
+use serde_json::json;
+use transload_core::settings::{SettingKey, Settings};
+use transload_core::{Error, ErrorKind, ErrorReport, Redactor, Registry, Result};
+
+use super::args::Check;
+use super::choice::{Choice, Resolved};
+use super::show;
+use super::{Document, Outcome, World, code, code_of};
+use crate::config::{Layers, Line, State, report, warnings};
+use crate::pipeline::{DestinationSettings, LoadSettings, WriterSettings};
+use crate::plugins;
+
+/// One table of the configuration.
+#[derive(Debug, Serialize)]
+struct Section {
+    /// `destination.redshift`, `load`.
+    section: String,
+    /// The plugin behind it.
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    plugin: Option<&'static str>,
+    settings: Vec<Line>,
+}
+
+/// What was found.
+#[derive(Debug, Default, Serialize)]
+struct Findings {
+    pipeline: Option<String>,
+    /// Files that were read; the first has priority.
+    files: Vec<PathBuf>,
+    /// Files that would have been read but do not exist.
+    absent_files: Vec<PathBuf>,
+    sections: Vec<Section>,
+    warnings: Vec<String>,
+}
+
+/// `transload config check`.
+pub(super) fn check(world: &World, args: Check) -> Outcome {
+    let registry = plugins::registry();
+    let choice = match Choice::new(args.file.as_deref(), args.pipeline) {
+        Ok(choice) => choice,
+        Err(error) => return Outcome::failed(error.report()),
+    };
+    let layers = match choice.layers(world) {
+        Ok(layers) => layers,
+        Err(error) => return Outcome::failed(error.report()),
+    };
+    let mut findings = Findings {
+        pipeline: choice.name.clone(),
+        files: layers.files().map(PathBuf::from).collect(),
+        absent_files: layers.absent_files().map(PathBuf::from).collect(),
+        ..Findings::default()
+    };
+    let redactor = choice.redactor(world, &registry);
+    let problems = problems(&choice, &layers, &registry, &mut findings);
+    let error =
+        one_of(problems.into_iter().map(|problem| problem.redacted(&redactor).report()).collect());
+    let text = redactor.scrub(&text(&findings, error.is_none())).into_owned();
+    let document = Document { text, json: json(&findings, error.as_ref(), &redactor) };
+    let code = error.as_ref().map_or(code::DONE, |error| code_of(error.kind));
+    Outcome { document, error, code }
+}
+
+/// Resolves everything and makes the destinations, and returns all that is wrong.
+fn problems(
+    choice: &Choice,
+    layers: &Layers,
+    registry: &Registry,
+    findings: &mut Findings,
+) -> Vec<Error> {
+    let mut problems = Vec::new();
+    let pipeline = choice.name.as_deref().unwrap_or_default();
+    if choice.destination.is_none() {
+        problems.push(Error::new(ErrorKind::Configuration, "no destination was chosen").with_hint(
+            "name one: `--destination duckdb`, or `destination = \"duckdb\"` in a pipeline.toml",
+        ));
+    }
+    let [destination, staging] = choice.resolve(registry, layers);
+    for (resolved, is_staging) in [(destination, false), (staging, true)] {
+        match resolved {
+            None => {}
+            Some(Err(error)) => problems.push(error),
+            Some(Ok(resolved)) => {
+                problems.extend(look_at(&resolved, is_staging, registry, findings))
+            }
+        }
+    }
+    let name = choice.destination.as_deref().unwrap_or_default();
+    let sections: [(&[&str], &'static [SettingKey]); 3] = [
+        (&["destination", name], DestinationSettings::KEYS),
+        (&["load"], LoadSettings::KEYS),
+        (&["data_writer"], WriterSettings::KEYS),
+    ];
+    for (path, keys) in sections.into_iter().filter(|(path, _)| path.last() != Some(&"")) {
+        match layers.resolve_section(pipeline, path, keys) {
+            Ok(settings) => findings.put(path.join("."), None, &settings, keys),
+            Err(error) => problems.push(error),
+        }
+    }
+    if choice.destination.is_some() {
+        problems.extend(
+            layers.read_section::<DestinationSettings>(pipeline, &["destination", name]).err(),
+        );
+    }
+    problems.extend(layers.read_section::<LoadSettings>(pipeline, &["load"]).err());
+    problems.extend(layers.read_section::<WriterSettings>(pipeline, &["data_writer"]).err());
+    problems
+}
+
+/// Shows the settings of a destination, and names each that is missing. Where none is, it is made.
+fn look_at(
+    resolved: &Resolved,
+    is_staging: bool,
+    registry: &Registry,
+    findings: &mut Findings,
+) -> Vec<Error> {
+    let Resolved { name, plugin, settings } = resolved;
+    let section = format!("destination.{name}");
+    if findings.sections.iter().any(|known| known.section == section) {
+        // The same settings are those of both.
+        return made(resolved, is_staging, registry).err().into_iter().collect();
+    }
+    findings.put(section, Some(plugin.name), settings, plugin.settings);
+    findings.warnings.extend(warnings(settings, plugin.settings));
+    let missing: Vec<Error> = report(settings, plugin.settings)
+        .iter()
+        .filter(|line| line.state == State::Missing)
+        .map(|line| settings.missing(&line.key))
+        .collect();
+    if missing.is_empty() {
+        made(resolved, is_staging, registry).err().into_iter().collect()
+    } else {
+        missing
+    }
+}
+
+fn made(resolved: &Resolved, is_staging: bool, registry: &Registry) -> Result<()> {
+    if is_staging {
+        registry.staging(resolved.plugin.name)?.1(&resolved.settings).map(drop)
+    } else {
+        registry.destination(resolved.plugin.name)?.1(&resolved.settings).map(drop)
+    }
+}
+
+impl Findings {
+    fn put(
+        &mut self,
+        section: String,
+        plugin: Option<&'static str>,
+        settings: &Settings,
+        keys: &[SettingKey],
+    ) {
+        let lines = report(settings, keys);
+        match self.sections.iter_mut().find(|known| known.section == section) {
+            Some(known) => known.settings.extend(lines),
+            None => self.sections.push(Section { section, plugin, settings: lines }),
+        }
+    }
+}
+
+/// Several problems as one, each with what it needs.
+fn one_of(mut problems: Vec<ErrorReport>) -> Option<ErrorReport> {
+    if problems.len() <= 1 {
+        return problems.pop();
+    }
+    let named = |problem: &ErrorReport| {
+        let value = |wanted: &str| {
+            problem.context.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
+        };
+        let text =
+            value("key").or_else(|| value("name")).map(|key| format!("{}: {key}", problem.message));
+        text.unwrap_or_else(|| problem.message.clone())
+    };
+    let hints: Vec<&str> = problems.iter().filter_map(|problem| problem.hint.as_deref()).collect();
+    let error =
+        Error::new(ErrorKind::Configuration, format!("{} things are wrong", problems.len()));
+    let mut report =
+        if hints.is_empty() { error } else { error.with_hint(hints.join("\n")) }.report();
+    for problem in &problems {
+        report.causes.push(named(problem));
+        report.causes.extend(problem.causes.iter().cloned());
+    }
+    Some(report)
+}
+
+fn text(findings: &Findings, well: bool) -> String {
+    let mut text = String::new();
+    for section in &findings.sections {
+        let plugin = section.plugin.map(|plugin| format!(" ({plugin})")).unwrap_or_default();
+        let rows: Vec<Vec<String>> = section.settings.iter().map(cells).collect();
+        let _ =
+            writeln!(text, "[{}]{plugin}\n{}", section.section, show::columns(&rows, usize::MAX));
+    }
+    let paths = |paths: &[PathBuf]| match paths {
+        [] => "none".to_owned(),
+        paths => paths.iter().map(|path| path.display().to_string()).collect::<Vec<_>>().join(", "),
+    };
+    let _ = writeln!(text, "files read: {}", paths(&findings.files));
+    let _ = writeln!(text, "files that do not exist: {}", paths(&findings.absent_files));
+    for warning in &findings.warnings {
+        let _ = writeln!(text, "warning: {warning}");
+    }
+    if well {
+        text.push_str("the configuration is complete");
+    }
+    text.trim_end().to_owned()
+}
+
+fn cells(line: &Line) -> Vec<String> {
+    let value = match line.state {
+        State::Missing => "missing".to_owned(),
+        State::Unset => "(none)".to_owned(),
+        State::Set | State::Default => line.value_shown.clone().unwrap_or_default(),
+    };
+    let origin = line.origin.as_ref().map(ToString::to_string).unwrap_or_default();
+    vec![line.key.clone(), value, origin]
+}
+
+fn json(
+    findings: &Findings,
+    error: Option<&ErrorReport>,
+    redactor: &Redactor,
+) -> serde_json::Value {
+    let mut json = json!(findings);
+    json["error"] = json!(error);
+    // What is shown is free of secrets as it is; a value that repeats one in an odd place is caught here.
+    serde_json::from_str(&redactor.scrub(&json.to_string())).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_problems_are_named_together() {
+        let settings = Settings::from_pairs("lake", &[]);
+        let problems = ["url", "token"].map(|key| settings.missing(key).report());
+        let one = one_of(problems.to_vec()).unwrap();
+        assert_eq!(one.message, "2 things are wrong");
+        assert_eq!(
+            one.causes,
+            [
+                "a setting is missing: destination.lake.url",
+                "a setting is missing: destination.lake.token"
+            ]
+        );
+        let hint = one.hint.unwrap();
+        assert!(
+            hint.contains("DESTINATION__LAKE__URL") && hint.contains("DESTINATION__LAKE__TOKEN"),
+            "{hint}"
+        );
+        assert_eq!(one_of(Vec::new()), None);
+    }
+}

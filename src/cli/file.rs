@@ -1,0 +1,255 @@
+//! `pipeline.toml`: a pipeline and its resources, described by a file.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use indexmap::IndexMap;
+use serde::de::{self, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use transload_core::registry::distance;
+use transload_core::{
+    Column, DataType, Error, ErrorKind, FileFormat, MergeStrategy, ReplaceStrategy, Result,
+    WriteDisposition,
+};
+
+use super::args::Progress;
+
+/// What a `pipeline.toml` says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PipelineFile {
+    pub(super) pipeline_name: Option<String>,
+    pub(super) destination: Option<String>,
+    pub(super) staging: Option<String>,
+    pub(super) dataset_name: Option<String>,
+    pub(super) loader_file_format: Option<FileFormat>,
+    pub(super) pipelines_dir: Option<PathBuf>,
+    pub(super) progress: Option<Progress>,
+    #[serde(default)]
+    pub(super) resources: Vec<ResourceEntry>,
+}
+
+/// One of its `[[resources]]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ResourceEntry {
+    pub(super) name: Option<String>,
+    pub(super) table: String,
+    pub(super) source: Texts,
+    pub(super) write_disposition: Option<WriteDisposition>,
+    pub(super) merge_strategy: Option<MergeStrategy>,
+    pub(super) replace_strategy: Option<ReplaceStrategy>,
+    #[serde(default)]
+    pub(super) primary_key: Texts,
+    #[serde(default)]
+    pub(super) merge_key: Texts,
+    pub(super) max_table_nesting: Option<usize>,
+    #[serde(default)]
+    pub(super) columns: IndexMap<String, ColumnEntry>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ColumnEntry {
+    data_type: Option<DataType>,
+    nullable: Option<bool>,
+    precision: Option<u32>,
+    scale: Option<u32>,
+    timezone: Option<bool>,
+}
+
+/// One text or a list of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Texts(pub(super) Vec<String>);
+
+impl PipelineFile {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] where it cannot be read or says what it cannot say, with its line and key.
+    pub(super) fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(|error| {
+            Error::new(ErrorKind::Configuration, "the pipeline's file cannot be read")
+                .with("file", path.display())
+                .with_hint("name a pipeline.toml, or describe the pipeline by flags: `transload run --help`")
+                .with_source(error)
+        })?;
+        let mut file: Self = toml::from_str(&text).map_err(|error| refused(path, &text, &error))?;
+        let folder = path.parent().unwrap_or(Path::new(""));
+        for source in file.resources.iter_mut().flat_map(|resource| &mut resource.source.0) {
+            if source != "-" && !source.contains("://") {
+                *source = folder.join(&*source).to_string_lossy().into_owned();
+            }
+        }
+        Ok(file)
+    }
+}
+
+impl ResourceEntry {
+    /// Its columns.
+    pub(super) fn columns(&self) -> Vec<Column> {
+        let column = |(name, entry): (&String, &ColumnEntry)| Column {
+            name: name.clone(),
+            data_type: entry.data_type,
+            nullable: entry.nullable.unwrap_or(true),
+            precision: entry.precision,
+            scale: entry.scale,
+            timezone: entry.timezone,
+            hints: Default::default(),
+        };
+        self.columns.iter().map(column).collect()
+    }
+}
+
+impl<'de> Deserialize<'de> for Texts {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct TextsVisitor;
+
+        impl<'de> Visitor<'de> for TextsVisitor {
+            type Value = Texts;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a text or a list of texts")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Texts, E> {
+                Ok(Texts(vec![text.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Texts, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = items.next_element()? {
+                    texts.push(text);
+                }
+                Ok(Texts(texts))
+            }
+        }
+
+        deserializer.deserialize_any(TextsVisitor)
+    }
+}
+
+/// Says what is wrong with a file, where, and what may stand there. The line itself is not quoted.
+fn refused(path: &Path, text: &str, error: &toml::de::Error) -> Error {
+    let message = error.message().trim().replace('\n', ", ");
+    let refusal = Error::new(ErrorKind::Configuration, "the pipeline's file is wrong");
+    let Some(span) = error.span() else {
+        return refusal.with("file", path.display()).with("reason", message);
+    };
+    let start = span.start.min(text.len());
+    let before = text.get(..start).unwrap_or_default();
+    let line = before.matches('\n').count() + 1;
+    let refusal = refusal.with("file", format!("{}:{line}", path.display()));
+    let whole = text.lines().nth(line - 1).unwrap_or_default().trim();
+    let key = match whole.split_once('=') {
+        Some((key, _)) => key.trim(),
+        None => whole.trim_matches(['[', ']']),
+    };
+    let refusal = if key.is_empty() { refusal } else { refusal.with("key", key) };
+    let Some((unknown, known)) = unknown_word(&message) else {
+        let misplaced = ["destination", "staging"].contains(&key)
+            && message.contains("expected a string")
+            || key.starts_with("destination.");
+        let refusal = refusal.with("reason", message);
+        return if misplaced {
+            refusal.with_hint(
+                "name the destination here; its settings belong into `.transload/config.toml`",
+            )
+        } else {
+            refusal
+        };
+    };
+    let near = known.iter().map(|word| (distance(word, &unknown), *word)).min();
+    let refusal = refusal.with("reason", message.clone());
+    match near {
+        Some((edits, word)) if edits <= 2 && edits < word.len() => {
+            refusal.with_hint(format!("did you mean `{word}`?"))
+        }
+        _ => refusal,
+    }
+}
+
+/// The word that serde did not know, and those that it does.
+fn unknown_word(message: &str) -> Option<(String, Vec<&str>)> {
+    let rest = message
+        .strip_prefix("unknown field `")
+        .or_else(|| message.strip_prefix("unknown variant `"))?;
+    let (unknown, rest) = rest.split_once('`')?;
+    Some((unknown.to_owned(), rest.split('`').skip(1).step_by(2).collect()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<PipelineFile> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipeline.toml");
+        std::fs::write(&path, text).unwrap();
+        PipelineFile::read(&path)
+    }
+
+    #[test]
+    fn a_file_is_read_with_its_resources_and_columns_in_order() {
+        let file = parse(
+            r#"
+            pipeline_name = "p"
+            loader_file_format = "insert_values"
+            progress = "off"
+            [[resources]]
+            table = "t"
+            source = ["a.jsonl", "-", "https://x/y"]
+            primary_key = "id"
+            merge_key = ["a", "b"]
+            write_disposition = "replace"
+            replace_strategy = "insert-from-staging"
+            columns.z = { data_type = "decimal", precision = 10, scale = 2 }
+            columns.a = { data_type = "timestamp", nullable = false, timezone = false }
+            "#,
+        )
+        .unwrap();
+        assert_eq!(file.loader_file_format, Some(FileFormat::InsertValues));
+        let resource = &file.resources[0];
+        assert!(
+            resource.source.0[0].ends_with("/a.jsonl")
+                && resource.source.0[0].len() > "/a.jsonl".len()
+        );
+        assert_eq!(resource.source.0[1..], ["-", "https://x/y"]);
+        assert_eq!(
+            (&resource.primary_key.0[..], &resource.merge_key.0[..]),
+            (&["id".to_owned()][..], &["a".to_owned(), "b".to_owned()][..])
+        );
+        let columns = resource.columns();
+        assert_eq!((columns[0].name.as_str(), columns[0].scale), ("z", Some(2)));
+        assert!(!columns[1].nullable && !columns[1].has_timezone());
+    }
+
+    #[test]
+    fn a_wrong_file_names_line_key_and_what_is_allowed() {
+        let error = parse("pipeline_name = \"p\"\ndestinatoin = \"duckdb\"\n").unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.context("file").unwrap().ends_with("pipeline.toml:2"));
+        assert_eq!(error.context("key"), Some("destinatoin"));
+        assert_eq!(error.hint(), Some("did you mean `destination`?"));
+
+        let error = parse("loader_file_format = \"avro\"\n").unwrap_err();
+        assert!(error.context("reason").unwrap().contains("`insert_values`"), "{error:?}");
+        assert_eq!(error.context("key"), Some("loader_file_format"));
+
+        let text = "[[resources]]\ntable = \"t\"\nsource = \"x\"\nwrite_disposition = \"upsert\"\n";
+        let error = parse(text).unwrap_err();
+        assert!(error.context("file").unwrap().ends_with(":4"), "{error:?}");
+        assert!(error.context("reason").unwrap().contains("`merge`"));
+
+        let error = parse("[[resources]]\nsource = \"x\"\n").unwrap_err();
+        assert!(error.context("reason").unwrap().contains("missing field `table`"));
+        let error = parse("[[resources]]\ntable = \"t\"\nsource = 3\n").unwrap_err();
+        assert!(
+            error.context("reason").unwrap().contains("a text or a list of texts"),
+            "{error:?}"
+        );
+        let error = parse("[destination.filesystem]\nbucket_url = \"x\"\n").unwrap_err();
+        assert!(error.hint().unwrap().contains(".transload/config.toml"), "{error:?}");
+        assert!(parse("a = \n").unwrap_err().context("file").unwrap().ends_with(":1"));
+    }
+}

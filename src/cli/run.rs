@@ -1,0 +1,307 @@
+//! `run` and `resume`.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tokio::signal::unix::{SignalKind, signal};
+use transload_core::{Error, ErrorKind, ErrorReport, Redactor, Result};
+
+use super::args::{Progress, Resume, Run};
+use super::choice::Choice;
+use super::file::ResourceEntry;
+use super::log::Log;
+use super::progress::watcher;
+use super::terminal::Terminal;
+use super::{Document, Outcome, World, code, code_of, info, show};
+use crate::package::{Package, PackageStatus, WorkingFolder};
+use crate::{LoadInfo, LoadStatus, Pipeline, Receipt, Resource, RunError, Stop, plugins};
+
+/// `transload run`.
+pub(super) fn run(world: &World, mut args: Run, log: &Log) -> Outcome {
+    let flags = std::mem::take(&mut args.pipeline);
+    let choice = Choice::new(args.file.as_deref(), flags);
+    let choice = match choice {
+        Ok(choice) => choice,
+        Err(error) => return failed(None, error.report()),
+    };
+    let result = resources(&choice, &args)
+        .and_then(|resources| Ok((open(world, &choice, &args.watch.progress, log)?, resources)));
+    match result {
+        Ok((opened, resources)) => {
+            drive(world, &opened, async |pipeline| pipeline.run(resources).await)
+        }
+        Err(error) => failed(choice.name, error.report()),
+    }
+}
+
+/// `transload resume`.
+pub(super) fn resume(world: &World, args: Resume, log: &Log) -> Outcome {
+    let (file, load) = match file_and_load(&args.what) {
+        Ok(both) => both,
+        Err(error) => return failed(args.pipeline.pipeline_name, error.report()),
+    };
+    let mut choice = match Choice::new(file.map(Path::new), args.pipeline) {
+        Ok(choice) => choice,
+        Err(error) => return failed(None, error.report()),
+    };
+    match pending(world, &mut choice, load) {
+        Ok(None) => {}
+        Ok(Some(done)) => return outcome(&done, None),
+        Err(error) => return failed(choice.name, error.report()),
+    }
+    match open(world, &choice, &args.watch.progress, log) {
+        Ok(opened) => drive(world, &opened, async |pipeline| pipeline.resume().await),
+        Err(error) => failed(choice.name, error.report()),
+    }
+}
+
+/// The file and the load among the arguments, which tell themselves apart.
+fn file_and_load(what: &[String]) -> Result<(Option<&str>, Option<&str>)> {
+    let (files, loads): (Vec<&String>, Vec<&String>) =
+        what.iter().partition(|what| what.ends_with(".toml"));
+    match (&files[..], &loads[..]) {
+        ([] | [_], [] | [_]) => {
+            let first = |names: &[&'_ String]| names.first().map(|name| name.as_str());
+            Ok((first(&files), first(&loads)))
+        }
+        _ => Err(Error::new(
+            ErrorKind::Configuration,
+            "one load of one pipeline can be resumed at a time",
+        )
+        .with("given", what.join(", "))
+        .with_hint("without a load, all that are pending are resumed")),
+    }
+}
+
+/// Takes from the packages what neither the file nor the flags say, and checks that the load that is asked for is
+/// among them. Returns what there is to say where nothing is left to do.
+fn pending(world: &World, choice: &mut Choice, load: Option<&str>) -> Result<Option<LoadInfo>> {
+    let name = choice.name()?.to_owned();
+    let folder = WorkingFolder::of(&world.pipelines_dir(choice.pipelines_dir.as_deref()), &name);
+    let packages = folder.packages()?;
+    let pending: Vec<&Package> =
+        packages.iter().filter(|package| package.status == PackageStatus::Pending).collect();
+    if let Some(first) = pending.first() {
+        let receipt = info::receipt_of(first)?;
+        if choice.destination.is_none() {
+            // What a load was staged by belongs to where it goes: both are taken from it or none.
+            choice.destination = Some(receipt.destination.name);
+            choice.staging =
+                choice.staging.take().or_else(|| receipt.staging.map(|staging| staging.name));
+        }
+        choice.dataset_name.get_or_insert(receipt.dataset);
+    }
+    let done = |loads: Vec<Receipt>| Some(LoadInfo { pipeline: name.clone(), loads });
+    let Some(load) = load else {
+        // Whoever loaded from here and has nothing pending need not say where it went.
+        let nothing = choice.destination.is_none() && !packages.is_empty();
+        return Ok(done(Vec::new()).filter(|_| nothing));
+    };
+    let found = packages.iter().find(|package| package.load_id.as_str() == load);
+    match found.map(|package| package.status) {
+        Some(PackageStatus::Pending) => Ok(None),
+        Some(PackageStatus::Loaded) => {
+            let receipt = found.map(info::receipt_of).transpose()?;
+            Ok(done(receipt.into_iter().collect()))
+        }
+        _ => {
+            let names: Vec<&str> = pending.iter().map(|package| package.load_id.as_str()).collect();
+            Err(Error::new(ErrorKind::Configuration, "there is no such load to resume")
+                .with("load", load)
+                .with("pipeline", &name)
+                .with("pending", if names.is_empty() { "none".to_owned() } else { names.join(", ") })
+                .with("folder", folder.path().display())
+                .with_hint("`transload status` shows what is pending; `--pipelines-dir` names another folder"))
+        }
+    }
+}
+
+/// A pipeline that is ready to run, with what takes secrets out of its errors.
+struct Opened {
+    pipeline: Pipeline,
+    redactor: Redactor,
+}
+
+fn open(world: &World, choice: &Choice, progress: &Option<Progress>, log: &Log) -> Result<Opened> {
+    choice.name()?;
+    let redactor = choice.redactor(world, &plugins::registry());
+    log.hide(redactor.clone());
+    let progress = progress.or(choice.file.progress).unwrap_or_default();
+    let pipeline = choice
+        .build(world, watcher(progress, &world.terminal))
+        .map_err(|error| error.redacted(&redactor))?;
+    Ok(Opened { pipeline, redactor })
+}
+
+/// Runs the work of a pipeline until it ends or is ended by signals.
+fn drive<W>(world: &World, opened: &Opened, work: W) -> Outcome
+where
+    W: AsyncFnOnce(&Pipeline) -> Result<LoadInfo, RunError>,
+{
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => {
+            let error = Error::new(ErrorKind::Terminal, "the threads could not be started")
+                .with_source(error);
+            return failed(Some(opened.pipeline.name().to_owned()), error.report());
+        }
+    };
+    let result = runtime.block_on(async {
+        heed_signals(&world.terminal, opened.pipeline.stop_handle());
+        work(&opened.pipeline).await
+    });
+    // A thread may still wait for the standard input, which need not ever end.
+    runtime.shutdown_background();
+    match result {
+        Ok(info) => outcome(&info, None),
+        Err(failed) => {
+            outcome(&failed.info, Some(failed.error.redacted(&opened.redactor).report()))
+        }
+    }
+}
+
+/// The first signal asks the run to end, the second one ends the process.
+fn heed_signals(terminal: &Terminal, stop: Stop) {
+    let signals = [SignalKind::interrupt(), SignalKind::terminate()].map(signal);
+    let [Ok(mut interrupt), Ok(mut terminate)] = signals else {
+        terminal.warning(
+            "signals cannot be caught: one ends the process at once; what is sealed can be resumed",
+        );
+        return;
+    };
+    let terminal = terminal.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            if stop.is_stopped() {
+                terminal.say("stopped; what was sealed can be resumed");
+                std::process::exit(i32::from(code::RESUMABLE));
+            }
+            stop.stop();
+            terminal.say("stopping after the current step; once more to stop at once");
+        }
+    });
+}
+
+/// What a run came to, with its exit code.
+fn outcome(info: &LoadInfo, mut error: Option<ErrorReport>) -> Outcome {
+    let status = info.loads.last().map(|receipt| receipt.status);
+    if let Some(error) = error.as_mut().filter(|_| status == Some(LoadStatus::Pending)) {
+        let resume = "the load is sealed: once the cause is gone, `transload resume` or the next run finishes it";
+        error.hint.get_or_insert_with(|| resume.to_owned());
+    }
+    let code = error.as_ref().map_or(code::DONE, |error| code_of_run(error.kind, status));
+    let text =
+        if error.is_some() && info.loads.is_empty() { String::new() } else { show::loads(info) };
+    let json = json!({ "pipeline": info.pipeline, "loads": info.loads, "error": error });
+    Outcome { document: Document { text, json }, error, code }
+}
+
+fn code_of_run(kind: ErrorKind, last: Option<LoadStatus>) -> u8 {
+    use ErrorKind::{Fenced, Interrupted, OutcomeUnknown, Transient};
+    match (kind, last) {
+        (Transient | OutcomeUnknown | Interrupted | Fenced, Some(LoadStatus::Pending)) => {
+            code::RESUMABLE
+        }
+        _ => code_of(kind),
+    }
+}
+
+/// A run that failed before there was a pipeline.
+fn failed(pipeline: Option<String>, error: ErrorReport) -> Outcome {
+    let json = json!({ "pipeline": pipeline, "loads": Value::Array(Vec::new()), "error": error });
+    Outcome {
+        code: code_of(error.kind),
+        document: Document { text: String::new(), json },
+        error: Some(error),
+    }
+}
+
+/// The resources of the file, or the one of the flags.
+fn resources(choice: &Choice, args: &Run) -> Result<Vec<Resource>> {
+    let by_flags = args.table.as_ref().map(|table| ResourceEntry {
+        table: table.clone(),
+        source: super::file::Texts(args.source.clone()),
+        ..ResourceEntry::default()
+    });
+    let entries = match &by_flags {
+        Some(entry) => std::slice::from_ref(entry),
+        None => &choice.file.resources,
+    };
+    entries.iter().map(|entry| resource(entry, choice, args)).collect()
+}
+
+fn resource(entry: &ResourceEntry, choice: &Choice, args: &Run) -> Result<Resource> {
+    for source in &entry.source.0 {
+        refuse_url(source)?;
+    }
+    let name = entry.name.as_ref().unwrap_or(&entry.table);
+    let keys = |flags: &[String], entry: &[String]| {
+        let keys = if flags.is_empty() { entry } else { flags };
+        keys.iter().map(|key| key.trim().to_owned()).collect::<Vec<_>>()
+    };
+    let mut resource = Resource::files(name, &entry.source.0)
+        .table_name(&entry.table)
+        .primary_key(keys(&args.primary_key, &entry.primary_key.0))
+        .merge_key(keys(&args.merge_key, &entry.merge_key.0))
+        .columns(entry.columns());
+    if let Some(disposition) = args.write_disposition.or(entry.write_disposition) {
+        resource = resource.write_disposition(disposition);
+    }
+    if let Some(strategy) = args.merge_strategy.or(entry.merge_strategy) {
+        resource = resource.merge_strategy(strategy);
+    }
+    if let Some(strategy) = entry.replace_strategy {
+        resource = resource.replace_strategy(strategy);
+    }
+    if let Some(levels) = entry.max_table_nesting {
+        resource = resource.max_table_nesting(levels);
+    }
+    if let Some(format) = args.loader_file_format.or(choice.file.loader_file_format) {
+        resource = resource.loader_file_format(format);
+    }
+    Ok(resource)
+}
+
+/// A URL may be signed or have a password in it, so only its host is shown.
+fn refuse_url(source: &str) -> Result<()> {
+    let Some((scheme, rest)) = source.split_once("://") else { return Ok(()) };
+    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
+    let host = host.rsplit('@').next().unwrap_or_default();
+    Err(Error::new(ErrorKind::Unsupported, "rows cannot be read from a URL yet")
+        .with("source", format!("{scheme}://{host}/…"))
+        .with_hint(
+            "fetch it first and hand its rows over: `curl -fsS URL | transload run … --source -`",
+        ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_can_be_resumed_has_a_code_of_its_own() {
+        use ErrorKind::{
+            BadData, Configuration, Fenced, Interrupted, Terminal as Final, Transient,
+        };
+        let pending = Some(LoadStatus::Pending);
+        assert_eq!(code_of_run(Transient, pending), 3);
+        assert_eq!(code_of_run(Fenced, pending), 3);
+        assert_eq!(code_of_run(Final, pending), 1);
+        assert_eq!(code_of_run(Transient, Some(LoadStatus::Failed)), 1);
+        assert_eq!(code_of_run(Interrupted, None), 3);
+        assert_eq!(code_of_run(BadData, Some(LoadStatus::Failed)), 1);
+        assert_eq!(code_of_run(Configuration, None), 2);
+    }
+
+    #[test]
+    fn a_url_is_refused_and_not_shown_in_full() {
+        let error = refuse_url("https://me:CANARY@host.example/rows.jsonl?sig=CANARY").unwrap_err();
+        assert_eq!(error.context("source"), Some("https://host.example/…"));
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(refuse_url("rows.jsonl").is_ok());
+    }
+}

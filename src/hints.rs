@@ -1,0 +1,230 @@
+//! From what a resource says of its table to the schema.
+
+use serde_json::json;
+use transload_core::{
+    Column, DataType, Error, ErrorKind, Result, SCHEMA_ENGINE_VERSION, Schema, Table,
+    WriteDisposition,
+};
+
+use crate::normalize::Naming;
+use crate::resource::Resource;
+
+/// How the names of this load are made.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Names {
+    /// The convention.
+    pub(crate) naming: Naming,
+    /// Characters of the longest name.
+    pub(crate) max_length: usize,
+}
+
+impl Names {
+    fn of(self, name: &str) -> String {
+        self.naming.normalize_path(name, self.max_length)
+    }
+}
+
+/// The name of the schema of a pipeline: its name without a trailing `_pipeline`, normalised. As dlt's.
+pub(crate) fn schema_name(pipeline: &str) -> String {
+    Naming::SnakeCase.normalize_identifier(pipeline.strip_suffix("_pipeline").unwrap_or(pipeline), 64)
+}
+
+/// A schema without data, as dlt begins one.
+pub(crate) fn new_schema(name: &str) -> Schema {
+    let keys = ["_dlt_id", "_dlt_root_id", "_dlt_parent_id", "_dlt_list_idx", "_dlt_load_id"];
+    let mut schema = Schema {
+        version: 1,
+        version_hash: String::new(),
+        engine_version: SCHEMA_ENGINE_VERSION,
+        name: name.to_owned(),
+        tables: Default::default(),
+        settings: json!({
+            "detections": ["iso_timestamp"],
+            "default_hints": {
+                "not_null": keys,
+                "parent_key": ["_dlt_parent_id"],
+                "root_key": ["_dlt_root_id"],
+                "unique": ["_dlt_id"],
+                "row_key": ["_dlt_id"],
+            },
+        }),
+        normalizers: json!({
+            "names": "snake_case",
+            "json": { "module": "dlt.common.normalizers.json.relational" },
+        }),
+        previous_hashes: Vec::new(),
+        rest: Default::default(),
+    };
+    let text = |name: &str| Column::new(name, DataType::Text);
+    let version = [
+        Column::new("version", DataType::Bigint).not_null(),
+        Column::new("engine_version", DataType::Bigint).not_null(),
+        Column::new("inserted_at", DataType::Timestamp).not_null(),
+        text("schema_name").not_null(),
+        text("version_hash").not_null(),
+        text("schema").not_null(),
+    ];
+    let loads = [
+        text("load_id").not_null().with_precision(64),
+        text("schema_name"),
+        Column::new("status", DataType::Bigint).not_null(),
+        Column::new("inserted_at", DataType::Timestamp).not_null(),
+        text("schema_version_hash"),
+    ];
+    for (name, columns) in [("_dlt_version", &version[..]), ("_dlt_loads", &loads[..])] {
+        let mut table = Table::root(name, WriteDisposition::Skip);
+        columns.iter().for_each(|column| table.put(column.clone()));
+        schema.tables.insert(name.to_owned(), table);
+    }
+    schema
+}
+
+/// Adds the table of the pipeline state, which is in the schema from the first load that stores a state.
+pub(crate) fn add_state_table(schema: &mut Schema) {
+    let name = "_dlt_pipeline_state";
+    if schema.tables.contains_key(name) {
+        return;
+    }
+    let mut table = Table::root(name, WriteDisposition::Append);
+    let text = |name: &str| Column::new(name, DataType::Text);
+    for column in [
+        Column::new("version", DataType::Bigint).not_null(),
+        Column::new("engine_version", DataType::Bigint).not_null(),
+        text("pipeline_name").not_null(),
+        text("state").not_null(),
+        Column::new("created_at", DataType::Timestamp).not_null(),
+        text("version_hash"),
+        text("_dlt_load_id").not_null().with_precision(64),
+        text("_dlt_id").not_null().with_hint("unique").with_hint("row_key"),
+    ] {
+        table.put(column);
+    }
+    table.hints.insert("file_format".into(), json!("preferred"));
+    table.hints.insert("x-normalizer".into(), json!({ "seen-data": true }));
+    schema.tables.insert(name.to_owned(), table);
+}
+
+/// Brings the hints of a resource into the schema and returns the name of its table.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] where a name is empty or is one of the system's own, or where the table is nested in
+/// another.
+pub(crate) fn apply(schema: &mut Schema, resource: &Resource, names: Names) -> Result<String> {
+    let refused = |message: &'static str| {
+        Error::new(ErrorKind::Configuration, message)
+            .with("resource", &resource.name)
+            .with("table", &resource.table)
+    };
+    if resource.table.trim().is_empty() {
+        return Err(
+            refused("a table needs a name").with_hint("give the resource a name, or a `table`")
+        );
+    }
+    let name = names.of(&resource.table);
+    if name.starts_with("_dlt") || name.starts_with("_transload") {
+        return Err(refused("the name of the table belongs to the system tables")
+            .with_hint("names must not begin with `_dlt` or `_transload`"));
+    }
+    let table = schema.tables.entry(name.clone()).or_insert_with(|| Table {
+        resource: Some(resource.name.clone()),
+        ..Table::root(&name, WriteDisposition::Append)
+    });
+    if let Some(parent) = &table.parent {
+        return Err(refused("the table is nested in another")
+            .with("parent", parent)
+            .with_hint("choose another name"));
+    }
+    table.write_disposition = resource.write_disposition.or(table.write_disposition);
+    for (hint, value) in [
+        ("x-merge-strategy", resource.merge_strategy.map(|strategy| json!(strategy))),
+        ("x-replace-strategy", resource.replace_strategy.map(|strategy| json!(strategy))),
+    ] {
+        if let Some(value) = value {
+            table.hints.insert(hint.to_owned(), value);
+        }
+    }
+    if let Some(levels) = resource.max_table_nesting {
+        let normalizer = table.hints.entry("x-normalizer".to_owned()).or_insert_with(|| json!({}));
+        if let Some(normalizer) = normalizer.as_object_mut() {
+            normalizer.insert("max_nesting".to_owned(), json!(levels));
+        }
+    }
+    for column in &resource.columns {
+        let name = names.of(&column.name);
+        table.put(Column { name, ..column.clone() });
+    }
+    put_key(table, "primary_key", &resource.primary_key, names);
+    put_key(table, "merge_key", &resource.merge_key, names);
+    Ok(name)
+}
+
+/// A key replaces the one before it as a whole; an empty one says nothing. As dlt's.
+fn put_key(table: &mut Table, hint: &str, columns: &[String], names: Names) {
+    if columns.is_empty() {
+        return;
+    }
+    for column in table.columns.values_mut() {
+        column.hints.remove(hint);
+    }
+    for name in columns {
+        let name = names.of(name);
+        let column = table.columns.entry(name.clone()).or_insert_with(|| Column {
+            data_type: None,
+            nullable: false,
+            ..Column::new(name, DataType::Text)
+        });
+        column.hints.insert(hint.to_owned(), json!(true));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: Names = Names { naming: Naming::SnakeCase, max_length: 63 };
+
+    fn resource() -> Resource {
+        Resource::json("Players", "")
+            .primary_key(["Player ID"])
+            .write_disposition(WriteDisposition::Replace)
+    }
+
+    #[test]
+    fn a_resource_becomes_a_root_table_with_incomplete_keys() {
+        let mut schema = new_schema("chess");
+        assert_eq!(apply(&mut schema, &resource(), NAMES).unwrap(), "players");
+        let table = &schema.tables["players"];
+        assert_eq!(table.write_disposition, Some(WriteDisposition::Replace));
+        let key = &table.columns["player_id"];
+        assert!(key.has_hint("primary_key") && !key.nullable && key.data_type.is_none());
+        assert_eq!(table.resource.as_deref(), Some("Players"));
+    }
+
+    #[test]
+    fn a_new_key_replaces_the_old_one_and_no_key_says_nothing() {
+        let mut schema = new_schema("chess");
+        apply(&mut schema, &resource(), NAMES).unwrap();
+        apply(&mut schema, &Resource::json("Players", "").primary_key(["name"]), NAMES)
+            .unwrap();
+        apply(&mut schema, &Resource::json("Players", ""), NAMES).unwrap();
+        let table = &schema.tables["players"];
+        assert_eq!(table.columns_with_hint("primary_key"), ["name"]);
+        assert_eq!(table.write_disposition, Some(WriteDisposition::Replace));
+    }
+
+    #[test]
+    fn the_names_of_system_tables_are_refused() {
+        for name in ["_dlt_loads", "_dlt", "_transload_fence", " "] {
+            let error = apply(&mut new_schema("c"), &Resource::json(name, ""), NAMES)
+                .unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_schema_is_named_like_the_pipeline() {
+        assert_eq!(schema_name("my_pipeline"), "my");
+        assert_eq!(schema_name("My-Pipe 1"), "my_pipe_1");
+        assert_eq!(schema_name("123abc"), "_123abc");
+    }
+}

@@ -1,0 +1,306 @@
+//! What a load needs, as pure differences: between a schema and a dataset, and from a manifest to jobs.
+
+use std::collections::BTreeMap;
+
+use transload_core::{
+    CopyJob, DatasetState, Disposition, FollowUp, IdentifierCase, IdentifierRules, Job, LoadJob,
+    Manifest, Publication, Schema, SchemaChange, StageJob, StagedFile, Table, TableChain,
+    TablePublication,
+};
+
+/// The changes that bring a dataset to a schema: additions only, for the tables of this load.
+pub(crate) fn schema_changes(
+    schema: &Schema,
+    tables: &[&str],
+    state: &DatasetState,
+    identifiers: &IdentifierRules,
+) -> Vec<SchemaChange> {
+    let fold = |name: &str| match identifiers.case {
+        IdentifierCase::Sensitive => name.to_owned(),
+        _ => name.to_lowercase(),
+    };
+    let existing: BTreeMap<String, Vec<String>> = state
+        .tables
+        .iter()
+        .map(|(table, columns)| {
+            (fold(table), columns.iter().map(|column| fold(&column.name)).collect())
+        })
+        .collect();
+    let mut changes = Vec::new();
+    if !state.exists {
+        changes.push(SchemaChange::CreateDataset);
+    }
+    for table in tables.iter().filter_map(|name| schema.tables.get(*name)) {
+        // A column without a type was never seen in data; it is not created, as in dlt.
+        let complete = Table {
+            columns: table
+                .complete_columns()
+                .map(|column| (column.name.clone(), column.clone()))
+                .collect(),
+            ..table.clone()
+        };
+        if complete.columns.is_empty() {
+            continue;
+        }
+        match existing.get(&fold(&table.name)) {
+            None => changes.push(SchemaChange::CreateTable(complete)),
+            Some(known) => {
+                let columns: Vec<_> = complete
+                    .columns
+                    .into_values()
+                    .filter(|column| !known.contains(&fold(&column.name)))
+                    .collect();
+                if !columns.is_empty() {
+                    changes.push(SchemaChange::AddColumns { table: table.name.clone(), columns });
+                }
+            }
+        }
+    }
+    changes
+}
+
+/// The names of what is added: `table` and `table.column`.
+pub(crate) fn change_names(changes: &[SchemaChange]) -> Vec<String> {
+    let mut names = Vec::new();
+    for change in changes {
+        match change {
+            SchemaChange::CreateTable(table) => {
+                names.push(table.name.clone());
+                names.extend(table.columns.keys().map(|column| format!("{}.{column}", table.name)));
+            }
+            SchemaChange::AddColumns { table, columns } => {
+                names.extend(columns.iter().map(|column| format!("{table}.{}", column.name)));
+            }
+            _ => {}
+        }
+    }
+    names
+}
+
+/// The tables of a load, in the order of its chains: those with files, and those that a replacement empties.
+pub(crate) fn tables_of<'m>(manifest: &'m Manifest) -> Vec<&'m str> {
+    let mut tables = Vec::new();
+    for root in &manifest.tables {
+        for table in manifest.schema.chain_of(root) {
+            let has_rows = manifest.files.iter().any(|file| file.table == table);
+            let replaced =
+                manifest.schema.disposition_of(root) == transload_core::WriteDisposition::Replace;
+            let known = manifest
+                .schema
+                .tables
+                .get(table)
+                .is_some_and(|table| table.complete_columns().count() > 0);
+            if has_rows || (known && (replaced || table == root)) {
+                tables.push(table);
+            }
+        }
+    }
+    tables
+}
+
+/// The first jobs of a load.
+pub(crate) fn first_jobs(manifest: &Manifest, staged: bool) -> Vec<Job> {
+    let job = |file: &transload_core::DataFile| match staged {
+        true => Job::Stage(StageJob { file: file.clone(), key: manifest.key_of(file) }),
+        false => Job::Load(LoadJob { file: file.clone() }),
+    };
+    manifest.files.iter().map(job).collect()
+}
+
+/// Brings follow-ups together: one copy a table, its files in the order of their names, each once.
+pub(crate) fn coalesce(follow_ups: Vec<FollowUp>) -> Vec<Job> {
+    let mut copies: BTreeMap<String, BTreeMap<String, StagedFile>> = BTreeMap::new();
+    let mut custom: BTreeMap<_, Job> = BTreeMap::new();
+    for follow_up in follow_ups {
+        match follow_up {
+            FollowUp::Copy(file) => {
+                copies
+                    .entry(file.file.table.clone())
+                    .or_default()
+                    .insert(file.file.name.clone(), file);
+            }
+            FollowUp::Custom(job) => {
+                let job = Job::Custom(job);
+                custom.insert(job.id(), job);
+            }
+            // A follow-up that this engine does not know cannot be asked for: the contract's version is the same.
+            _ => {}
+        }
+    }
+    let copies = copies
+        .into_iter()
+        .map(|(table, files)| Job::Copy(CopyJob { table, files: files.into_values().collect() }));
+    copies.chain(custom.into_values()).collect()
+}
+
+/// The publication of a load.
+pub(crate) fn publication(
+    manifest: &Manifest,
+    dispositions: &BTreeMap<String, Disposition>,
+    jobs: &[Job],
+    state: &DatasetState,
+    previous: Option<transload_core::LoadId>,
+) -> Publication {
+    let publication_of = |table: &str| TablePublication {
+        table: table.to_owned(),
+        rows: manifest.rows_of(table),
+        jobs: jobs.iter().filter(|job| job.table() == table).cloned().collect(),
+    };
+    let tables = tables_of(manifest);
+    let chains =
+        manifest.tables.iter().filter(|root| tables.contains(&root.as_str())).map(|root| {
+            let members = manifest.schema.chain_of(root);
+            let nested = members.iter().skip(1).filter(|table| tables.contains(table));
+            TableChain {
+                disposition: dispositions.get(root).copied().unwrap_or(Disposition::Append),
+                root: publication_of(root),
+                nested: nested.map(|table| publication_of(table)).collect(),
+            }
+        });
+    Publication {
+        previous,
+        chains: chains.collect(),
+        state: manifest.state.clone(),
+        stores_schema: !state.schema_hashes.contains(&manifest.schema.version_hash),
+        published_at: manifest.created_at.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use transload_core::{
+        Column, DataFile, DataType, Dataset, ExistingColumn, FileFormat, LoadId, Sha256Hex,
+    };
+    use transload_core::{ReplaceStrategy, WriteDisposition};
+
+    fn file(table: &str, number: usize, rows: u64) -> DataFile {
+        let sha256 = Sha256Hex::of(format!("{table}{number}").as_bytes());
+        DataFile {
+            table: table.into(),
+            name: DataFile::name_of(number, &sha256, FileFormat::Parquet, false),
+            format: FileFormat::Parquet,
+            gzip: false,
+            rows,
+            bytes: 1,
+            sha256,
+            columns: vec![],
+        }
+    }
+
+    fn manifest(disposition: WriteDisposition, files: Vec<DataFile>) -> Manifest {
+        let mut schema =
+            Schema::from_json(include_str!("../../core/tests/data/dlt-schema.json")).unwrap();
+        schema.tables["players"].write_disposition = Some(disposition);
+        Manifest {
+            manifest_version: 1,
+            load_id: LoadId::new("1.5"),
+            pipeline: "p".into(),
+            dataset: Dataset::new("d"),
+            created_at: "2026-11-22T17:45:39.0Z".into(),
+            destination: "duckdb".into(),
+            format: FileFormat::Parquet,
+            tables: vec!["players".into()],
+            files,
+            schema,
+            state: None,
+        }
+    }
+
+    #[test]
+    fn a_new_dataset_is_created_with_its_tables() {
+        let manifest = manifest(
+            WriteDisposition::Append,
+            vec![file("players", 1, 1), file("players__l", 1, 2)],
+        );
+        let tables = tables_of(&manifest);
+        assert_eq!(tables, ["players", "players__l"]);
+        let changes = schema_changes(
+            &manifest.schema,
+            &tables,
+            &DatasetState::default(),
+            &IdentifierRules::default(),
+        );
+        assert_eq!(changes[0], SchemaChange::CreateDataset);
+        assert_eq!(changes.len(), 3);
+        assert!(change_names(&changes).contains(&"players.id".to_owned()));
+    }
+
+    #[test]
+    fn only_what_is_missing_is_added_whatever_its_case() {
+        let mut manifest = manifest(WriteDisposition::Append, vec![file("players", 1, 1)]);
+        manifest.schema.tables["players"].put(Column::new("born", DataType::Date));
+        let column = |name: &str| ExistingColumn {
+            name: name.into(),
+            native_type: "X".into(),
+            nullable: true,
+        };
+        let mut state = DatasetState { exists: true, ..DatasetState::default() };
+        state.tables.insert(
+            "PLAYERS".into(),
+            ["ID", "NAME", "_DLT_LOAD_ID", "_DLT_ID"].map(column).to_vec(),
+        );
+        let rules = IdentifierRules { case: IdentifierCase::Upper, ..IdentifierRules::default() };
+        let changes = schema_changes(&manifest.schema, &["players"], &state, &rules);
+        assert_eq!(change_names(&changes), ["players.born"]);
+    }
+
+    #[test]
+    fn a_column_without_a_type_is_not_created() {
+        let mut manifest = manifest(WriteDisposition::Append, vec![]);
+        let mut hinted = Column::new("later", DataType::Text);
+        hinted.data_type = None;
+        manifest.schema.tables["players"].put(hinted);
+        let changes = schema_changes(
+            &manifest.schema,
+            &["players"],
+            &DatasetState::default(),
+            &IdentifierRules::default(),
+        );
+        assert!(!change_names(&changes).contains(&"players.later".to_owned()));
+    }
+
+    #[test]
+    fn a_replaced_chain_takes_its_nested_tables_along_without_rows() {
+        let replaced = manifest(WriteDisposition::Replace, vec![file("players", 1, 1)]);
+        assert_eq!(tables_of(&replaced), ["players", "players__l", "players__m"]);
+        let appended = manifest(WriteDisposition::Append, vec![file("players", 1, 1)]);
+        assert_eq!(tables_of(&appended), ["players"]);
+    }
+
+    #[test]
+    fn follow_ups_of_one_table_become_one_copy_and_repeated_ones_count_once() {
+        let staged = |number| {
+            let file = file("players", number, 1);
+            let key = format!("k/{}", file.path());
+            FollowUp::Copy(StagedFile { url: format!("s3://b/{key}"), key, file, etag: None })
+        };
+        let jobs = coalesce(vec![staged(2), staged(1), staged(2)]);
+        let [Job::Copy(copy)] = &jobs[..] else { panic!("one copy") };
+        assert_eq!(
+            copy.files.iter().map(|f| &f.file.name[..6]).collect::<Vec<_>>(),
+            ["000001", "000002"]
+        );
+        assert_eq!(jobs[0].id().as_str(), "copy:players");
+    }
+
+    #[test]
+    fn a_publication_holds_the_chains_with_the_manifests_numbers() {
+        let manifest = manifest(
+            WriteDisposition::Replace,
+            vec![file("players", 1, 3), file("players", 2, 4), file("players__m", 1, 5)],
+        );
+        let jobs = first_jobs(&manifest, false);
+        let dispositions = BTreeMap::from([(
+            "players".to_owned(),
+            Disposition::Replace(ReplaceStrategy::TruncateAndInsert),
+        )]);
+        let publication =
+            publication(&manifest, &dispositions, &jobs, &DatasetState::default(), None);
+        let [chain] = &publication.chains[..] else { panic!("one chain") };
+        assert_eq!((chain.root.rows, chain.root.jobs.len()), (7, 2));
+        let nested: Vec<_> = chain.nested.iter().map(|t| (t.table.as_str(), t.rows)).collect();
+        assert_eq!(nested, [("players__l", 0), ("players__m", 5)]);
+        assert!(publication.stores_schema);
+    }
+}

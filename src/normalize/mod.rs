@@ -1,0 +1,291 @@
+//! Normalising: rows of JSON and batches of Arrow become batches that fit the tables of a schema, and the schema grows
+//! with what they bring.
+//!
+//! The semantics are dlt's: snake_case names, nested objects flattened with `__`, nested lists as child tables, variant
+//! columns for values of another type. The work on a chunk, [`Snapshot::shred`], is a pure function of the rows and of
+//! the schema before them, so that chunks can be shredded at the same time; [`Normalizer::accept`] takes them in their
+//! order, and so the same input gives the same schema however many workers there are.
+//!
+//! Where dlt loses a value without a word, this is an error instead: two keys that become one column, two lists that
+//! become one table, a key that an object has twice.
+
+mod arrow;
+mod coerce;
+mod columns;
+mod ids;
+mod naming;
+mod parser;
+mod root;
+mod rules;
+mod shred;
+mod table;
+mod text;
+mod timestamp;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use ::arrow::array::RecordBatch;
+use serde_json::Value as Json;
+use serde_json::json;
+use transload_core::{Error, ErrorKind, Result, Schema, Table, WriteDisposition};
+
+pub(crate) use ids::random_id;
+pub use naming::Naming;
+pub use parser::Parser;
+pub use shred::Shredded;
+
+use crate::arrow_types::Defaults;
+use crate::source::json::JsonRows;
+use rules::Rules;
+
+/// What normalising depends on beside the schema.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Precisions of columns that do not say.
+    pub defaults: Defaults,
+    /// Levels of nesting that are taken apart; what is deeper stays JSON. A table's `x-normalizer.max_nesting` wins.
+    pub max_table_nesting: usize,
+    /// How names are made.
+    pub naming: Naming,
+    /// Characters that a name may have.
+    pub max_identifier_length: usize,
+    /// The load, for the column `_dlt_load_id`.
+    pub load_id: String,
+}
+
+impl Options {
+    /// dlt's defaults: 1000 levels, snake_case, names of any length.
+    pub fn new(load_id: impl Into<String>) -> Self {
+        Self {
+            defaults: Defaults::default(),
+            max_table_nesting: 1000,
+            naming: Naming::default(),
+            max_identifier_length: usize::MAX,
+            load_id: load_id.into(),
+        }
+    }
+}
+
+/// Rows of one table. The batch has the complete columns of the table in the schema's order.
+#[derive(Clone, Debug)]
+pub struct TableBatch {
+    /// The name of the table in the schema.
+    pub table: String,
+    /// The rows.
+    pub batch: RecordBatch,
+}
+
+/// The schema as it stands before a chunk, for [`Snapshot::shred`].
+#[derive(Clone, Debug)]
+pub struct Snapshot {
+    schema: Schema,
+    options: Options,
+    rules: Rules,
+    names: SystemNames,
+    /// Counts the changes of the schema.
+    generation: u64,
+}
+
+/// The names of dlt's own columns under the naming convention.
+#[derive(Clone, Debug)]
+struct SystemNames {
+    load_id: String,
+    row_id: String,
+    root_id: String,
+    parent_id: String,
+    list_index: String,
+}
+
+impl SystemNames {
+    fn of(options: &Options) -> Self {
+        let name = |name| options.naming.normalize_identifier(name, options.max_identifier_length);
+        Self {
+            load_id: name("_dlt_load_id"),
+            row_id: name("_dlt_id"),
+            root_id: name("_dlt_root_id"),
+            parent_id: name("_dlt_parent_id"),
+            list_index: name("_dlt_list_idx"),
+        }
+    }
+}
+
+impl Snapshot {
+    /// The name of a root table: as it stands in the schema, or normalised.
+    fn root_name(&self, table: &str) -> String {
+        if self.schema.tables.contains_key(table) {
+            table.to_owned()
+        } else {
+            self.options.naming.normalize_path(table, self.options.max_identifier_length)
+        }
+    }
+
+    /// A key of the input as a part of a path.
+    fn column_part(&self, key: &str) -> String {
+        let name = if naming::is_blank(key) {
+            String::new()
+        } else {
+            self.options.naming.normalize_path(key, self.options.max_identifier_length)
+        };
+        if name.is_empty() { naming::EMPTY_KEY.to_owned() } else { name }
+    }
+
+    fn shorten<'p>(&self, parts: impl IntoIterator<Item = &'p str>) -> String {
+        self.options.naming.shorten_fragments(parts, self.options.max_identifier_length)
+    }
+
+    fn max_nesting(&self, table: &str) -> i64 {
+        let hint = self.schema.tables.get(table).and_then(|table| table.hints.get("x-normalizer"));
+        let hint = hint.and_then(|hint| hint.get("max_nesting")).and_then(Json::as_i64);
+        hint.unwrap_or_else(|| i64::try_from(self.options.max_table_nesting).unwrap_or(i64::MAX))
+    }
+}
+
+/// Normalises the chunks of a load one after the other, and keeps the schema that results.
+#[derive(Debug)]
+pub struct Normalizer {
+    snapshot: Arc<Snapshot>,
+    parser: Parser,
+}
+
+impl Normalizer {
+    /// A normaliser that starts from this schema.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] for settings of the schema that are not understood.
+    pub fn new(schema: Schema, options: Options) -> Result<Self> {
+        let snapshot = Snapshot {
+            rules: Rules::of(&schema)?,
+            names: SystemNames::of(&options),
+            schema,
+            options,
+            generation: 0,
+        };
+        Ok(Self { snapshot: Arc::new(snapshot), parser: Parser::default() })
+    }
+
+    /// Normalises a chunk of rows of a root table. A table that the schema does not have is appended to.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadData`] for the first row that cannot be loaded. The schema is then as it was.
+    pub fn json(&mut self, table: &str, rows: JsonRows) -> Result<Vec<TableBatch>> {
+        let shredded = self.snapshot.shred(table, &rows, &mut self.parser)?;
+        self.accept(shredded)?
+            .ok_or_else(|| Error::new(ErrorKind::Bug, "the schema changed under a chunk").with("file", &rows.origin))
+    }
+
+    /// Normalises a batch of Arrow. It has no child tables and gets no ids; structs and lists become JSON.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadData`] where the batch does not fit the table. The schema is then as it was.
+    pub fn arrow(&mut self, table: &str, batch: RecordBatch) -> Result<Vec<TableBatch>> {
+        let name = self.snapshot.root_name(table);
+        let conformed = arrow::conform(&self.snapshot, &name, &batch)?;
+        let snapshot = Arc::make_mut(&mut self.snapshot);
+        if let Some(table) = conformed.table {
+            snapshot.schema.tables.insert(name.clone(), table);
+            snapshot.generation += 1;
+        }
+        if conformed.batch.num_rows() == 0 {
+            return Ok(Vec::new());
+        }
+        mark_seen(&mut snapshot.schema, &name);
+        Ok(vec![TableBatch { table: name, batch: conformed.batch }])
+    }
+
+    /// The schema before the next chunk, to shred it elsewhere.
+    pub fn snapshot(&self) -> Arc<Snapshot> {
+        Arc::clone(&self.snapshot)
+    }
+
+    /// Takes a shredded chunk; chunks must come in the order of the input. None means that the schema has changed since
+    /// the snapshot in a way that may matter to the chunk: shred it again with [`Normalizer::snapshot`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Bug`] where the batches do not fit the schema.
+    pub fn accept(&mut self, shredded: Shredded) -> Result<Option<Vec<TableBatch>>> {
+        let Shredded { generation, mut batches, additions } = shredded;
+        let is_current = generation == self.snapshot.generation;
+        // A chunk that found everything it needed in an older schema needs nothing of a newer one.
+        if !is_current && !additions.is_empty() {
+            return Ok(None);
+        }
+        if !additions.is_empty() || batches.iter().any(|batch| !has_seen(&self.snapshot.schema, &batch.table)) {
+            let snapshot = Arc::make_mut(&mut self.snapshot);
+            if !additions.is_empty() {
+                snapshot.generation += 1;
+            }
+            for addition in additions {
+                addition.apply(&mut snapshot.schema);
+            }
+            for batch in &batches {
+                mark_seen(&mut snapshot.schema, &batch.table);
+            }
+            if let Some(root) = batches.first() {
+                note_propagation(snapshot, &root.table);
+            }
+        }
+        if !is_current {
+            for batch in &mut batches {
+                match arrow::fill_up(&self.snapshot, batch)? {
+                    Some(filled) => batch.batch = filled,
+                    None => return Ok(None),
+                }
+            }
+        }
+        Ok(Some(batches))
+    }
+
+    /// The schema after the chunks so far.
+    pub fn schema(&self) -> &Schema {
+        &self.snapshot.schema
+    }
+
+    /// The schema after the chunks so far.
+    pub fn into_schema(self) -> Schema {
+        Arc::unwrap_or_clone(self.snapshot).schema
+    }
+}
+
+const PROCESSING_HINTS: &str = "x-normalizer";
+const SEEN_DATA: &str = "seen-data";
+
+fn has_seen(schema: &Schema, table: &str) -> bool {
+    let hints = schema.tables.get(table).and_then(|table| table.hints.get(PROCESSING_HINTS));
+    hints.and_then(|hints| hints.get(SEEN_DATA)) == Some(&Json::Bool(true))
+}
+
+/// Notes that a table has received rows.
+fn mark_seen(schema: &mut Schema, table: &str) {
+    if let Some(table) = schema.tables.get_mut(table) {
+        let hints = table.hints.entry(PROCESSING_HINTS.to_owned()).or_insert_with(|| json!({}));
+        if let Some(hints) = hints.as_object_mut() {
+            hints.insert(SEEN_DATA.to_owned(), Json::Bool(true));
+        }
+    }
+}
+
+/// Writes down that nested rows carry the id of their root, where dlt looks for it.
+fn note_propagation(snapshot: &mut Snapshot, root: &str) {
+    let names = &snapshot.names;
+    let propagates = root::RootPlan::of(&snapshot.schema, root, names).is_ok_and(|plan| plan.propagates);
+    let Some(config) = snapshot.schema.normalizers.get_mut("json").and_then(Json::as_object_mut) else { return };
+    if !propagates {
+        return;
+    }
+    let mut place = config.entry("config").or_insert_with(|| json!({}));
+    for key in ["propagation", "tables", root] {
+        let Some(object) = place.as_object_mut() else { return };
+        place = object.entry(key).or_insert_with(|| json!({}));
+    }
+    if let Some(object) = place.as_object_mut() {
+        object.insert(names.row_id.clone(), Json::String(names.root_id.clone()));
+    }
+}
+
+/// A table for rows that nobody declared one for.
+fn undeclared(name: &str) -> Table {
+    Table::root(name, WriteDisposition::Append)
+}

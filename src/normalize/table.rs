@@ -1,0 +1,331 @@
+//! One table while a chunk is shredded: its columns, those that the chunk adds, and dlt's system columns.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use arrow::array::{Array as _, RecordBatch};
+use arrow::datatypes::Schema as ArrowSchema;
+use indexmap::IndexMap;
+use transload_core::{Column, DataType, Error, ErrorKind, Result, Schema, Table};
+
+use super::coerce::Value;
+use super::columns::{ColumnValues, Outcome};
+use super::rules::Rules;
+use super::{Snapshot, TableBatch};
+use crate::arrow_types::arrow_field;
+
+/// Where the values of dlt's own columns go.
+#[derive(Clone, Copy)]
+struct SystemColumns {
+    load_id: Option<usize>,
+    root_id: Option<usize>,
+    parent_id: Option<usize>,
+    list_index: Option<usize>,
+    row_id: Option<usize>,
+}
+
+/// What the system columns of one row hold.
+pub(super) struct RowLinks<'r> {
+    pub(super) row_id: &'r str,
+    pub(super) root_id: &'r str,
+    /// Row id of the parent and index in its list; none in a root table.
+    pub(super) parent: Option<(&'r str, usize)>,
+}
+
+/// What a chunk adds to the schema of one table.
+#[derive(Clone, Debug)]
+pub(super) struct TableAdditions {
+    pub(super) name: String,
+    pub(super) parent: Option<String>,
+    /// Whether the table is not in the schema.
+    pub(super) is_new: bool,
+    /// Columns that are new, or that were known by hints and now have a type.
+    pub(super) columns: Vec<Column>,
+}
+
+pub(super) struct TableValues {
+    pub(super) name: String,
+    /// The table in which this one is nested. None for a root, and for a table that hints made one.
+    pub(super) parent: Option<String>,
+    /// Whether nested rows carry the id of their root.
+    carries_root_id: bool,
+    is_new: bool,
+    known_columns: usize,
+    columns: Vec<ColumnValues>,
+    by_name: HashMap<String, usize>,
+    incomplete: IndexMap<String, Column>,
+    system: Option<SystemColumns>,
+    rows: usize,
+    /// The row of the input that each row comes from: for errors that are found at the end.
+    inputs: Vec<u32>,
+    /// The parent row and the list that last put rows here.
+    pub(super) last_list: Option<(usize, usize, (u32, u32))>,
+}
+
+impl TableValues {
+    /// A table as the snapshot has it, or a new one nested in `parent`.
+    pub(super) fn new(snapshot: &Snapshot, name: &str, parent: Option<&str>, carries_root_id: bool) -> Result<Self> {
+        let known = snapshot.schema.tables.get(name);
+        let parent = match known {
+            Some(table) => table.parent.clone(),
+            None => parent.map(str::to_owned),
+        };
+        let mut table = Self {
+            name: name.to_owned(),
+            carries_root_id,
+            parent,
+            is_new: known.is_none(),
+            known_columns: 0,
+            columns: Vec::new(),
+            by_name: HashMap::new(),
+            incomplete: IndexMap::new(),
+            system: None,
+            rows: 0,
+            inputs: Vec::new(),
+            last_list: None,
+        };
+        for column in known.into_iter().flat_map(|table| table.columns.values()) {
+            if column.data_type.is_some() {
+                table.add(snapshot, column.clone())?;
+            } else {
+                table.incomplete.insert(column.name.clone(), column.clone());
+            }
+        }
+        table.known_columns = table.columns.len();
+        Ok(table)
+    }
+
+    /// Whether rows of this table are not linked to a parent.
+    pub(super) fn is_root(&self) -> bool {
+        self.parent.is_none()
+    }
+
+    /// The number of the row that is being written.
+    pub(super) fn row(&self) -> usize {
+        self.rows
+    }
+
+    pub(super) fn find(&self, name: &str) -> Option<usize> {
+        self.by_name.get(name).copied()
+    }
+
+    pub(super) fn column(&self, index: usize) -> &ColumnValues {
+        &self.columns[index]
+    }
+
+    pub(super) fn column_mut(&mut self, index: usize) -> &mut ColumnValues {
+        &mut self.columns[index]
+    }
+
+    /// Whether a NULL under this name is an error: the column is NOT NULL, or would be.
+    pub(super) fn refuses_null(&self, name: &str, rules: &Rules) -> bool {
+        match (self.find(name), self.incomplete.get(name)) {
+            (Some(index), _) => !self.columns[index].column.nullable,
+            (None, Some(column)) => !column.nullable || is_key(column),
+            (None, None) => rules.is_not_null(name),
+        }
+    }
+
+    /// The column of this name, added for this value where there is none.
+    pub(super) fn find_or_add(
+        &mut self,
+        snapshot: &Snapshot,
+        name: &str,
+        value: &Value<'_>,
+        is_variant: bool,
+    ) -> Result<usize> {
+        match self.find(name) {
+            Some(index) => Ok(index),
+            None => self.add(snapshot, snapshot.rules.new_column(name, value, is_variant)),
+        }
+    }
+
+    /// The column that takes values of this type which the column at `index` refuses.
+    pub(super) fn variant(&mut self, snapshot: &Snapshot, index: usize, value: &Value<'_>) -> Result<usize> {
+        let data_type = value.data_type();
+        if let Some(variant) = self.columns[index].variants[data_type as usize] {
+            return Ok(variant);
+        }
+        let suffix = format!("v_{data_type}");
+        let name = snapshot.shorten([self.columns[index].column.name.as_str(), &suffix]);
+        let variant = self.find_or_add(snapshot, &name, value, true)?;
+        self.columns[index].variants[data_type as usize] = Some(variant);
+        Ok(variant)
+    }
+
+    /// Adds a column with a type. What a hint said about it before wins over what was inferred.
+    fn add(&mut self, snapshot: &Snapshot, column: Column) -> Result<usize> {
+        let column = match self.incomplete.shift_remove(&column.name) {
+            Some(declared) => completed(declared, column),
+            None => column,
+        };
+        let index = self.columns.len();
+        self.by_name.insert(column.name.clone(), index);
+        let values = ColumnValues::new(column, &snapshot.options.defaults)
+            .map_err(|error| error.with("table", &self.name))?;
+        self.columns.push(values);
+        Ok(index)
+    }
+
+    /// Ends a row: writes dlt's own columns, which stand behind the columns of the first row.
+    pub(super) fn end_row(&mut self, snapshot: &Snapshot, input: usize, links: &RowLinks<'_>) -> Result<()> {
+        let system = match self.system {
+            Some(system) => system,
+            None => self.add_system_columns(snapshot)?,
+        };
+        let row = self.rows;
+        self.put_system(system.row_id, row, &Value::Text(links.row_id))?;
+        self.put_system(system.load_id, row, &Value::Text(&snapshot.options.load_id))?;
+        self.put_system(system.root_id, row, &Value::Text(links.root_id))?;
+        if let Some((parent_id, index)) = links.parent {
+            self.put_system(system.parent_id, row, &Value::Text(parent_id))?;
+            self.put_system(system.list_index, row, &Value::Integer(index as i64))?;
+        }
+        self.rows += 1;
+        // A chunk has fewer rows than that; the number only serves errors.
+        self.inputs.push(u32::try_from(input).unwrap_or(u32::MAX));
+        Ok(())
+    }
+
+    fn put_system(&mut self, index: Option<usize>, row: usize, value: &Value<'_>) -> Result<()> {
+        let Some(index) = index else { return Ok(()) };
+        match self.columns[index].put(row, value) {
+            Outcome::Stored => Ok(()),
+            Outcome::Refused | Outcome::Taken => {
+                let column = &self.columns[index].column;
+                Err(Error::new(ErrorKind::BadData, "a column that the loader writes has another type or other values")
+                    .with("table", &self.name)
+                    .with("column", &column.name)
+                    .with("type", self.columns[index].data_type())
+                    .with_hint("rename the key, or remove the column from the schema"))
+            }
+        }
+    }
+
+    fn add_system_columns(&mut self, snapshot: &Snapshot) -> Result<SystemColumns> {
+        let [root_id, load_id, parent_id, list_index, row_id] = self.system_columns(snapshot);
+        let system = SystemColumns {
+            root_id: self.add_system_column(snapshot, root_id)?,
+            load_id: self.add_system_column(snapshot, load_id)?,
+            parent_id: self.add_system_column(snapshot, parent_id)?,
+            list_index: self.add_system_column(snapshot, list_index)?,
+            row_id: self.add_system_column(snapshot, row_id)?,
+        };
+        self.system = Some(system);
+        Ok(system)
+    }
+
+    /// dlt's own columns of this table, in dlt's order: what is propagated, the load, the link, the id.
+    fn system_columns(&self, snapshot: &Snapshot) -> [Option<Column>; 5] {
+        let names = &snapshot.names;
+        let text = |name: &str| Column::new(name, DataType::Text).not_null();
+        let (is_root, is_nested) = (self.is_root(), !self.is_root());
+        [
+            self.carries_root_id.then(|| text(&names.root_id).with_hint("root_key")),
+            is_root.then(|| text(&names.load_id)),
+            is_nested.then(|| text(&names.parent_id).with_hint("parent_key")),
+            is_nested.then(|| Column::new(&names.list_index, DataType::Bigint).not_null()),
+            Some(text(&names.row_id).with_hint("unique").with_hint("row_key")),
+        ]
+    }
+
+    fn add_system_column(&mut self, snapshot: &Snapshot, column: Option<Column>) -> Result<Option<usize>> {
+        let Some(column) = column else { return Ok(None) };
+        Ok(Some(match self.find(&column.name) {
+            Some(index) => index,
+            None => self.add(snapshot, column)?,
+        }))
+    }
+
+    /// Gives one of dlt's own columns its place before the row ends: a row that brings its own value has it there.
+    pub(super) fn reserve_system_column(&mut self, snapshot: &Snapshot, name: &str) -> Result<usize> {
+        let column = self.system_columns(snapshot).into_iter().flatten().find(|column| column.name == name);
+        self.add_system_column(snapshot, column)?.ok_or_else(|| {
+            Error::new(ErrorKind::Bug, "the table has no such column of the loader")
+                .with("table", &self.name)
+                .with("column", name)
+        })
+    }
+
+    /// The batch of the chunk and what it adds to the schema. `place` names the input row of an error.
+    pub(super) fn finish(
+        self,
+        snapshot: &Snapshot,
+        place: impl Fn(Error, usize) -> Error,
+    ) -> Result<(TableBatch, TableAdditions)> {
+        let mut additions = TableAdditions {
+            name: self.name.clone(),
+            parent: self.parent,
+            is_new: self.is_new,
+            columns: Vec::new(),
+        };
+        let mut fields = Vec::with_capacity(self.columns.len());
+        let mut arrays = Vec::with_capacity(self.columns.len());
+        for (index, values) in self.columns.into_iter().enumerate() {
+            let (column, array) = values.finish(self.rows)?;
+            if !column.nullable
+                && let Some(row) = (0..array.len()).find(|row| array.is_null(*row))
+            {
+                let error = Error::new(ErrorKind::BadData, "a row has no value for a column that is NOT NULL")
+                    .with("table", &self.name)
+                    .with("column", &column.name)
+                    .with_hint("give the value, or make the column nullable in the schema");
+                return Err(place(error, self.inputs[row] as usize));
+            }
+            if index >= self.known_columns {
+                // The values went to a variant column: there is nothing to say what this one is for.
+                if column.nullable && array.null_count() == array.len() {
+                    continue;
+                }
+                additions.columns.push(column.clone());
+            }
+            fields.push(arrow_field(&column, &snapshot.options.defaults)?);
+            arrays.push(array);
+        }
+        let batch = RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), arrays).map_err(|error| {
+            Error::new(ErrorKind::Bug, "the columns of a table do not make a batch")
+                .with("table", &self.name)
+                .with_source(error)
+        })?;
+        Ok((TableBatch { table: self.name, batch }, additions))
+    }
+}
+
+impl TableAdditions {
+    pub(super) fn is_empty(&self) -> bool {
+        !self.is_new && self.columns.is_empty()
+    }
+
+    /// Writes the additions into the schema.
+    pub(super) fn apply(self, schema: &mut Schema) {
+        let table = schema.tables.entry(self.name).or_insert_with_key(|name| match self.parent {
+            Some(parent) => Table::nested(name, parent),
+            None => super::undeclared(name),
+        });
+        for column in self.columns {
+            // A column that was known by a hint alone takes its place where the data has it.
+            table.columns.shift_remove(&column.name);
+            table.put(column);
+        }
+    }
+}
+
+/// Whether a hint makes a column part of a key, which no row may lack.
+fn is_key(column: &Column) -> bool {
+    column.has_hint("primary_key") || column.has_hint("merge_key")
+}
+
+pub(super) fn completed(declared: Column, inferred: Column) -> Column {
+    let nullable = declared.nullable && inferred.nullable && !is_key(&declared);
+    let mut hints = inferred.hints;
+    hints.extend(declared.hints);
+    Column {
+        name: inferred.name,
+        data_type: inferred.data_type,
+        nullable,
+        precision: declared.precision.or(inferred.precision),
+        scale: declared.scale.or(inferred.scale),
+        timezone: declared.timezone.or(inferred.timezone),
+        hints,
+    }
+}

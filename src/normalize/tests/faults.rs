@@ -1,0 +1,115 @@
+//! What cannot be loaded is refused with its place, and leaves the schema as it was.
+
+use super::*;
+
+fn reader_fault(text: &str) -> Error {
+    let mut run = Run::new(empty_schema(), Options::new("1"));
+    let reader = JsonReader::new(text.as_bytes(), "rows.json", JsonShape::Document, JsonLimits::default());
+    for chunk in reader {
+        if let Err(error) = chunk.and_then(|rows| run.normalizer.json("t", rows)) {
+            return error;
+        }
+    }
+    panic!("no fault");
+}
+
+fn place(error: &Error) -> (Option<&str>, Option<&str>, Option<&str>) {
+    (error.context("file"), error.context("line"), error.context("column"))
+}
+
+#[test]
+fn text_that_is_no_json_is_refused_with_its_place() {
+    let error = fault(empty_schema(), "{\"a\":1}\n\n{\"a\":1,}\n");
+    assert_eq!(error.message(), "the row is not JSON");
+    assert_eq!(place(&error), (Some("rows.jsonl"), Some("3"), Some("8")));
+    assert_eq!(error.context("reason"), Some("key must be a string"));
+    let error = fault(empty_schema(), "{\"a\":1}{\"a\":2}\n");
+    assert_eq!(place(&error), (Some("rows.jsonl"), Some("1"), Some("8")));
+    let error = fault(empty_schema(), "{\"a\":");
+    assert_eq!(error.message(), "the row is not JSON");
+    let error = fault(empty_schema(), "{\"a\":1e400}");
+    assert_eq!(error.context("reason"), Some("a number is too large"));
+    let error = reader_fault("[\n  {\"a\": 1},\n  {\n    \"a\": tru\n  }\n]");
+    assert_eq!(place(&error), (Some("rows.json"), Some("4"), Some("13")));
+}
+
+#[test]
+fn bytes_that_are_no_utf8_are_refused() {
+    let mut normalizer = Normalizer::new(empty_schema(), Options::new("1")).unwrap();
+    let text = b"{\"a\":\"x\"}\n{\"a\":\"\xff\"}";
+    let mut reader = JsonReader::new(&text[..], "f", JsonShape::Auto, JsonLimits::default());
+    let error = normalizer.json("t", reader.next().unwrap().unwrap()).unwrap_err();
+    assert_eq!(error.message(), "the row is not UTF-8");
+    assert_eq!(place(&error), (Some("f"), Some("2"), Some("7")));
+}
+
+#[test]
+fn rows_that_are_no_objects_are_refused() {
+    for (row, line) in [("1", "1"), ("[1]", "1"), ("{}\n\"x\"", "2"), ("null", "1")] {
+        let error = fault(empty_schema(), row);
+        assert_eq!((error.message(), error.context("line")), ("the row is not an object", Some(line)));
+    }
+}
+
+#[test]
+fn duplicate_keys_are_refused() {
+    let error = fault(empty_schema(), "{\"x\":{\"a\":[1,{}],\"b\":2}}\n{\"x\":{\"a\":[1,{\"q\":\"\\n,\"}],\"b\":2,\"a\":3}}");
+    assert_eq!((error.message(), error.context("key")), ("duplicate key", Some("a")));
+    assert_eq!(place(&error), (Some("rows.jsonl"), Some("2"), Some("33")));
+    let error = reader_fault("[\n {\"k\": 1,\n   \"k\": 2}]");
+    assert_eq!(place(&error), (Some("rows.json"), Some("3"), Some("4")));
+    // The same key in two objects of a list is no duplicate.
+    assert_eq!(Run::of(r#"{"l":[{"a":1},{"a":2}]}"#).rows["t__l"].len(), 2);
+}
+
+#[test]
+fn nesting_has_a_limit_that_is_an_error() {
+    let nested = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
+    let lists = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
+    let whole = Options { max_identifier_length: 63, ..Options::new("1") };
+    assert_eq!(Run::new(empty_schema(), whole).then(&nested(127)).rows["t"].len(), 1);
+    Run::of(&lists(127));
+    for row in [nested(128), lists(128), nested(10_000), lists(100_000)] {
+        let error = fault(empty_schema(), &row);
+        assert_eq!((error.kind(), error.message()), (ErrorKind::BadData, "the row is nested too deeply"));
+    }
+}
+
+#[test]
+fn null_for_a_column_that_is_not_null_is_refused() {
+    let columns = json!({"id": {"name": "id", "nullable": false, "primary_key": true}});
+    let schema = schema_with(json!({"name": "t", "columns": columns}));
+    for rows in ["{\"id\":1}\n{\"id\":null}", "{\"id\":1}\n{\"v\":2}\n{\"id\":3}"] {
+        let error = fault(schema.clone(), rows);
+        assert_eq!(error.kind(), ErrorKind::BadData);
+        assert_eq!((error.context("table"), error.context("column")), (Some("t"), Some("id")));
+        assert_eq!((error.context("file"), error.context("line")), (Some("rows.jsonl"), Some("2")));
+    }
+    let error = fault(schema, "{\"id\":null}");
+    assert_eq!(error.message(), "NULL for a column that is NOT NULL");
+}
+
+#[test]
+fn a_refused_chunk_leaves_the_schema_as_it_was() {
+    let mut run = Run::of(r#"{"a":1}"#);
+    let before = run.normalizer.schema().clone();
+    run.try_rows("{\"b\":1,\"l\":[1]}\n{\"c\":").unwrap_err();
+    assert_eq!(run.normalizer.schema(), &before);
+}
+
+#[test]
+fn a_variant_that_cannot_hold_a_value_is_an_error() {
+    // dlt gives the first text a timestamp column, and then fails as well.
+    let error = fault(empty_schema(), "{\"v\":1}\n{\"v\":\"2024-01-02T03:04:05Z\"}\n{\"v\":\"x\"}");
+    assert_eq!(error.message(), "neither the column nor its variant can hold a value");
+    assert_eq!((error.context("column"), error.context("line")), (Some("v__v_text"), Some("3")));
+}
+
+#[test]
+fn a_list_under_the_name_of_another_table_is_refused() {
+    let mut schema = schema_with(json!({"name": "t", "columns": {}}));
+    let child = json!({"name": "t__l", "parent": "other", "columns": {}});
+    schema.tables.insert("t__l".to_owned(), serde_json::from_value(child).unwrap());
+    let error = fault(schema, r#"{"l":[1]}"#);
+    assert_eq!((error.message(), error.context("key")), ("two lists become one table", Some("l")));
+}

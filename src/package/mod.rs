@@ -1,0 +1,385 @@
+//! The load package: the files of one load in a folder, sealed by a manifest.
+//!
+//! ```text
+//! <pipelines dir>/<pipeline>/
+//!   lock                      held while a process works here; says who
+//!   loads/<load id>/          a package: <table>/<file>, and manifest.json once it is sealed; source, a hint
+//!   loaded/<load id>/         a package that was published: manifest.json, receipt.json
+//!   unsealed/<load id>/       what a process that died before sealing left behind
+//! ```
+//!
+//! Not sealed means never happened. What is written here after the seal are hints: on resume the destination is asked.
+
+mod lock;
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use transload_core::{DataFile, Error, ErrorKind, LoadId, Manifest, Result, Sha256Hex, escape_segment};
+
+pub(crate) use lock::{Lock, owner};
+
+const MANIFEST: &str = "manifest.json";
+const RECEIPT: &str = "receipt.json";
+const SOURCE: &str = "source";
+
+/// The working folder of a pipeline.
+#[derive(Clone, Debug)]
+pub struct WorkingFolder {
+    root: PathBuf,
+}
+
+/// What a package is, by what lies in its folder.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PackageStatus {
+    /// The process that wrote it ended before it was sealed: nothing of it was loaded or will be.
+    Unsealed,
+    /// Sealed, and not known to be published. It can be resumed.
+    Pending,
+    /// Published.
+    Loaded,
+}
+
+/// One package, as [`WorkingFolder::packages`] lists it.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Package {
+    /// The load.
+    pub load_id: LoadId,
+    /// What it is.
+    pub status: PackageStatus,
+    /// Its folder.
+    pub folder: PathBuf,
+}
+
+impl WorkingFolder {
+    /// The working folder of a pipeline below `pipelines_dir`. Creates nothing.
+    pub fn of(pipelines_dir: &Path, pipeline: &str) -> Self {
+        Self { root: pipelines_dir.join(escape_segment(pipeline)) }
+    }
+
+    /// The folder.
+    pub fn path(&self) -> &Path {
+        &self.root
+    }
+
+    /// Takes the lock of the folder, which is created if it is missing.
+    pub(crate) fn lock(&self) -> Result<Lock> {
+        for folder in ["loads", "loaded", "unsealed"] {
+            let folder = self.root.join(folder);
+            fs::create_dir_all(&folder)
+                .map_err(|error| failed("create a folder", &folder, error))?;
+        }
+        Lock::take(&self.root.join("lock"))
+    }
+
+    /// The packages, the oldest first.
+    ///
+    /// # Errors
+    /// Where the folder cannot be read. One that does not exist holds no packages.
+    pub fn packages(&self) -> Result<Vec<Package>> {
+        let mut packages = Vec::new();
+        for place in ["loads", "loaded", "unsealed"] {
+            let folder = self.root.join(place);
+            let entries = match fs::read_dir(&folder) {
+                Ok(entries) => entries,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => return Err(failed("list a folder", &folder, error)),
+            };
+            for entry in entries {
+                let entry = entry.map_err(|error| failed("list a folder", &folder, error))?;
+                let folder = entry.path();
+                let status = match place {
+                    "loaded" => PackageStatus::Loaded,
+                    "loads" if folder.join(MANIFEST).exists() => PackageStatus::Pending,
+                    _ => PackageStatus::Unsealed,
+                };
+                let load_id = LoadId::new(entry.file_name().to_string_lossy());
+                packages.push(Package { load_id, status, folder });
+            }
+        }
+        packages.sort_by(|a, b| a.load_id.cmp(&b.load_id));
+        Ok(packages)
+    }
+
+    /// The packages that are sealed and not known to be published, the oldest first.
+    pub(crate) fn pending(&self) -> Result<Vec<Package>> {
+        Ok(self
+            .packages()?
+            .into_iter()
+            .filter(|package| package.status == PackageStatus::Pending)
+            .collect())
+    }
+
+    /// Begins a package.
+    pub(crate) fn begin(&self, load_id: &LoadId) -> Result<PathBuf> {
+        let folder = self.root.join("loads").join(load_id.as_str());
+        fs::create_dir(&folder).map_err(|error| failed("create the package", &folder, error))?;
+        Ok(folder)
+    }
+
+    /// Moves aside what processes that died before sealing left behind. Their rows were never acknowledged to their
+    /// source, so nothing is lost; the user decides when the files go.
+    pub(crate) fn set_unsealed_aside(&self) -> Result<Vec<PathBuf>> {
+        let mut moved = Vec::new();
+        for package in
+            self.packages()?.into_iter().filter(|package| package.status == PackageStatus::Unsealed)
+        {
+            let aside = self.root.join("unsealed").join(package.load_id.as_str());
+            if package.folder != aside {
+                fs::rename(&package.folder, &aside).map_err(|error| {
+                    failed("set an unsealed package aside", &package.folder, error)
+                })?;
+                moved.push(aside);
+            }
+        }
+        Ok(moved)
+    }
+
+    /// Notes in a package what it was read from, before it is sealed.
+    pub(crate) fn note_source(&self, folder: &Path, fingerprint: &Sha256Hex) -> Result<()> {
+        write_durably(folder, SOURCE, fingerprint.as_str().as_bytes())
+    }
+
+    /// Seals a package: writes its manifest so that it is there as a whole or not at all, even after a power cut.
+    pub(crate) fn seal(&self, folder: &Path, manifest: &Manifest) -> Result<()> {
+        write_durably(folder, MANIFEST, &manifest.to_bytes())?;
+        // The entry of the package in its parent must be as durable as what it holds.
+        sync_folder(&self.root.join("loads"))
+    }
+
+    /// Writes the receipt into a package's folder.
+    pub(crate) fn write_receipt(&self, folder: &Path, receipt: &[u8]) -> Result<()> {
+        write_durably(folder, RECEIPT, receipt)
+    }
+
+    /// Moves a published package to the others, without its data files unless they are to be kept.
+    pub(crate) fn finish(
+        &self,
+        folder: &Path,
+        manifest: &Manifest,
+        keeps_files: bool,
+    ) -> Result<()> {
+        if !keeps_files {
+            for file in &manifest.files {
+                let path = folder.join(file.path());
+                match fs::remove_file(&path) {
+                    Ok(()) => {}
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(failed("remove a loaded file", &path, error)),
+                }
+                if let Some(table) = path.parent() {
+                    // Fails while other files are in it; the last one succeeds.
+                    let _ = fs::remove_dir(table);
+                }
+            }
+        }
+        let loaded = self.root.join("loaded").join(manifest.load_id.as_str());
+        fs::rename(folder, &loaded)
+            .map_err(|error| failed("move the loaded package", folder, error))?;
+        sync_folder(&self.root.join("loaded"))
+    }
+}
+
+impl Package {
+    /// Reads the manifest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Terminal`] where there is none, or it is damaged, or of a newer version.
+    pub fn manifest(&self) -> Result<Manifest> {
+        let path = self.folder.join(MANIFEST);
+        let bytes = fs::read(&path).map_err(|error| failed("read the manifest", &path, error))?;
+        let manifest =
+            Manifest::from_bytes(&bytes).map_err(|error| error.with("path", path.display()))?;
+        if manifest.load_id != self.load_id {
+            return Err(Error::new(
+                ErrorKind::Terminal,
+                "the package holds the manifest of another load",
+            )
+            .with("path", path.display())
+            .with("manifest", &manifest.load_id)
+            .with_hint("move the folder out of `loads`, it was not made by this pipeline's runs"));
+        }
+        Ok(manifest)
+    }
+
+    /// Whether the package was read from what has this fingerprint.
+    pub(crate) fn is_from(&self, fingerprint: Option<&Sha256Hex>) -> bool {
+        let noted = fs::read_to_string(self.folder.join(SOURCE)).ok();
+        noted.is_some() && noted.as_deref() == fingerprint.map(Sha256Hex::as_str)
+    }
+
+    /// The receipt, as it was written, where there is one.
+    pub fn receipt(&self) -> Option<Vec<u8>> {
+        fs::read(self.folder.join(RECEIPT)).ok()
+    }
+}
+
+/// Whether every file of a manifest lies in a package's folder with its size. Hashes are checked when the files move.
+pub(crate) fn check_files(folder: &Path, files: &[DataFile]) -> Result<()> {
+    for file in files {
+        let path = folder.join(file.path());
+        let refused = |reason: &str| {
+            Error::new(ErrorKind::Terminal, "a data file of the package is damaged")
+                .with("path", path.display())
+                .with("reason", reason)
+                .with_hint("nothing of the package was loaded; load its source again")
+        };
+        match fs::symlink_metadata(&path) {
+            Ok(metadata) if !metadata.is_file() => return Err(refused("it is no file")),
+            Ok(metadata) if metadata.len() != file.bytes => {
+                return Err(refused("its size is not that of the manifest"));
+            }
+            Ok(_) => {}
+            Err(error) => return Err(refused("it cannot be read").with_source(error)),
+        }
+    }
+    Ok(())
+}
+
+fn write_durably(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
+    let temporary = folder.join(format!(".{name}.part"));
+    let path = folder.join(name);
+    let write = || -> io::Result<()> {
+        let mut file = File::create(&temporary)?;
+        file.write_all(bytes)?;
+        file.sync_all()?;
+        fs::rename(&temporary, &path)
+    };
+    write().map_err(|error| failed("write a file of the package", &path, error))?;
+    sync_folder(folder)
+}
+
+fn sync_folder(folder: &Path) -> Result<()> {
+    File::open(folder)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| failed("write a folder", folder, error))
+}
+
+fn failed(what: &str, path: &Path, error: io::Error) -> Error {
+    let hint = match error.kind() {
+        io::ErrorKind::StorageFull => "make room, or choose another folder with --pipelines-dir",
+        io::ErrorKind::PermissionDenied => {
+            "give this user the right, or choose another folder with --pipelines-dir"
+        }
+        _ => "check the folder, or choose another one with --pipelines-dir",
+    };
+    Error::new(ErrorKind::Terminal, format!("could not {what}"))
+        .with("path", path.display())
+        .with_hint(hint)
+        .with_source(error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use transload_core::{Dataset, FileFormat, Schema};
+
+    fn manifest(load_id: &str) -> Manifest {
+        Manifest {
+            manifest_version: transload_core::MANIFEST_VERSION,
+            load_id: LoadId::new(load_id),
+            pipeline: "p".into(),
+            dataset: Dataset::new("d"),
+            created_at: crate::clock::now(),
+            destination: "duckdb".into(),
+            format: FileFormat::Jsonl,
+            tables: vec!["t".into()],
+            files: vec![DataFile {
+                table: "t".into(),
+                name: "000001-x.jsonl".into(),
+                format: FileFormat::Jsonl,
+                gzip: false,
+                rows: 1,
+                bytes: 3,
+                sha256: Sha256Hex::of(b"{}\n"),
+                columns: vec![],
+            }],
+            schema: Schema::from_json(include_str!("../../core/tests/data/dlt-schema.json"))
+                .unwrap(),
+            state: None,
+        }
+    }
+
+    fn folder() -> (tempfile::TempDir, WorkingFolder) {
+        let directory = tempfile::tempdir().unwrap();
+        let folder = WorkingFolder::of(directory.path(), "p");
+        (directory, folder)
+    }
+
+    #[test]
+    fn a_package_is_unsealed_then_pending_then_loaded() {
+        let (_directory, working) = folder();
+        let _lock = working.lock().unwrap();
+        let manifest = manifest("1.5");
+        let package = working.begin(&manifest.load_id).unwrap();
+        fs::create_dir(package.join("t")).unwrap();
+        fs::write(package.join("t/000001-x.jsonl"), "{}\n").unwrap();
+        assert_eq!(working.packages().unwrap()[0].status, PackageStatus::Unsealed);
+        working.seal(&package, &manifest).unwrap();
+        let pending = working.pending().unwrap();
+        assert_eq!(pending[0].manifest().unwrap(), manifest);
+        check_files(&package, &manifest.files).unwrap();
+        working.finish(&package, &manifest, false).unwrap();
+        let packages = working.packages().unwrap();
+        assert_eq!(packages[0].status, PackageStatus::Loaded);
+        assert!(!packages[0].folder.join("t").exists());
+    }
+
+    #[test]
+    fn what_was_not_sealed_is_set_aside_and_kept() {
+        let (_directory, working) = folder();
+        let _lock = working.lock().unwrap();
+        let package = working.begin(&LoadId::new("1.5")).unwrap();
+        fs::write(package.join("half"), "x").unwrap();
+        let moved = working.set_unsealed_aside().unwrap();
+        assert!(moved[0].join("half").exists());
+        assert!(working.pending().unwrap().is_empty());
+        assert!(working.set_unsealed_aside().unwrap().is_empty());
+    }
+
+    #[test]
+    fn damaged_packages_are_refused() {
+        let (_directory, working) = folder();
+        let _lock = working.lock().unwrap();
+        let manifest = manifest("1.5");
+        let package = working.begin(&manifest.load_id).unwrap();
+        working.seal(&package, &manifest).unwrap();
+        assert_eq!(
+            check_files(&package, &manifest.files).unwrap_err().context("reason"),
+            Some("it cannot be read")
+        );
+        fs::create_dir(package.join("t")).unwrap();
+        fs::write(package.join("t/000001-x.jsonl"), "{}").unwrap();
+        assert!(check_files(&package, &manifest.files).is_err());
+        fs::write(package.join(MANIFEST), "").unwrap();
+        assert_eq!(
+            working.pending().unwrap()[0].manifest().unwrap_err().kind(),
+            ErrorKind::Terminal
+        );
+    }
+
+    #[test]
+    fn a_package_with_a_foreign_manifest_is_refused() {
+        let (_directory, working) = folder();
+        let _lock = working.lock().unwrap();
+        let package = working.begin(&LoadId::new("2.5")).unwrap();
+        working.seal(&package, &manifest("1.5")).unwrap();
+        let error = working.pending().unwrap()[0].manifest().unwrap_err();
+        assert_eq!(error.message(), "the package holds the manifest of another load");
+    }
+
+    #[test]
+    fn a_second_process_is_told_who_holds_the_folder() {
+        let (_directory, working) = folder();
+        let lock = working.lock().unwrap();
+        let error = working.lock().unwrap_err();
+        assert!(
+            error.context("held by").unwrap().contains(&std::process::id().to_string()),
+            "{error}"
+        );
+        drop(lock);
+        working.lock().unwrap();
+    }
+}

@@ -1,0 +1,268 @@
+//! Splitting JSON text into rows: JSON lines, a list of rows, or objects one after the other.
+//!
+//! Rows are found, not parsed: a newline ends a row of JSON lines, brackets and quotes are counted in a document. What
+//! a row holds is looked at when it is normalised. At most one chunk and one row are in memory.
+
+mod document;
+mod sniff;
+
+use std::io::{BufRead as _, ErrorKind as IoKind, Read};
+use std::ops::Range;
+use std::sync::Arc;
+
+use transload_core::{Error, ErrorKind, Result};
+
+use document::DocumentScanner;
+use sniff::Found;
+
+/// Rows of one input, in their order.
+#[derive(Clone, Debug)]
+pub struct JsonRows {
+    /// The text of the rows, and what stands between them.
+    pub bytes: Vec<u8>,
+    /// Where each row stands.
+    pub rows: Vec<JsonRow>,
+    /// The input as it is shown: the name of the file.
+    pub origin: Arc<str>,
+}
+
+/// One row: a JSON value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JsonRow {
+    /// The bytes of the row in [`JsonRows::bytes`].
+    pub range: Range<usize>,
+    /// The line of the input at which the row begins, from 1.
+    pub line: u64,
+    /// The byte in that line at which it begins, from 1.
+    pub column: u64,
+}
+
+/// How rows stand in the input.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum JsonShape {
+    /// As the content says.
+    #[default]
+    Auto,
+    /// A row on each line.
+    Lines,
+    /// A list of rows, or rows one after the other, over any number of lines.
+    Document,
+}
+
+/// How much is held in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct JsonLimits {
+    /// The size that chunks have, about.
+    pub chunk_bytes: usize,
+    /// The size that a row may have.
+    pub max_row_bytes: usize,
+}
+
+impl Default for JsonLimits {
+    fn default() -> Self {
+        Self { chunk_bytes: 8 << 20, max_row_bytes: 100_000_000 }
+    }
+}
+
+/// Reads the rows of an input in chunks. After an error there is nothing more.
+#[derive(Debug)]
+pub struct JsonReader<R> {
+    input: R,
+    origin: Arc<str>,
+    limits: JsonLimits,
+    splitter: Splitter,
+    /// What was read and is not in a chunk yet.
+    buffer: Vec<u8>,
+    /// How much of the buffer the splitter has seen.
+    seen: usize,
+    /// Whether the input has ended.
+    ended: bool,
+    done: bool,
+}
+
+#[derive(Debug)]
+enum Splitter {
+    /// Nothing was read yet.
+    Undecided(JsonShape),
+    /// A row on each line; the number of the next line.
+    Lines(u64),
+    Document(DocumentScanner),
+}
+
+impl<R: Read> JsonReader<R> {
+    /// A reader over the text of an input, decompressed; `origin` is its name, for errors and to tell by its ending
+    /// what it should be.
+    pub fn new(input: R, origin: &str, shape: JsonShape, limits: JsonLimits) -> Self {
+        Self {
+            input,
+            origin: origin.into(),
+            limits,
+            splitter: Splitter::Undecided(shape),
+            buffer: Vec::new(),
+            seen: 0,
+            ended: false,
+            done: false,
+        }
+    }
+
+    fn next_chunk(&mut self) -> Result<Option<JsonRows>> {
+        let chunk_bytes = self.limits.chunk_bytes.max(1);
+        loop {
+            // A row that is longer than a chunk is read on in steps of a chunk.
+            let wanted = (self.seen + chunk_bytes).saturating_sub(self.buffer.len());
+            self.read(wanted)?;
+            if let Splitter::Undecided(shape) = self.splitter
+                && !self.decide(shape)?
+            {
+                continue;
+            }
+            let (rows, consumed) = self.split()?;
+            if !rows.is_empty() {
+                return Ok(Some(self.cut(rows, consumed)));
+            }
+            if self.ended {
+                return Ok(None);
+            }
+            // What holds no row is not kept: blank lines, blanks before a row.
+            self.buffer.drain(..consumed);
+            self.forget(consumed);
+            if self.buffer.len() > self.limits.max_row_bytes {
+                return Err(self.too_large());
+            }
+        }
+    }
+
+    fn read(&mut self, bytes: usize) -> Result<()> {
+        if self.ended {
+            return Ok(());
+        }
+        self.buffer.reserve(bytes);
+        let read = self.input.by_ref().take(bytes as u64).read_to_end(&mut self.buffer).map_err(|error| {
+            let kind = match error.kind() {
+                // A decoder says so of what it cannot decode.
+                IoKind::InvalidData | IoKind::InvalidInput | IoKind::UnexpectedEof => ErrorKind::BadData,
+                _ => ErrorKind::Terminal,
+            };
+            Error::new(kind, "the file cannot be read").with("file", &self.origin).with_source(error)
+        })?;
+        self.ended = read < bytes;
+        Ok(())
+    }
+
+    /// Tells from the beginning how the rows stand. Returns whether enough was read for that.
+    fn decide(&mut self, shape: JsonShape) -> Result<bool> {
+        match sniff::look(&self.buffer, self.ended, shape, &self.origin) {
+            Ok(Found::More) if self.buffer.len() > self.limits.max_row_bytes => Err(self.too_large()),
+            Ok(Found::More) => {
+                self.seen = self.buffer.len();
+                Ok(false)
+            }
+            Ok(Found::Lines { skip }) => {
+                // The byte order mark stands in the first line and is no part of it.
+                self.buffer.drain(..skip);
+                self.seen = 0;
+                self.splitter = Splitter::Lines(1);
+                Ok(true)
+            }
+            Ok(Found::Document { skip }) => {
+                self.buffer.drain(..skip);
+                self.seen = 0;
+                self.splitter = Splitter::Document(DocumentScanner::default());
+                Ok(true)
+            }
+            Err(error) => Err(error.with("file", &self.origin)),
+        }
+    }
+
+    /// The rows that the buffer holds whole, and up to where they stand.
+    fn split(&mut self) -> Result<(Vec<JsonRow>, usize)> {
+        let mut rows = Vec::new();
+        let consumed = match &mut self.splitter {
+            Splitter::Undecided(_) => 0,
+            Splitter::Lines(line) => split_lines(&self.buffer, self.seen, self.ended, line, &mut rows),
+            Splitter::Document(scanner) => scanner
+                .scan(&self.buffer, self.seen, self.ended, &mut rows)
+                .map_err(|error| error.with("file", &self.origin))?,
+        };
+        self.seen = self.buffer.len();
+        if let Some(row) = rows.iter().find(|row| row.range.len() > self.limits.max_row_bytes) {
+            return Err(too_large(&self.origin, row.line, self.limits.max_row_bytes));
+        }
+        Ok((rows, consumed))
+    }
+
+    /// Hands out the rows with the bytes in which they stand; what follows stays.
+    fn cut(&mut self, rows: Vec<JsonRow>, consumed: usize) -> JsonRows {
+        let mut rest = Vec::with_capacity(self.limits.chunk_bytes.min(1 << 26) + self.buffer.len() - consumed);
+        rest.extend_from_slice(&self.buffer[consumed..]);
+        let mut bytes = std::mem::replace(&mut self.buffer, rest);
+        bytes.truncate(consumed);
+        self.forget(consumed);
+        JsonRows { bytes, rows, origin: Arc::clone(&self.origin) }
+    }
+
+    fn forget(&mut self, bytes: usize) {
+        self.seen -= bytes;
+        if let Splitter::Document(scanner) = &mut self.splitter {
+            scanner.forget(bytes);
+        }
+    }
+
+    fn too_large(&self) -> Error {
+        let line = match &self.splitter {
+            Splitter::Undecided(_) => 1,
+            Splitter::Lines(line) => *line,
+            Splitter::Document(scanner) => scanner.row_line(),
+        };
+        too_large(&self.origin, line, self.limits.max_row_bytes)
+    }
+}
+
+fn too_large(origin: &str, line: u64, limit: usize) -> Error {
+    Error::new(ErrorKind::BadData, "a row is too large")
+        .with("file", origin)
+        .with("line", line)
+        .with("limit in bytes", limit)
+        .with_hint("raise the limit on the size of a row; if the file is one long line, check that it is JSON lines")
+}
+
+impl<R: Read> Iterator for JsonReader<R> {
+    type Item = Result<JsonRows>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        let chunk = self.next_chunk().transpose();
+        self.done = !matches!(chunk, Some(Ok(_)));
+        chunk
+    }
+}
+
+/// Finds the lines that are not blank, from `seen` on, up to the last line end or to the end of the input.
+fn split_lines(buffer: &[u8], seen: usize, ended: bool, line: &mut u64, rows: &mut Vec<JsonRow>) -> usize {
+    // What was seen before holds no line end: else it would have been cut off.
+    let mut start = 0;
+    let mut search = seen;
+    while start < buffer.len() {
+        let mut rest = &buffer[search..];
+        // Reading from memory cannot fail.
+        let length = rest.skip_until(b'\n').unwrap_or_default();
+        let end = search + length;
+        let is_whole = end > start && buffer[end - 1] == b'\n';
+        if !is_whole && !ended {
+            break;
+        }
+        let text = buffer[start..end].trim_ascii_end();
+        if !text.trim_ascii_start().is_empty() {
+            rows.push(JsonRow { range: start..start + text.len(), line: *line, column: 1 });
+        }
+        *line += 1;
+        start = end;
+        search = end;
+    }
+    start
+}
+
+#[cfg(test)]
+mod tests;

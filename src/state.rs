@@ -1,0 +1,187 @@
+//! The state of a pipeline, in the form in which dlt stores it.
+
+use std::io::{Read, Write};
+
+use base64::Engine as _;
+use serde_json::{Map, Value, json};
+use sha3::{Digest, Sha3_256};
+use transload_core::{Error, ErrorKind, Result, StateRow, canonical_json};
+
+/// The version of dlt's state format that is read and written.
+const ENGINE_VERSION: u64 = 4;
+
+/// What a pipeline remembers between runs.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct PipelineState(Map<String, Value>);
+
+/// What the state says of the pipeline itself.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Identity<'a> {
+    pub(crate) pipeline: &'a str,
+    pub(crate) dataset: &'a str,
+    pub(crate) schema: &'a str,
+    pub(crate) destination: (&'a str, &'a str),
+    pub(crate) staging: Option<(&'a str, &'a str)>,
+}
+
+impl PipelineState {
+    /// The state before the first load.
+    pub(crate) fn new() -> Self {
+        let mut map = Map::new();
+        map.insert("_state_version".into(), json!(0));
+        map.insert("_state_engine_version".into(), json!(ENGINE_VERSION));
+        Self(map)
+    }
+
+    /// Reads the state that a dataset holds.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Terminal`] where it cannot be read.
+    pub(crate) fn from_row(row: &StateRow) -> Result<Self> {
+        let refused = || {
+            Error::new(ErrorKind::Terminal, "the stored state of the pipeline cannot be read")
+                .with("pipeline", &row.pipeline_name)
+                .with("version", row.version)
+        };
+        if row.engine_version != ENGINE_VERSION {
+            return Err(refused()
+                .with("format", row.engine_version)
+                .with("understood", ENGINE_VERSION)
+                .with_hint("load once with a current dlt, which brings the state to this format"));
+        }
+        let packed = base64::engine::general_purpose::STANDARD
+            .decode(row.state.trim())
+            .map_err(|error| refused().with_source(error))?;
+        let mut text = String::new();
+        flate2::read::ZlibDecoder::new(packed.as_slice())
+            .read_to_string(&mut text)
+            .map_err(|error| refused().with_source(error))?;
+        match serde_json::from_str(&text) {
+            Ok(Value::Object(map)) => Ok(Self(map)),
+            Ok(_) => Err(refused()),
+            Err(error) => Err(refused().with_source(error)),
+        }
+    }
+
+    /// Writes down whose state it is.
+    pub(crate) fn identify(&mut self, identity: &Identity<'_>) {
+        self.0.insert("pipeline_name".into(), json!(identity.pipeline));
+        self.0.insert("dataset_name".into(), json!(identity.dataset));
+        self.0.insert("default_schema_name".into(), json!(identity.schema));
+        let mut names: Vec<String> = match self.0.get("schema_names").and_then(Value::as_array) {
+            Some(names) => names.iter().filter_map(Value::as_str).map(str::to_owned).collect(),
+            None => Vec::new(),
+        };
+        if !names.iter().any(|name| name == identity.schema) {
+            names.push(identity.schema.to_owned());
+        }
+        names.sort_unstable();
+        self.0.insert("schema_names".into(), json!(names));
+        let reference = |name: &str| format!("dlt.destinations.{name}");
+        let name_of =
+            |(name, kind): (&str, &str)| if name == kind { Value::Null } else { json!(name) };
+        self.0.insert("destination_type".into(), json!(reference(identity.destination.1)));
+        self.0.insert("destination_name".into(), name_of(identity.destination));
+        if let Some(staging) = identity.staging {
+            self.0.insert("staging_type".into(), json!(reference(staging.1)));
+            self.0.insert("staging_name".into(), name_of(staging));
+        }
+        let sources = self.0.entry("sources").or_insert_with(|| json!({}));
+        if let Some(sources) = sources.as_object_mut() {
+            sources.entry(identity.schema).or_insert_with(|| json!({}));
+        }
+    }
+
+    /// Brings version and hash up to date. Returns the row to store where the content had changed.
+    pub(crate) fn bump(&mut self, created_at: &str, dlt_id: String) -> Option<StateRow> {
+        let hash = self.content_hash();
+        let before = self.0.get("_version_hash").and_then(Value::as_str);
+        if before == Some(hash.as_str()) {
+            return None;
+        }
+        let version = self.0.get("_state_version").and_then(Value::as_u64).unwrap_or(0) + 1;
+        self.0.insert("_state_version".into(), json!(version));
+        self.0.insert("_version_hash".into(), json!(hash));
+        Some(StateRow {
+            version,
+            engine_version: ENGINE_VERSION,
+            pipeline_name: self
+                .0
+                .get("pipeline_name")
+                .and_then(Value::as_str)
+                .unwrap_or_default()
+                .to_owned(),
+            state: self.pack(),
+            created_at: created_at.to_owned(),
+            version_hash: hash,
+            dlt_id,
+        })
+    }
+
+    /// dlt's hash: SHA3-256 over the JSON with sorted keys, without versions and what is local, in base64.
+    fn content_hash(&self) -> String {
+        let mut content = self.0.clone();
+        for key in ["_state_version", "_state_engine_version", "_version_hash", "_local"] {
+            content.remove(key);
+        }
+        let hash = Sha3_256::digest(canonical_json(&Value::Object(content)).as_bytes());
+        base64::engine::general_purpose::STANDARD.encode(hash)
+    }
+
+    fn pack(&self) -> String {
+        let mut content = self.0.clone();
+        content.remove("_local");
+        let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), flate2::Compression::best());
+        let text = Value::Object(content).to_string();
+        // Writing into memory does not fail; were it to, an empty state would be refused when it is read.
+        let packed =
+            encoder.write_all(text.as_bytes()).and_then(|()| encoder.finish()).unwrap_or_default();
+        base64::engine::general_purpose::STANDARD.encode(packed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const IDENTITY: Identity<'_> = Identity {
+        pipeline: "my_pipeline",
+        dataset: "d",
+        schema: "my",
+        destination: ("duckdb", "duckdb"),
+        staging: None,
+    };
+
+    #[test]
+    fn the_hash_is_the_one_that_dlt_computes() {
+        let mut state = PipelineState::new();
+        state.identify(&IDENTITY);
+        let row = state.bump("2026-11-22T17:45:39.0Z", "id".into()).unwrap();
+        assert_eq!(row.version_hash, "phTf6HUJYPFaTzk8unqoIbGO4StsVrMBIUvGl3ntsr4=");
+        assert_eq!((row.version, row.engine_version), (1, 4));
+    }
+
+    #[test]
+    fn an_unchanged_state_is_not_stored_again() {
+        let mut state = PipelineState::new();
+        state.identify(&IDENTITY);
+        let row = state.bump("t", "id".into()).unwrap();
+        let mut back = PipelineState::from_row(&row).unwrap();
+        assert_eq!(back, state);
+        back.identify(&IDENTITY);
+        assert_eq!(back.bump("t", "id".into()), None);
+        back.identify(&Identity { staging: Some(("lake", "filesystem")), ..IDENTITY });
+        assert_eq!(back.bump("t", "id".into()).unwrap().version, 2);
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_read_is_refused() {
+        let mut state = PipelineState::new();
+        state.identify(&IDENTITY);
+        let row = state.bump("t", "id".into()).unwrap();
+        let damaged = StateRow { state: row.state[..20].to_owned(), ..row.clone() };
+        assert_eq!(PipelineState::from_row(&damaged).unwrap_err().kind(), ErrorKind::Terminal);
+        let newer = StateRow { engine_version: 5, ..row };
+        assert_eq!(PipelineState::from_row(&newer).unwrap_err().context("format"), Some("5"));
+    }
+}

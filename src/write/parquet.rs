@@ -1,0 +1,238 @@
+//! Parquet files.
+//!
+//! Zstd, the first version of the data pages, which every warehouse reads, and nothing in the file but the rows: no
+//! machine, no time, no Arrow schema beside Parquet's own.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::io::{self, Write};
+use std::sync::Arc;
+
+use ::parquet::arrow::arrow_writer::ArrowWriterOptions;
+use ::parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
+use ::parquet::basic::{Compression, LogicalType, Repetition, Type as PhysicalType, ZstdLevel};
+use ::parquet::errors::ParquetError;
+use ::parquet::file::properties::{EnabledStatistics, WriterProperties};
+use ::parquet::schema::types::{ColumnPath, SchemaDescriptor, Type};
+use arrow::array::{Array, ArrayRef, BinaryArray, RecordBatch, StringArray};
+use arrow::buffer::Buffer;
+use arrow::compute::{CastOptions, cast_with_options};
+use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, TimeUnit};
+use transload_core::{Error, ErrorKind, Result};
+
+use super::file::{PartFile, failed};
+use super::layout::{FileColumn, Layout};
+
+/// A row group is also cut at this size, encoded: rows may be wide, and it is held in memory.
+const ROW_GROUP_BYTES: usize = 128 << 20;
+
+/// Values of a column that are looked at to see whether they repeat.
+const SAMPLE_VALUES: usize = 8192;
+
+/// A Parquet file that is being written.
+pub(super) struct ParquetFile {
+    writer: ArrowWriter<Slot>,
+    schema: SchemaRef,
+}
+
+impl fmt::Debug for ParquetFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ParquetFile").field("file", self.writer.inner()).finish_non_exhaustive()
+    }
+}
+
+impl ParquetFile {
+    /// Begins a file. The sample, its first rows, decides how columns are encoded.
+    pub(super) fn open(
+        part: PartFile,
+        layout: &Layout,
+        row_group_rows: usize,
+        sample: &[RecordBatch],
+    ) -> Result<Self> {
+        let fields: Vec<Field> = layout
+            .columns
+            .iter()
+            .map(|column| {
+                Field::new(&column.name, stored_type(&column.arrow_type), column.nullable)
+            })
+            .collect();
+        let schema = Arc::new(Schema::new(fields));
+        let mut properties = WriterProperties::builder()
+            .set_created_by("transload".to_owned())
+            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_statistics_enabled(EnabledStatistics::Chunk)
+            // Indexes are for readers of single pages; these files are read once, as a whole.
+            .set_offset_index_disabled(true)
+            .set_max_row_group_row_count(Some(row_group_rows.max(1)))
+            .set_max_row_group_bytes(Some(ROW_GROUP_BYTES));
+        for (index, column) in layout.columns.iter().enumerate() {
+            let arrays = sample.iter().map(|batch| batch.column(index));
+            properties = properties.set_column_dictionary_enabled(
+                ColumnPath::new(vec![column.name.clone()]),
+                repeats(&arrays.collect::<Vec<_>>()),
+            );
+        }
+        let path = part.path().to_owned();
+        let begun = parquet_schema(&schema, layout).and_then(|descriptor| {
+            let options = ArrowWriterOptions::new()
+                .with_properties(properties.build())
+                .with_parquet_schema(descriptor)
+                .with_skip_arrow_metadata(true);
+            ArrowWriter::try_new_with_options(Slot(Some(part)), Arc::clone(&schema), options)
+        });
+        let writer =
+            begun.map_err(|error| failed("could not write a data file", &path, 0, error))?;
+        Ok(Self { writer, schema })
+    }
+
+    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+        let arrays = self
+            .schema
+            .fields()
+            .iter()
+            .zip(batch.columns())
+            .map(|(field, array)| stored(field, array))
+            .collect::<Result<Vec<_>>>()?;
+        let batch = RecordBatch::try_new(Arc::clone(&self.schema), arrays).map_err(|error| {
+            Error::new(ErrorKind::Bug, "a batch does not fit the columns of its file")
+                .with_source(error)
+        })?;
+        self.writer.write(&batch).map_err(|error| self.failed(error))
+    }
+
+    /// The size that the file would have if it were closed now, without its footer.
+    pub(super) fn bytes(&self) -> u64 {
+        (self.writer.bytes_written() + self.writer.in_progress_size()) as u64
+    }
+
+    pub(super) fn close(mut self) -> Result<PartFile> {
+        self.writer.finish().map_err(|error| self.failed(error))?;
+        self.writer.inner_mut().0.take().ok_or_else(Slot::empty)
+    }
+
+    fn failed(&self, error: ParquetError) -> Error {
+        match &self.writer.inner().0 {
+            Some(part) => failed("could not write a data file", part.path(), part.bytes(), error),
+            None => Slot::empty(),
+        }
+    }
+}
+
+/// Where the file lies while Arrow writes to it. It is taken out of here, and not by `into_inner`, because that turns
+/// what the disk answered into words.
+#[derive(Debug)]
+struct Slot(Option<PartFile>);
+
+impl Slot {
+    fn empty() -> Error {
+        Error::new(ErrorKind::Bug, "a Parquet file was used after it was closed")
+    }
+}
+
+impl Write for Slot {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0
+            .as_mut()
+            .map_or_else(|| Err(io::Error::other(Self::empty())), |part| part.write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.as_mut().map_or(Ok(()), PartFile::flush)
+    }
+}
+
+/// Times are stored in microseconds, since Parquet has no seconds and not every warehouse reads milliseconds. Only what
+/// is finer is stored as it is.
+fn stored_type(arrow_type: &ArrowType) -> ArrowType {
+    match arrow_type {
+        ArrowType::Timestamp(TimeUnit::Second | TimeUnit::Millisecond, zone) => {
+            ArrowType::Timestamp(TimeUnit::Microsecond, zone.clone())
+        }
+        ArrowType::Time32(_) => ArrowType::Time64(TimeUnit::Microsecond),
+        other => other.clone(),
+    }
+}
+
+fn stored(field: &Field, array: &ArrayRef) -> Result<ArrayRef> {
+    if array.data_type() == field.data_type() {
+        return Ok(Arc::clone(array));
+    }
+    let options = CastOptions { safe: false, ..CastOptions::default() };
+    cast_with_options(array, field.data_type(), &options).map_err(|error| {
+        Error::new(ErrorKind::BadData, "a time lies outside of what microseconds can say")
+            .with("column", field.name())
+            .with_source(error)
+    })
+}
+
+/// The schema as Arrow would have it, with JSON columns marked as such. Redshift asks for the mark
+/// (<https://github.com/duckdb/duckdb/pull/14747>), DuckDB reads the column as JSON, others as text.
+fn parquet_schema(schema: &Schema, layout: &Layout) -> Result<SchemaDescriptor, ParquetError> {
+    let descriptor = ArrowSchemaConverter::new().schema_root("schema").convert(schema)?;
+    let fields = descriptor.root_schema().get_fields().iter().zip(&layout.columns);
+    let fields = fields.map(|(field, column)| {
+        if column.json { Ok(Arc::new(json_type(column)?)) } else { Ok(Arc::clone(field)) }
+    });
+    let fields = fields.collect::<Result<Vec<_>, ParquetError>>()?;
+    let root = Type::group_type_builder("schema").with_fields(fields).build()?;
+    Ok(SchemaDescriptor::new(Arc::new(root)))
+}
+
+fn json_type(column: &FileColumn) -> Result<Type, ParquetError> {
+    Type::primitive_type_builder(&column.name, PhysicalType::BYTE_ARRAY)
+        .with_logical_type(Some(LogicalType::Json))
+        .with_repetition(if column.nullable { Repetition::OPTIONAL } else { Repetition::REQUIRED })
+        .build()
+}
+
+/// Whether values repeat so often that a dictionary is smaller than they are. Where they do not, making one costs time
+/// and is thrown away.
+fn repeats(arrays: &[&ArrayRef]) -> bool {
+    let Some(columns) = arrays.iter().map(|array| Bytes::of(array)).collect::<Option<Vec<_>>>()
+    else {
+        return false;
+    };
+    let values: usize = arrays.iter().map(|array| array.len() - array.null_count()).sum();
+    // From all over the sample: its first rows may be all alike, or all different.
+    let step = values.div_ceil(SAMPLE_VALUES).max(1);
+    let present = arrays.iter().zip(&columns).flat_map(|(array, bytes)| {
+        (0..array.len()).filter(|row| array.is_valid(*row)).map(move |row| (bytes, row))
+    });
+    let mut looked_at = 0usize;
+    let mut distinct = HashSet::new();
+    for (bytes, row) in present.step_by(step) {
+        looked_at += 1;
+        distinct.insert(bytes.at(row));
+    }
+    looked_at > 1 && distinct.len() * 2 <= looked_at
+}
+
+/// The bytes of the values of a column, to tell them apart.
+enum Bytes<'a> {
+    Text(&'a StringArray),
+    Binary(&'a BinaryArray),
+    Fixed { values: Buffer, first: usize, width: usize },
+}
+
+impl<'a> Bytes<'a> {
+    /// `None` for types for which a dictionary is of no use.
+    fn of(array: &'a ArrayRef) -> Option<Self> {
+        if let Some(array) = array.as_any().downcast_ref() {
+            return Some(Self::Text(array));
+        }
+        if let Some(array) = array.as_any().downcast_ref() {
+            return Some(Self::Binary(array));
+        }
+        let width = array.data_type().primitive_width()?;
+        let data = array.to_data();
+        Some(Self::Fixed { values: data.buffers().first()?.clone(), first: data.offset(), width })
+    }
+
+    fn at(&self, row: usize) -> &[u8] {
+        match self {
+            Self::Text(array) => array.value(row).as_bytes(),
+            Self::Binary(array) => array.value(row),
+            Self::Fixed { values, first, width } => &values[(first + row) * width..][..*width],
+        }
+    }
+}

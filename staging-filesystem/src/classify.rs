@@ -1,0 +1,316 @@
+//! What the errors of a store mean: one function, one row a code.
+
+use std::error::Error as StdError;
+use std::io;
+
+use object_store::client::{HttpError, HttpErrorKind};
+use transload_core::{Error, ErrorKind, Redactor};
+
+const CREDENTIALS: &str = "check `credentials.aws_access_key_id`, `credentials.aws_secret_access_key` and \
+                           `credentials.aws_session_token`";
+const REGION: &str = "set `credentials.region_name` to the region of the bucket";
+
+/// What can be read out of an error of the store.
+///
+/// The error itself is not kept: it quotes the URL and the body of the answer, which names keys and signatures.
+#[derive(Debug, Default)]
+struct Answer {
+    status: Option<u16>,
+    code: Option<String>,
+    message: Option<String>,
+    transport: Option<HttpErrorKind>,
+    io: Option<(io::ErrorKind, Option<i32>)>,
+    innermost: String,
+    redirected: bool,
+    without_identity: bool,
+}
+
+impl Answer {
+    fn of(error: &object_store::Error) -> Self {
+        let text = error.to_string();
+        let mut answer = Self {
+            status: between(&text, "status code: ", " ").and_then(|status| status.parse().ok()),
+            code: between(&text, "<Code>", "</Code>"),
+            message: between(&text, "<Message>", "</Message>"),
+            redirected: text.contains("redirect without LOCATION"),
+            without_identity: text.contains("169.254.") || text.contains("instance metadata"),
+            ..Self::default()
+        };
+        let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+        while let Some(cause) = next {
+            if let Some(http) = cause.downcast_ref::<HttpError>() {
+                answer.transport = Some(http.kind());
+            }
+            if let (None, Some(io)) = (answer.transport, cause.downcast_ref::<io::Error>()) {
+                answer.io = Some((io.kind(), io.raw_os_error()));
+            }
+            next = cause.source();
+            if next.is_none() {
+                answer.innermost = cause.to_string();
+            }
+        }
+        answer
+    }
+
+    /// The words of the store or of the system: never a URL, never a whole answer.
+    fn words(&self) -> Option<String> {
+        match (&self.code, &self.message, self.status) {
+            (Some(code), Some(message), _) => Some(format!("{code}: {message}")),
+            (Some(code), None, _) => Some(code.clone()),
+            (None, _, Some(status)) => Some(format!("HTTP status {status}")),
+            (None, _, None) if self.transport.is_some() || self.io.is_some() => {
+                Some(self.innermost.clone())
+            }
+            _ => None,
+        }
+        .map(|words| words.chars().take(300).collect())
+    }
+}
+
+fn between(text: &str, before: &str, after: &str) -> Option<String> {
+    let start = text.find(before)? + before.len();
+    let length = text[start..].find(after)?;
+    Some(text[start..start + length].to_owned())
+}
+
+/// What an error of the store means for the load.
+pub(crate) fn classify(error: &object_store::Error, redactor: &Redactor) -> Error {
+    use ErrorKind::{Bug, Terminal, Unsupported};
+    let answer = Answer::of(error);
+    let (kind, message, hint) = by_code(&answer)
+        .or_else(|| match error {
+            object_store::Error::NotFound { .. } => Some((Terminal, "the object is not there", "")),
+            object_store::Error::AlreadyExists { .. }
+            | object_store::Error::Precondition { .. } => {
+                Some((Terminal, "another object has this name", ""))
+            }
+            object_store::Error::NotSupported { .. }
+            | object_store::Error::NotImplemented { .. } => {
+                Some((Unsupported, "the store cannot do this", ""))
+            }
+            object_store::Error::InvalidPath { .. } => {
+                Some((Terminal, "the store takes no object of this name", ""))
+            }
+            object_store::Error::JoinError { .. } => Some((Bug, "a task of the store ended", "")),
+            _ => None,
+        })
+        .or_else(|| by_status(&answer))
+        .or_else(|| by_transport(&answer))
+        .or_else(|| by_system(&answer))
+        .unwrap_or((Terminal, "the store failed", ""));
+    let mut classified = Error::new(kind, message);
+    if let Some(words) = answer.words() {
+        classified = classified.with("answer", redactor.scrub(&words));
+    }
+    if hint.is_empty() { classified } else { classified.with_hint(hint) }
+}
+
+type Row = (ErrorKind, &'static str, &'static str);
+
+/// Source: Amazon S3, "Error responses", list of error codes.
+fn by_code(answer: &Answer) -> Option<Row> {
+    use ErrorKind::{Terminal, Transient};
+    Some(match answer.code.as_deref()? {
+        "NoSuchBucket" => {
+            (Terminal, "the bucket does not exist", "create it, or correct `bucket_url`")
+        }
+        "InvalidAccessKeyId"
+        | "SignatureDoesNotMatch"
+        | "InvalidToken"
+        | "InvalidSecurity"
+        | "NotSignedUp" => (Terminal, "the store refused the credentials", CREDENTIALS),
+        "ExpiredToken" | "TokenRefreshRequired" => (
+            Terminal,
+            "the credentials have expired",
+            "get new temporary keys, then resume the load",
+        ),
+        "RequestTimeTooSkewed" => (
+            Terminal,
+            "the clock of this machine is wrong",
+            "set it: signatures hold for 15 minutes",
+        ),
+        "AccessDenied" | "AllAccessDisabled" | "AccountProblem" => (
+            Terminal,
+            "the credentials do not allow this",
+            "they need to list the bucket, and to read, write and delete objects under the prefix",
+        ),
+        "PermanentRedirect"
+        | "TemporaryRedirect"
+        | "AuthorizationHeaderMalformed"
+        | "IllegalLocationConstraintException" => {
+            (Terminal, "the bucket is in another region", REGION)
+        }
+        "SlowDown" | "ServiceUnavailable" | "InternalError" | "RequestTimeout"
+        | "OperationAborted" => (Transient, "the store is overloaded", ""),
+        // An upload that a life-cycle rule or another process ended: it begins again under the same name.
+        "NoSuchUpload" => (Transient, "the upload was ended by someone else", ""),
+        _ => return None,
+    })
+}
+
+fn by_status(answer: &Answer) -> Option<Row> {
+    use ErrorKind::{Terminal, Transient, Unsupported};
+    if answer.redirected {
+        return Some((Terminal, "the bucket is in another region", REGION));
+    }
+    Some(match answer.status? {
+        301 | 302 | 307 | 308 => (Terminal, "the bucket is in another region", REGION),
+        401 | 403 => (Terminal, "the store refused the credentials", CREDENTIALS),
+        408 | 409 | 425 | 429 => (Transient, "the store is overloaded", ""),
+        501 => (Unsupported, "the store cannot do this", ""),
+        507 => (Terminal, "the store is full", "free space, then resume the load"),
+        500..=599 => (Transient, "the store failed", ""),
+        _ => (Terminal, "the store refused the request", ""),
+    })
+}
+
+fn by_transport(answer: &Answer) -> Option<Row> {
+    use ErrorKind::{Terminal, Transient};
+    answer.transport?;
+    if answer.innermost.to_lowercase().contains("certificate") {
+        let hint =
+            "the endpoint must show a certificate that this machine trusts, for its own name";
+        return Some((Terminal, "the certificate of the store is not trusted", hint));
+    }
+    if answer.without_identity {
+        let hint = "add `credentials.aws_access_key_id` and `credentials.aws_secret_access_key`, or run on a machine \
+                    with an identity of its own";
+        return Some((Terminal, "there are no credentials for the store", hint));
+    }
+    Some((
+        Transient,
+        "the store could not be reached",
+        "check `credentials.endpoint_url` and the network",
+    ))
+}
+
+fn by_system(answer: &Answer) -> Option<Row> {
+    use ErrorKind::{Terminal, Transient};
+    const TOO_MANY_OPEN_FILES: i32 = 24;
+    let (kind, code) = answer.io?;
+    Some(match kind {
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => (
+            Terminal,
+            "the folder cannot be written or read",
+            "give this user the right to it, or choose another `bucket_url`",
+        ),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            (Terminal, "the disk is full", "free space, then resume the load")
+        }
+        // A folder vanishes when another process removed the last file in it.
+        io::ErrorKind::NotFound
+        | io::ErrorKind::Interrupted
+        | io::ErrorKind::TimedOut
+        | io::ErrorKind::WouldBlock
+        | io::ErrorKind::ResourceBusy => (Transient, "the file system did not answer", ""),
+        _ if code == Some(TOO_MANY_OPEN_FILES) => (Transient, "too many files are open", ""),
+        _ => (Terminal, "the file system failed", ""),
+    })
+}
+
+/// Whether an error of a write leaves open if the write was made.
+///
+/// `AlreadyExists` does: when a first answer was lost, the repetition inside `object_store` meets the object that the
+/// first request wrote.
+pub(crate) fn leaves_open(error: &object_store::Error) -> bool {
+    match error {
+        object_store::Error::InvalidPath { .. }
+        | object_store::Error::NotSupported { .. }
+        | object_store::Error::NotImplemented { .. }
+        | object_store::Error::NotFound { .. }
+        | object_store::Error::PermissionDenied { .. }
+        | object_store::Error::Unauthenticated { .. } => false,
+        other => match Answer::of(other).status {
+            Some(status @ 300..=499) => matches!(status, 408 | 409 | 412 | 429),
+            _ => true,
+        },
+    }
+}
+
+/// Whether it is the bucket that is missing, not the object.
+pub(crate) fn bucket_is_missing(error: &object_store::Error) -> bool {
+    Answer::of(error).code.as_deref() == Some("NoSuchBucket")
+}
+
+#[cfg(test)]
+mod tests {
+    use transload_core::Secret;
+
+    use super::*;
+
+    fn answered(text: &str) -> object_store::Error {
+        object_store::Error::Generic { store: "S3", source: text.to_owned().into() }
+    }
+
+    fn status(status: u16, code: &str) -> object_store::Error {
+        answered(&format!(
+            "Error performing PUT https://lake.example/a?X-Amz-Signature=CANARY in 3ms - Server returned non-2xx status \
+             code: {status} Whatever: <?xml?><Error><Code>{code}</Code><Message>about CANARY</Message>\
+             <AWSAccessKeyId>AKIACANARY</AWSAccessKeyId></Error>"
+        ))
+    }
+
+    #[test]
+    fn each_answer_has_its_meaning() {
+        use ErrorKind::{Terminal, Transient, Unsupported};
+        for (error, kind, message) in [
+            (status(404, "NoSuchBucket"), Terminal, "the bucket does not exist"),
+            (status(403, "SignatureDoesNotMatch"), Terminal, "the store refused the credentials"),
+            (status(400, "ExpiredToken"), Terminal, "the credentials have expired"),
+            (status(403, "RequestTimeTooSkewed"), Terminal, "the clock of this machine is wrong"),
+            (status(403, "AccessDenied"), Terminal, "the credentials do not allow this"),
+            (status(301, "PermanentRedirect"), Terminal, "the bucket is in another region"),
+            (status(503, "SlowDown"), Transient, "the store is overloaded"),
+            (status(500, "Odd"), Transient, "the store failed"),
+            (status(429, "Odd"), Transient, "the store is overloaded"),
+            (status(507, "Odd"), Terminal, "the store is full"),
+            (status(501, "Odd"), Unsupported, "the store cannot do this"),
+            (status(400, "Odd"), Terminal, "the store refused the request"),
+            (
+                answered("Received redirect without LOCATION, …"),
+                Terminal,
+                "the bucket is in another region",
+            ),
+            (answered("what"), Terminal, "the store failed"),
+        ] {
+            let classified = classify(&error, &Redactor::default());
+            assert_eq!((classified.kind(), classified.message()), (kind, message), "{error}");
+        }
+    }
+
+    #[test]
+    fn neither_urls_nor_bodies_nor_secrets_are_shown() {
+        let redactor = Redactor::new(&[Secret::from("CANARY")]);
+        for code in ["SignatureDoesNotMatch", "AccessDenied", "Odd"] {
+            let shown = format!("{:?}", classify(&status(403, code), &redactor));
+            assert!(shown.contains(code), "{shown}");
+            assert!(!shown.contains("CANARY") && !shown.contains("https"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn errors_of_the_system_are_told_apart() {
+        for (code, kind) in [
+            (13, ErrorKind::Terminal),
+            (28, ErrorKind::Terminal),
+            (24, ErrorKind::Transient),
+            (2, ErrorKind::Transient),
+            (5, ErrorKind::Terminal),
+        ] {
+            let source = io::Error::from_raw_os_error(code);
+            let error = object_store::Error::Generic { store: "Local", source: source.into() };
+            assert_eq!(classify(&error, &Redactor::default()).kind(), kind, "{code}");
+        }
+    }
+
+    #[test]
+    fn only_a_clear_refusal_closes_a_write() {
+        for code in [400, 403, 404, 413] {
+            assert!(!leaves_open(&status(code, "Odd")), "{code}");
+        }
+        for code in [408, 409, 412, 429, 500, 503] {
+            assert!(leaves_open(&status(code, "Odd")), "{code}");
+        }
+        assert!(leaves_open(&answered("connection reset")));
+    }
+}

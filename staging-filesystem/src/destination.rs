@@ -1,0 +1,442 @@
+//! The destination: files named by a layout, published by a commit log.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::{StreamExt as _, TryStreamExt as _};
+use transload_core::settings::Settings;
+use transload_core::{
+    BinaryEncoding, BinaryLiteral, Capabilities, Commit, CommitRecord, DataFile, Dataset,
+    DatasetState, Destination, Disposition, Epoch, Error, ErrorKind, Fence, FileFormat,
+    IdentifierCase, IdentifierRules, Inquiry, Job, JobContext, JobOutcome, JobStatistics,
+    LiteralRules, Load, MANIFEST_NAME, Publication, ReplaceStrategy, Result, SchemaChange,
+    TableChain, WriteDisposition,
+};
+
+use crate::bookkeeping::{describe_schema, follow_up, has_load, newest_state, rows, write_init};
+use crate::commit_log::{AddedFile, CommitEntry, CommitLog, Entry};
+use crate::config::FilesystemSettings;
+use crate::layout::{Layout, Naming, segment};
+use crate::store::Store;
+use crate::upload::{InTheWay, upload};
+
+/// Requests that look at files at once.
+const LOOKS_AT_ONCE: usize = 16;
+
+/// Makes the destination. Opens no connection.
+pub(crate) fn create(settings: &Settings) -> Result<Arc<dyn Destination>> {
+    let configured: FilesystemSettings = settings.read()?;
+    let layout = Layout::parse(&configured.layout).map_err(|reason| {
+        settings
+            .wrong("layout", reason)
+            .with("layout", configured.layout.escape_debug())
+            .with_hint("the default is `{table_name}/{load_id}.{file_id}.{ext}`")
+    })?;
+    Ok(Arc::new(FilesystemDestination {
+        store: Store::new(settings, &configured)?,
+        layout,
+        max_state_files: configured.max_state_files,
+        capabilities: capabilities(),
+    }))
+}
+
+fn capabilities() -> Capabilities {
+    Capabilities {
+        loads: vec![
+            FileFormat::Parquet,
+            FileFormat::Jsonl,
+            FileFormat::Csv,
+            FileFormat::InsertValues,
+        ],
+        write_dispositions: vec![WriteDisposition::Append, WriteDisposition::Replace],
+        replace_strategies: vec![ReplaceStrategy::TruncateAndInsert],
+        // All files of a load stand in one entry of the commit log.
+        atomic_publication: true,
+        identifiers: IdentifierRules {
+            case: IdentifierCase::Sensitive,
+            // With load, file and extension behind it a name of a file still has less than 255 bytes.
+            max_table_length: 190,
+            max_column_length: 65_536,
+        },
+        decimal: (38, 9),
+        wei: (76, 0),
+        timestamp_precision: 6,
+        literals: Some(LiteralRules {
+            text_prefix: "E".into(),
+            backslash_escapes: true,
+            binary: BinaryLiteral {
+                before: "'\\x".into(),
+                encoding: BinaryEncoding::Hex,
+                after: "'".into(),
+            },
+            json: (String::new(), String::new()),
+        }),
+        ..Capabilities::default()
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct FilesystemDestination {
+    store: Store,
+    layout: Layout,
+    max_state_files: i64,
+    capabilities: Capabilities,
+}
+
+impl FilesystemDestination {
+    #[cfg(test)]
+    pub(crate) fn over(store: Store, layout: Layout) -> Self {
+        Self { store, layout, max_state_files: 100, capabilities: capabilities() }
+    }
+
+    fn log(&self, load: &Load) -> Result<CommitLog<'_>> {
+        Ok(CommitLog::new(&self.store, segment("dataset", &load.dataset.name)?, &load.pipeline))
+    }
+
+    /// The key of a data file below the folder of its dataset.
+    fn key_of(&self, file: &DataFile, context: &JobContext<'_>) -> Result<String> {
+        let (schema, load_id) = (context.schema.name.as_str(), &context.load.load_id);
+        self.layout.key(Naming { schema, table: &file.table, load_id }, file)
+    }
+
+    /// The files of a publication, each held against what lies in the store.
+    async fn added(
+        &self,
+        publication: &Publication,
+        context: &JobContext<'_>,
+    ) -> Result<Vec<AddedFile>> {
+        let mut files = Vec::new();
+        for table in publication.tables() {
+            let mut rows = 0;
+            for job in &table.jobs {
+                let Job::Load(load) = job else {
+                    return Err(Error::new(
+                        ErrorKind::Unsupported,
+                        "a file store loads local files only",
+                    )
+                    .with("job", job.id()));
+                };
+                rows += load.file.rows;
+                files.push(AddedFile {
+                    table: table.table.clone(),
+                    key: self.key_of(&load.file, context)?,
+                    rows: load.file.rows,
+                    bytes: load.file.bytes,
+                    sha256: load.file.sha256.clone(),
+                });
+            }
+            if rows != table.rows {
+                return Err(Error::new(
+                    ErrorKind::Terminal,
+                    "the files do not hold the rows of the load",
+                )
+                .with("table", &table.table)
+                .with("rows of the files", rows)
+                .with("rows of the load", table.rows));
+            }
+        }
+        let dataset = &context.load.dataset.name;
+        let looks = files.iter().map(|file| async move {
+            let key = format!("{dataset}/{}", file.key);
+            match self.store.head(&key).await? {
+                Some(found) if found.bytes == file.bytes => Ok(()),
+                found => Err(Error::new(
+                    ErrorKind::Transient,
+                    "a data file is not there as it was loaded",
+                )
+                .with("object", self.store.url(&key))
+                .with("bytes", found.map_or("none".into(), |found| found.bytes.to_string()))
+                .with("expected", file.bytes)
+                .with_hint("resume the load: what is missing is loaded again")),
+            }
+        });
+        let looks: Vec<_> = looks.collect();
+        futures::stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE).try_collect::<()>().await?;
+        Ok(files)
+    }
+
+    /// The keys of the files that a publication replaces: all of the chains that are replaced, but its own.
+    async fn removed(
+        &self,
+        publication: &Publication,
+        context: &JobContext<'_>,
+        added: &[AddedFile],
+    ) -> Result<Vec<String>> {
+        let dataset = &context.load.dataset.name;
+        let mut tables = BTreeSet::new();
+        for chain in &publication.chains {
+            if replaces(chain)? {
+                tables.extend(chain.tables().map(|table| table.table.as_str()));
+                // A nested table without rows in this load becomes empty too.
+                tables.extend(context.schema.chain_of(&chain.root.table));
+            }
+        }
+        let own: BTreeSet<&str> = added.iter().map(|file| file.key.as_str()).collect();
+        let mut removed = Vec::new();
+        for table in tables {
+            let prefix = self.layout.prefix(&context.schema.name, table)?;
+            let objects = self.store.list(&format!("{dataset}/{prefix}")).await?;
+            // A pipeline of the table's name that stages in the same place has its folders here.
+            let staged: Vec<&str> = objects
+                .iter()
+                .filter_map(|object| object.key.strip_suffix(MANIFEST_NAME))
+                .collect();
+            for object in &objects {
+                let key =
+                    object.key.strip_prefix(dataset.as_str()).and_then(|key| key.strip_prefix('/'));
+                let Some(key) = key else { continue };
+                if !own.contains(key) && !staged.iter().any(|folder| object.key.starts_with(folder))
+                {
+                    removed.push(key.to_owned());
+                }
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Finishes what the newest commit up to this entry asked for.
+    async fn finish(
+        &self,
+        dataset: &str,
+        log: &CommitLog<'_>,
+        entry: &Entry,
+    ) -> Result<Option<Entry>> {
+        let newest = log.newest_commit(entry).await?;
+        if let Some(commit) = newest.as_ref().and_then(Entry::commit) {
+            follow_up(&self.store, dataset, commit, self.max_state_files).await?;
+        }
+        Ok(newest)
+    }
+
+    /// Whether the load was published already: by an earlier try, or by another load under its id.
+    fn is_published(&self, entry: &Entry, load: &Load) -> Result<bool> {
+        match entry.commit() {
+            Some(commit) if commit.load_id != load.load_id => Ok(false),
+            Some(commit) if commit.digest == load.digest => Ok(true),
+            Some(_) => Err(Error::new(ErrorKind::Terminal, "the load id is taken by another load")
+                .with("load", &load.load_id)
+                .with_hint("load again: a new run gets a new load id")),
+            None => Ok(false),
+        }
+    }
+}
+
+fn replaces(chain: &TableChain) -> Result<bool> {
+    match chain.disposition {
+        Disposition::Append => Ok(false),
+        Disposition::Replace(ReplaceStrategy::TruncateAndInsert) => Ok(true),
+        other => Err(Error::new(ErrorKind::Unsupported, "a file store appends and replaces only")
+            .with("table", &chain.root.table)
+            .with("asked for", format!("{other:?}"))),
+    }
+}
+
+fn fenced(load: &Load, by: Option<&Entry>) -> Error {
+    let error =
+        Error::new(ErrorKind::Fenced, "another loader of the pipeline has overtaken this one")
+            .with("pipeline", &load.pipeline)
+            .with("load", &load.load_id)
+            .with("epoch", load.epoch);
+    match by {
+        Some(entry) => error.with("by", &entry.owner).with("its epoch", entry.seq),
+        None => error,
+    }
+}
+
+fn committed(publication: &Publication) -> Commit {
+    let mut commit = Commit::default();
+    for table in publication.tables() {
+        commit.rows.insert(table.table.clone(), table.rows);
+        commit.statements.insert(table.table.clone(), table.jobs.len() as u64);
+    }
+    commit
+}
+
+#[async_trait]
+impl Destination for FilesystemDestination {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.store.check().await
+    }
+
+    async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState> {
+        let dataset = segment("dataset", &inquiry.dataset.name)?;
+        let schema = segment("schema", &inquiry.schema)?;
+        let log = CommitLog::new(&self.store, dataset, &inquiry.pipeline);
+        let newest = log.newest().await?;
+        let mut state = DatasetState::default();
+        state.exists =
+            newest.is_some() || self.store.head(&format!("{dataset}/init")).await?.is_some();
+        if !state.exists {
+            return Ok(state);
+        }
+        let last = match &newest {
+            Some(entry) => log.newest_commit(entry).await?,
+            None => None,
+        };
+        let last = last.as_ref().and_then(Entry::commit);
+        describe_schema(&self.store, dataset, schema, last, &mut state).await?;
+        state.state = newest_state(&self.store, dataset, schema, &inquiry.pipeline, last).await?;
+        state.fence = newest.as_ref().map(|entry| Fence {
+            epoch: Epoch(entry.seq),
+            last_load: last.map(|commit| commit.load_id.clone()),
+            owner: entry.owner.clone(),
+        });
+        if let Some(load_id) = &inquiry.load {
+            let found = match &newest {
+                Some(entry) => log.find(entry, load_id).await?,
+                None => None,
+            };
+            let digest = found.as_ref().and_then(Entry::commit).map(|commit| commit.digest.clone());
+            if digest.is_some() || has_load(&self.store, dataset, schema, load_id.as_str()).await? {
+                state.commit = Some(CommitRecord { load_id: load_id.clone(), digest });
+            }
+        }
+        Ok(state)
+    }
+
+    async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
+        let mut made = Vec::new();
+        for change in changes {
+            match change {
+                SchemaChange::CreateDataset => {
+                    made.extend(write_init(&self.store, segment("dataset", &dataset.name)?).await?);
+                }
+                // A table is there when its first file is; but a name that can have none is refused now.
+                SchemaChange::CreateTable(table) => {
+                    self.layout.prefix("schema", &table.name)?;
+                }
+                _ => {}
+            }
+        }
+        Ok(made)
+    }
+
+    async fn fence(&self, dataset: &Dataset, pipeline: &str, owner: &str) -> Result<Fence> {
+        let dataset = segment("dataset", &dataset.name)?;
+        write_init(&self.store, dataset).await?;
+        let log = CommitLog::new(&self.store, dataset, pipeline);
+        let start = log.start(owner).await?;
+        // After the start, not before: no commit can come in between any more.
+        let last = self.finish(dataset, &log, &start).await?;
+        let last_load = last.as_ref().and_then(Entry::commit).map(|commit| commit.load_id.clone());
+        Ok(Fence { epoch: Epoch(start.seq), last_load, owner: owner.to_owned() })
+    }
+
+    async fn run(&self, job: &Job, context: &JobContext<'_>) -> Result<JobOutcome> {
+        let Job::Load(load) = job else {
+            return Err(Error::new(ErrorKind::Unsupported, "a file store loads local files only")
+                .with("job", job.id()));
+        };
+        let dataset = segment("dataset", &context.load.dataset.name)?;
+        let key = format!("{dataset}/{}", self.key_of(&load.file, context)?);
+        let from = context.folder.join(load.file.path());
+        let uploaded =
+            upload(&self.store, &from, &key, &load.file, InTheWay::Refuse, context.on_bytes)
+                .await?;
+        let details = BTreeMap::from([("object".to_owned(), self.store.url(&key))]);
+        let statistics =
+            JobStatistics { rows: None, bytes: uploaded.moved, statements: 1, details };
+        Ok(JobOutcome { statistics, follow_ups: Vec::new() })
+    }
+
+    async fn publish(&self, publication: &Publication, context: &JobContext<'_>) -> Result<Commit> {
+        let (load, schema) = (context.load, context.schema);
+        let log = self.log(load)?;
+        let start = match log.entry(load.epoch.0).await? {
+            Some(entry) if entry.commit().is_none() => entry,
+            other => return Err(fenced(load, other.as_ref())),
+        };
+        if let Some(published) = log.find(&start, &load.load_id).await? {
+            self.is_published(&published, load)?;
+            self.finish(&load.dataset.name, &log, &start).await?;
+            return Ok(committed(publication));
+        }
+        let last = log.newest_commit(&start).await?;
+        let last = last
+            .as_ref()
+            .and_then(Entry::commit)
+            .map(|commit| (&commit.load_id, &commit.greatest_load_id));
+        if last.map(|(load_id, _)| load_id) != publication.previous.as_ref() {
+            let newest = log.newest().await?;
+            return Err(fenced(load, newest.as_ref()).with(
+                "last load",
+                last.map_or("none".to_owned(), |(load_id, _)| load_id.to_string()),
+            ));
+        }
+        let standing = match log.entry(start.seq + 1).await? {
+            Some(entry) => entry,
+            None => {
+                let added = self.added(publication, context).await?;
+                let removed = self.removed(publication, context, &added).await?;
+                let greatest =
+                    last.map_or(&load.load_id, |(_, greatest)| greatest.max(&load.load_id));
+                let commit = CommitEntry {
+                    load_id: load.load_id.clone(),
+                    digest: load.digest.clone(),
+                    previous: publication.previous.clone(),
+                    greatest_load_id: greatest.clone(),
+                    published_at: publication.published_at.clone(),
+                    schema_name: schema.name.clone(),
+                    schema_version_hash: schema.version_hash.clone(),
+                    added,
+                    removed,
+                    rows: rows(load, schema, publication)?,
+                };
+                log.commit(&start, commit).await?
+            }
+        };
+        if !self.is_published(&standing, load)? {
+            return Err(fenced(load, Some(&standing)));
+        }
+        self.finish(&load.dataset.name, &log, &standing).await.map_err(|error| {
+            // The commit stands. Raising the fence finishes what follows it, or says again why it cannot.
+            error
+                .with_kind(ErrorKind::OutcomeUnknown)
+                .with("load", &load.load_id)
+                .with("committed", true)
+        })?;
+        Ok(committed(publication))
+    }
+
+    async fn clear(&self, load: &Load) -> Result<()> {
+        let log = self.log(load)?;
+        let Some(newest) = log.newest().await? else { return Ok(()) };
+        if log.find(&newest, &load.load_id).await?.is_some() {
+            self.finish(&load.dataset.name, &log, &newest).await?;
+            return Ok(());
+        }
+        if newest.seq != load.epoch.0 {
+            return Err(fenced(load, Some(&newest)));
+        }
+        if !self.layout.names_the_load() {
+            return Ok(());
+        }
+        // Another pipeline, or dlt, may have published a load of the same id.
+        let dataset = &load.dataset.name;
+        for other in CommitLog::all(&self.store, dataset).await? {
+            if let Some(newest) = other.newest().await? {
+                if other.find(&newest, &load.load_id).await?.is_some() {
+                    return Ok(());
+                }
+            }
+        }
+        if has_load(&self.store, dataset, "", load.load_id.as_str()).await? {
+            return Ok(());
+        }
+        let objects = self.store.list(&format!("{dataset}/")).await?;
+        let left: Vec<String> = objects
+            .into_iter()
+            .map(|object| object.key)
+            .filter(|key| {
+                let key = key.strip_prefix(dataset.as_str()).and_then(|key| key.strip_prefix('/'));
+                key.is_some_and(|key| self.layout.is_of_load(key, &load.load_id))
+            })
+            .collect();
+        self.store.remove(&left).await
+    }
+}

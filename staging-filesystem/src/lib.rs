@@ -1,0 +1,32 @@
+#![doc = include_str!("docs.md")]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod bookkeeping;
+mod classify;
+mod commit_log;
+mod config;
+mod destination;
+mod layout;
+#[cfg(test)]
+mod lost_answers;
+mod staging;
+mod store;
+mod time;
+mod upload;
+
+use transload_core::{CONTRACT_VERSION, Plugin};
+
+/// What this crate announces: the plugin `filesystem`.
+pub const PLUGIN: Plugin = Plugin {
+    name: "filesystem",
+    aliases: &[],
+    summary: "folders and S3 buckets",
+    package: env!("CARGO_PKG_NAME"),
+    version: env!("CARGO_PKG_VERSION"),
+    contract: CONTRACT_VERSION,
+    settings: config::FilesystemSettings::KEYS,
+    destination: Some(destination::create),
+    staging: Some(staging::create),
+};
+
+transload_core::register!(PLUGIN);

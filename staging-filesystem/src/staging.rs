@@ -1,0 +1,167 @@
+//! The staging destination: objects with names of their own, written once.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use transload_core::settings::Settings;
+use transload_core::{
+    AccessKind, AccessRequest, Error, ErrorKind, FileFormat, FollowUp, Job, JobContext, JobOutcome,
+    JobStatistics, MANIFEST_NAME, Manifest, Result, Scope, StagedFile, StagedObject, StagingAccess,
+    StagingCapabilities, StagingDestination, StorageKind,
+};
+
+use crate::config::FilesystemSettings;
+use crate::store::{Created, Store};
+use crate::upload::{InTheWay, download, upload};
+
+/// Makes the staging destination. Opens no connection.
+pub(crate) fn create(settings: &Settings) -> Result<Arc<dyn StagingDestination>> {
+    let configured: FilesystemSettings = settings.read()?;
+    Ok(Arc::new(FilesystemStaging::new(Store::new(settings, &configured)?)))
+}
+
+#[derive(Debug)]
+pub(crate) struct FilesystemStaging {
+    store: Store,
+    capabilities: StagingCapabilities,
+}
+
+impl FilesystemStaging {
+    pub(crate) fn new(store: Store) -> Self {
+        let access = match store.kind() {
+            StorageKind::Local => AccessKind::LocalPaths,
+            _ => AccessKind::Credentials,
+        };
+        let capabilities = StagingCapabilities {
+            storage: store.kind(),
+            formats: FileFormat::ALL.to_vec(),
+            access: vec![access],
+            max_parallel_uploads: None,
+        };
+        Self { store, capabilities }
+    }
+}
+
+#[async_trait]
+impl StagingDestination for FilesystemStaging {
+    fn capabilities(&self) -> &StagingCapabilities {
+        &self.capabilities
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.store.check().await
+    }
+
+    fn url(&self, key: &str) -> String {
+        self.store.url(key)
+    }
+
+    async fn stage(&self, job: &Job, context: &JobContext<'_>) -> Result<JobOutcome> {
+        let Job::Stage(stage) = job else {
+            return Err(Error::new(ErrorKind::Bug, "a staging destination only stages")
+                .with("job", job.id()));
+        };
+        let from = context.folder.join(stage.file.path());
+        let (key, file) = (&stage.key, &stage.file);
+        let uploaded =
+            upload(&self.store, &from, key, file, InTheWay::Replace, context.on_bytes).await?;
+        let staged = StagedFile {
+            file: file.clone(),
+            key: key.clone(),
+            url: self.store.url(key),
+            etag: uploaded.etag,
+        };
+        Ok(JobOutcome {
+            statistics: JobStatistics { bytes: uploaded.moved, ..JobStatistics::default() },
+            follow_ups: vec![FollowUp::Copy(staged)],
+        })
+    }
+
+    async fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
+        let key = manifest.key();
+        let created = self.store.create(&key, &manifest.to_bytes().into()).await;
+        // What becomes of a request in flight does not matter here: the same content may be written again.
+        let created = created.map_err(|error| match error.kind() {
+            ErrorKind::OutcomeUnknown => error.with_kind(ErrorKind::Transient),
+            _ => error,
+        })?;
+        match created {
+            Created::Equal => Ok(()),
+            Created::Other(_) => {
+                Err(Error::new(ErrorKind::Terminal, "the load id is taken by another load")
+                    .with("load", &manifest.load_id)
+                    .with("manifest", self.store.url(&key))
+                    .with_hint("load again: a new run gets a new load id"))
+            }
+        }
+    }
+
+    async fn read_manifests(&self, scope: &Scope) -> Result<Vec<Manifest>> {
+        let mut manifests = Vec::new();
+        for object in self.store.list(&scope.prefix()).await? {
+            let segments: Vec<&str> = object.key.split('/').collect();
+            let [_, _, _, MANIFEST_NAME] = segments[..] else { continue };
+            // One that was removed since it was listed is not there.
+            let Some(bytes) = self.store.read(&object.key).await? else { continue };
+            let url = self.store.url(&object.key);
+            let manifest =
+                Manifest::from_bytes(&bytes).map_err(|error| error.with("manifest", &url))?;
+            if manifest.key() != object.key {
+                return Err(Error::new(
+                    ErrorKind::Terminal,
+                    "a manifest lies in the place of another load",
+                )
+                .with("manifest", url)
+                .with("load", &manifest.load_id));
+            }
+            manifests.push(manifest);
+        }
+        manifests.sort_by(|a, b| a.load_id.cmp(&b.load_id));
+        Ok(manifests)
+    }
+
+    async fn grant(&self, request: &AccessRequest) -> Result<StagingAccess> {
+        let wanted = request.takes.iter().find(|kind| self.capabilities.access.contains(kind));
+        match wanted {
+            Some(AccessKind::LocalPaths) => {
+                let mut paths = BTreeMap::new();
+                for file in &request.files {
+                    if let Some(path) = self.store.local_path(&file.key)? {
+                        paths.insert(file.key.clone(), path);
+                    }
+                }
+                return Ok(StagingAccess::LocalPaths(paths));
+            }
+            Some(AccessKind::Credentials) => {
+                if let Some(credentials) = self.store.credentials().await? {
+                    return Ok(StagingAccess::Credentials(credentials));
+                }
+            }
+            _ => {}
+        }
+        let listed = |kinds: &[AccessKind]| {
+            kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ")
+        };
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "the destination cannot be let at the files in this storage",
+        )
+        .with("storage", self.store.url(""))
+        .with("it gives", listed(&self.capabilities.access))
+        .with("the destination takes", listed(&request.takes)))
+    }
+
+    async fn fetch(&self, file: &StagedFile, to: &Path) -> Result<()> {
+        download(&self.store, &file.key, &file.file, to).await
+    }
+
+    async fn list(&self, scope: &Scope) -> Result<Vec<StagedObject>> {
+        self.store.list(&scope.prefix()).await
+    }
+
+    async fn remove(&self, keys: &[String]) -> Result<()> {
+        self.store.remove(keys).await
+    }
+}

@@ -1,0 +1,437 @@
+//! A folder or bucket as keys and bytes: every request to a store goes through here.
+
+use std::fmt;
+use std::hash::{BuildHasher as _, Hasher as _};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures::{StreamExt as _, TryStreamExt as _};
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::local::LocalFileSystem;
+use object_store::path::Path;
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _, PutMode, RetryConfig};
+use transload_core::settings::Settings;
+use transload_core::{
+    Error, ErrorKind, Redactor, Result, Sha256Hex, StagedObject, StorageCredentials, StorageKind,
+};
+
+use crate::classify::{bucket_is_missing, classify, leaves_open};
+use crate::config::{FilesystemSettings, Root, S3Credentials, root};
+
+/// A folder or a prefix of a bucket. Keys are below it and cannot leave it.
+///
+/// `Debug` is written by hand: stores and builders of `object_store` print the keys that they hold.
+pub(crate) struct Store {
+    root: Root,
+    opened: OnceLock<Arc<dyn ObjectStore>>,
+    s3: Option<Arc<AmazonS3>>,
+    region: Option<String>,
+    endpoint: Option<String>,
+    redactor: Redactor,
+}
+
+impl fmt::Debug for Store {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Store({})", self.url(""))
+    }
+}
+
+/// What a store says of an object without sending it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    pub(crate) bytes: u64,
+    pub(crate) etag: Option<String>,
+}
+
+/// How an object came to be there that was to be created.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Created {
+    /// It holds these bytes: written now, or in an earlier try whose answer was lost.
+    Equal,
+    /// It holds others.
+    Other(Bytes),
+}
+
+impl Store {
+    /// The store that the settings name. Opens no connection and makes no folder.
+    pub(crate) fn new(settings: &Settings, configured: &FilesystemSettings) -> Result<Self> {
+        let credentials = &configured.credentials;
+        if credentials.profile_name.is_some() {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "profiles of `~/.aws` are not read yet",
+            )
+            .with("key", "credentials.profile_name")
+            .with_hint(
+                "set `credentials.aws_access_key_id` and `credentials.aws_secret_access_key`",
+            ));
+        }
+        let root = root(settings, &configured.bucket_url)?;
+        let s3 = match &root {
+            Root::Folder(_) => None,
+            Root::Bucket { bucket, .. } => {
+                Some(Arc::new(amazon_s3(settings, credentials, bucket)?))
+            }
+        };
+        let secrets = [&credentials.aws_secret_access_key, &credentials.aws_session_token];
+        let opened = OnceLock::new();
+        if let Some(s3) = &s3 {
+            opened.get_or_init(|| Arc::clone(s3) as Arc<dyn ObjectStore>);
+        }
+        Ok(Self {
+            root,
+            opened,
+            s3,
+            region: credentials.region_name.clone(),
+            endpoint: credentials.endpoint_url.clone(),
+            redactor: Redactor::new(secrets.into_iter().flatten()),
+        })
+    }
+
+    /// A bucket that is this store.
+    #[cfg(test)]
+    pub(crate) fn over(store: Arc<dyn ObjectStore>) -> Self {
+        Self {
+            root: Root::Bucket { bucket: "test".into(), prefix: String::new() },
+            opened: OnceLock::from(store),
+            s3: None,
+            region: None,
+            endpoint: None,
+            redactor: Redactor::default(),
+        }
+    }
+
+    pub(crate) fn kind(&self) -> StorageKind {
+        match self.root {
+            Root::Folder(_) => StorageKind::Local,
+            Root::Bucket { .. } => StorageKind::S3,
+        }
+    }
+
+    /// The full URL of a key.
+    pub(crate) fn url(&self, key: &str) -> String {
+        match &self.root {
+            Root::Folder(folder) => {
+                let path = if key.is_empty() { folder.clone() } else { folder.join(key) };
+                url::Url::from_file_path(&path)
+                    .map_or_else(|()| format!("file://{}", path.display()), String::from)
+            }
+            Root::Bucket { bucket, prefix } => {
+                let parts = [bucket.as_str(), prefix, key];
+                let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
+                format!("s3://{}", parts.join("/"))
+            }
+        }
+    }
+
+    /// The path of a key, where the store is a folder.
+    pub(crate) fn local_path(&self, key: &str) -> Result<Option<PathBuf>> {
+        self.path(key)?;
+        Ok(match &self.root {
+            Root::Folder(folder) => Some(folder.join(key)),
+            Root::Bucket { .. } => None,
+        })
+    }
+
+    /// The keys with which a bucket can be read: those that were configured, or what the identity of the machine gives.
+    pub(crate) async fn credentials(&self) -> Result<Option<StorageCredentials>> {
+        let Some(s3) = &self.s3 else { return Ok(None) };
+        let keys = s3.credentials().get_credential().await;
+        let keys = keys.map_err(|error| self.failed("getting credentials", "", &error))?;
+        Ok(Some(StorageCredentials {
+            access_key_id: keys.key_id.clone(),
+            secret_access_key: keys.secret_key.as_str().into(),
+            session_token: keys.token.as_deref().map(Into::into),
+            region: self.region.clone(),
+            endpoint: self.endpoint.clone(),
+        }))
+    }
+
+    /// The store itself, for uploads. Makes the folder where it is missing.
+    pub(crate) fn open(&self) -> Result<&dyn ObjectStore> {
+        if let (None, Root::Folder(folder)) = (self.opened.get(), &self.root) {
+            let made = std::fs::create_dir_all(folder).map_err(|source| {
+                object_store::Error::Generic { store: "LocalFileSystem", source: source.into() }
+            });
+            let store = made
+                .and_then(|()| LocalFileSystem::new_with_prefix(folder))
+                .map_err(|error| self.failed("opening the folder", "", &error))?;
+            let store = store.with_fsync(true).with_automatic_cleanup(true);
+            self.opened.get_or_init(|| Arc::new(store));
+        }
+        Ok(&**self.opened.get().expect("a bucket is opened when it is made, a folder just now"))
+    }
+
+    /// Whether the folder is not there yet, so that nothing can be in it.
+    fn is_absent(&self) -> bool {
+        matches!(&self.root, Root::Folder(folder) if !folder.exists())
+    }
+
+    /// The name of a key in the store, or an error where the key would leave the root.
+    pub(crate) fn path(&self, key: &str) -> Result<Path> {
+        let full = match &self.root {
+            Root::Bucket { prefix, .. } if !prefix.is_empty() => format!("{prefix}/{key}"),
+            _ => key.to_owned(),
+        };
+        match Path::parse(&full) {
+            Ok(path) if !key.is_empty() && path.as_ref() == full => Ok(path),
+            _ => Err(Error::new(ErrorKind::Terminal, "a key leaves its folder")
+                .with("key", key.escape_debug())
+                .with_hint("a key has no empty, `.` or `..` segment and no control character")),
+        }
+    }
+
+    /// What an error means that came up while doing this.
+    pub(crate) fn failed(
+        &self,
+        doing: &'static str,
+        key: &str,
+        error: &object_store::Error,
+    ) -> Error {
+        let error = classify(error, &self.redactor).with("while", doing).with("at", self.url(key));
+        match &self.endpoint {
+            Some(endpoint) => error.with("endpoint", without_userinfo(endpoint)),
+            None => error,
+        }
+    }
+
+    /// What lies at a key.
+    pub(crate) async fn head(&self, key: &str) -> Result<Option<Found>> {
+        let path = self.path(key)?;
+        if self.is_absent() {
+            return Ok(None);
+        }
+        match self.open()?.head(&path).await {
+            Ok(meta) => Ok(Some(Found { bytes: meta.size, etag: meta.e_tag })),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
+            Err(error) => Err(self.failed("looking for an object", key, &error)),
+        }
+    }
+
+    /// The bytes of a small object.
+    pub(crate) async fn read(&self, key: &str) -> Result<Option<Bytes>> {
+        let path = self.path(key)?;
+        if self.is_absent() {
+            return Ok(None);
+        }
+        let got = async { self.open_unclassified()?.get(&path).await?.bytes().await };
+        match got.await {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(error @ object_store::Error::NotFound { .. }) if !bucket_is_missing(&error) => {
+                Ok(None)
+            }
+            Err(error) => Err(self.failed("reading", key, &error)),
+        }
+    }
+
+    fn open_unclassified(&self) -> object_store::Result<&dyn ObjectStore> {
+        self.open()
+            .map_err(|source| object_store::Error::Generic { store: "root", source: source.into() })
+    }
+
+    /// Writes an object, whatever is there.
+    pub(crate) async fn write(&self, key: &str, bytes: Bytes) -> Result<()> {
+        let path = self.path(key)?;
+        let put = self.open()?.put(&path, bytes.into()).await;
+        put.map(|_| ()).map_err(|error| self.failed("writing", key, &error))
+    }
+
+    /// Writes an object only where none is. An unclear answer is cleared up by reading back.
+    ///
+    /// # Errors
+    /// [`ErrorKind::OutcomeUnknown`] where it cannot be told whether the object was or will be written.
+    pub(crate) async fn create(&self, key: &str, bytes: &Bytes) -> Result<Created> {
+        const TRIES: usize = 3;
+        let path = self.path(key)?;
+        let mut unclear = None;
+        for _ in 0..TRIES {
+            let put =
+                self.open()?.put_opts(&path, bytes.clone().into(), PutMode::Create.into()).await;
+            let error = match put {
+                Ok(_) => return Ok(Created::Equal),
+                Err(error) => error,
+            };
+            let classified = self.failed("creating", key, &error);
+            if !leaves_open(&error) {
+                return Err(classified);
+            }
+            match self.read(key).await {
+                Ok(Some(there)) if there == *bytes => return Ok(Created::Equal),
+                Ok(Some(there)) => return Ok(Created::Other(there)),
+                // A folder tells the truth at once: nothing is there, nothing is on its way.
+                Ok(None) if self.kind() == StorageKind::Local => return Err(classified),
+                Ok(None) => unclear = Some(classified),
+                Err(_) => return Err(classified.with_kind(ErrorKind::OutcomeUnknown)),
+            }
+        }
+        let unclear = unclear.expect("each try that does not return leaves its error");
+        Err(unclear.with_kind(ErrorKind::OutcomeUnknown))
+    }
+
+    /// The objects whose keys begin with this text, sorted by key.
+    pub(crate) async fn list(&self, prefix: &str) -> Result<Vec<StagedObject>> {
+        let (folder, _) = prefix.rsplit_once('/').unwrap_or(("", prefix));
+        let below = if folder.is_empty() { self.root_path() } else { Some(self.path(folder)?) };
+        if self.is_absent() {
+            return Ok(Vec::new());
+        }
+        let metas: Vec<_> = match self.open()?.list(below.as_ref()).try_collect().await {
+            Ok(metas) => metas,
+            Err(object_store::Error::NotFound { .. }) if self.kind() == StorageKind::Local => {
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(self.failed("listing", folder, &error)),
+        };
+        let mut objects: Vec<StagedObject> = metas
+            .into_iter()
+            .filter_map(|meta| {
+                let key = self.key(&meta.location).filter(|key| key.starts_with(prefix))?;
+                let modified_at = meta.last_modified.to_rfc3339().replace("+00:00", "Z");
+                Some(StagedObject { key, bytes: meta.size, modified_at })
+            })
+            .collect();
+        objects.sort_by(|a, b| a.key.cmp(&b.key));
+        Ok(objects)
+    }
+
+    fn root_path(&self) -> Option<Path> {
+        match &self.root {
+            Root::Bucket { prefix, .. } if !prefix.is_empty() => Path::parse(prefix).ok(),
+            _ => None,
+        }
+    }
+
+    fn key(&self, path: &Path) -> Option<String> {
+        match &self.root {
+            Root::Bucket { prefix, .. } if !prefix.is_empty() => {
+                path.as_ref().strip_prefix(prefix)?.strip_prefix('/').map(str::to_owned)
+            }
+            _ => Some(path.to_string()),
+        }
+    }
+
+    /// Removes these keys. One that is gone already is no error.
+    pub(crate) async fn remove(&self, keys: &[String]) -> Result<()> {
+        let paths = keys.iter().map(|key| self.path(key)).collect::<Result<Vec<Path>>>()?;
+        if paths.is_empty() || self.is_absent() {
+            return Ok(());
+        }
+        let paths = futures::stream::iter(paths.into_iter().map(Ok)).boxed();
+        let mut removed = self.open()?.delete_stream(paths);
+        while let Some(result) = removed.next().await {
+            match result {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(error) => return Err(self.failed("removing objects", "", &error)),
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the store can be written to and keeps its word about "create only if absent", on which everything rests.
+    pub(crate) async fn check(&self) -> Result<()> {
+        let key = format!(".transload-check-{}", nonce());
+        let (first, second) = (Bytes::from_static(b"first"), Bytes::from_static(b"second"));
+        let probed = async {
+            self.create(&key, &first).await?;
+            match self.create(&key, &second).await? {
+                Created::Other(there) if there == first => Ok(()),
+                _ => Err(Error::new(
+                    ErrorKind::Unsupported,
+                    "the store overwrites an object that it was told only to create",
+                )
+                .with("store", self.url(""))
+                .with_hint(
+                    "without conditional writes two loads could take each other's place unseen; use a store that \
+                     honours `If-None-Match: *`",
+                )),
+            }
+        };
+        let probed = probed.await;
+        let removed = self.remove(std::slice::from_ref(&key)).await;
+        probed.and(removed)
+    }
+}
+
+/// A text that no one else has.
+pub(crate) fn nonce() -> String {
+    let time = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    // The keys of a `RandomState` come from the system's source of randomness.
+    let random = std::hash::RandomState::new().build_hasher().finish();
+    let text = format!("{}:{}:{random}", std::process::id(), time.as_nanos());
+    Sha256Hex::of(text.as_bytes()).short().to_owned()
+}
+
+fn without_userinfo(endpoint: &str) -> String {
+    let Ok(mut url) = url::Url::parse(endpoint) else { return "?".into() };
+    let cleared = url.set_username("").and_then(|()| url.set_password(None));
+    url.set_query(None);
+    cleared.map_or_else(|()| "?".into(), |()| url.to_string())
+}
+
+fn amazon_s3(settings: &Settings, credentials: &S3Credentials, bucket: &str) -> Result<AmazonS3> {
+    // reqwest panics where no provider is installed; one that is installed already serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let mut options = ClientOptions::new()
+        .with_connect_timeout(Duration::from_secs(5))
+        .with_read_timeout(Duration::from_secs(30))
+        .with_timeout(Duration::from_secs(300));
+    let retries = RetryConfig {
+        max_retries: 5,
+        retry_timeout: Duration::from_secs(60),
+        ..RetryConfig::default()
+    };
+    let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_retry(retries);
+    let virtual_hosted = match credentials.s3_url_style.as_deref() {
+        None | Some("path") => false,
+        Some("virtual") => true,
+        Some(_) => {
+            return Err(
+                settings.wrong("credentials.s3_url_style", "it is neither `path` nor `virtual`")
+            );
+        }
+    };
+    builder = builder.with_virtual_hosted_style_request(virtual_hosted);
+    if let Some(endpoint) = &credentials.endpoint_url {
+        let key = "credentials.endpoint_url";
+        let url =
+            url::Url::parse(endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let mut url = url
+            .filter(|url| {
+                url.username().is_empty() && url.password().is_none() && url.query().is_none()
+            })
+            .ok_or_else(|| {
+                settings.wrong(key, "it is no address").with_hint("write `https://host:port`")
+            })?;
+        if virtual_hosted {
+            let host = format!("{bucket}.{}", url.host_str().unwrap_or_default());
+            url.set_host(Some(&host)).map_err(|_| {
+                settings.wrong(key, "with `s3_url_style = \"virtual\"` it must be a host name")
+            })?;
+        }
+        options = options.with_allow_http(url.scheme() == "http");
+        builder = builder.with_endpoint(url.as_str().trim_end_matches('/'));
+    }
+    if let Some(region) = &credentials.region_name {
+        builder = builder.with_region(region);
+    }
+    let wanted = |key| settings.missing(key);
+    match (&credentials.aws_access_key_id, &credentials.aws_secret_access_key) {
+        (Some(id), Some(secret)) => {
+            builder = builder.with_access_key_id(id).with_secret_access_key(secret.expose());
+        }
+        (Some(_), None) => return Err(wanted("credentials.aws_secret_access_key")),
+        (None, Some(_)) => return Err(wanted("credentials.aws_access_key_id")),
+        (None, None) => {}
+    }
+    if let Some(token) = &credentials.aws_session_token {
+        builder = builder.with_token(token.expose());
+    }
+    builder.with_client_options(options).build().map_err(|error| {
+        // The words of the builder are not kept: they may quote what it was given.
+        let _ = error;
+        Error::new(ErrorKind::Configuration, "the settings of the bucket do not fit together")
+            .with("bucket", bucket)
+    })
+}

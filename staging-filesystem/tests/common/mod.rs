@@ -1,0 +1,282 @@
+//! What the tests of both roles share: places to store in, packages to load, a raw view of a store.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test program uses a part")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use futures::TryStreamExt as _;
+use object_store::aws::AmazonS3Builder;
+use object_store::local::LocalFileSystem;
+use object_store::prefix::PrefixStore;
+use object_store::{ObjectStore, ObjectStoreExt as _};
+use tempfile::TempDir;
+use transload_core::settings::Settings;
+use transload_core::{
+    Column, DataFile, DataType, Dataset, Destination, Epoch, FileFormat, Job, JobContext, Load,
+    LoadId, LoadJob, MANIFEST_VERSION, Manifest, Registry, Schema, Sha256Hex, StageJob,
+    StagingAccess, StagingDestination, StateRow, Table, WriteDisposition,
+};
+use transload_staging_filesystem as _;
+
+/// A root to store in: a folder, or a prefix of a bucket.
+pub struct Place {
+    pub url: String,
+    pub folder: TempDir,
+    keys: Vec<(&'static str, String)>,
+}
+
+fn variable(name: &str) -> String {
+    let name = format!("TRANSLOAD_TEST_S3_{name}");
+    std::env::var(&name).unwrap_or_else(|_| panic!("set {name}: the S3 tests need a server"))
+}
+
+impl Place {
+    pub fn local() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let url = folder.path().join("not there yet").display().to_string();
+        Self { url, folder, keys: Vec::new() }
+    }
+
+    pub fn s3() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let time = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+        Self {
+            url: format!("s3://{}/test {time}-{number}", variable("BUCKET")),
+            folder: tempfile::tempdir().unwrap(),
+            keys: vec![
+                ("credentials.endpoint_url", variable("ENDPOINT")),
+                ("credentials.aws_access_key_id", variable("KEY")),
+                ("credentials.aws_secret_access_key", variable("SECRET")),
+                ("credentials.region_name", "us-east-1".into()),
+            ],
+        }
+    }
+
+    pub fn is_local(&self) -> bool {
+        self.keys.is_empty()
+    }
+
+    /// The settings of this place, with some of them changed or added.
+    pub fn settings(&self, changed: &[(&str, &str)]) -> Settings {
+        let mut pairs: Vec<(&str, &str)> = vec![("bucket_url", &self.url)];
+        pairs.extend(self.keys.iter().map(|(key, value)| (*key, value.as_str())));
+        pairs.retain(|(key, _)| !changed.iter().any(|(other, _)| other == key));
+        pairs.extend(changed);
+        Settings::from_pairs("filesystem", &pairs)
+    }
+
+    pub fn staging(&self) -> Arc<dyn StagingDestination> {
+        let registry = Registry::linked();
+        let (_, create) = registry.staging("filesystem").unwrap();
+        create(&self.settings(&[])).unwrap()
+    }
+
+    pub fn destination(&self) -> Arc<dyn Destination> {
+        self.destination_with(&[]).unwrap()
+    }
+
+    pub fn destination_with(
+        &self,
+        changed: &[(&str, &str)],
+    ) -> transload_core::Result<Arc<dyn Destination>> {
+        let registry = Registry::linked();
+        let (_, create) = registry.destination("filesystem").unwrap();
+        create(&self.settings(changed))
+    }
+
+    /// The same place seen without any of our code.
+    pub fn raw(&self) -> Arc<dyn ObjectStore> {
+        if self.is_local() {
+            std::fs::create_dir_all(&self.url).unwrap();
+            return Arc::new(LocalFileSystem::new_with_prefix(&self.url).unwrap());
+        }
+        let (bucket, prefix) = self.url.trim_start_matches("s3://").split_once('/').unwrap();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let s3 = AmazonS3Builder::new()
+            .with_bucket_name(bucket)
+            .with_endpoint(variable("ENDPOINT"))
+            .with_access_key_id(variable("KEY"))
+            .with_secret_access_key(variable("SECRET"))
+            .with_allow_http(true)
+            .build()
+            .unwrap();
+        Arc::new(PrefixStore::new(s3, prefix))
+    }
+
+    /// The keys of everything that lies there, sorted.
+    pub async fn keys(&self) -> Vec<String> {
+        let metas: Vec<_> = self.raw().list(None).try_collect().await.unwrap();
+        let mut keys: Vec<String> = metas.iter().map(|meta| meta.location.to_string()).collect();
+        keys.sort();
+        keys
+    }
+
+    pub async fn get(&self, key: &str) -> Vec<u8> {
+        let path = object_store::path::Path::parse(key).unwrap();
+        self.raw().get(&path).await.unwrap().bytes().await.unwrap().to_vec()
+    }
+
+    pub async fn put(&self, key: &str, bytes: &[u8]) {
+        let path = object_store::path::Path::parse(key).unwrap();
+        self.raw().put(&path, bytes.to_vec().into()).await.unwrap();
+    }
+
+    pub async fn delete(&self, key: &str) {
+        self.raw().delete(&object_store::path::Path::parse(key).unwrap()).await.unwrap();
+    }
+
+    /// Files that are not objects: what an upload that was not ended properly leaves in a folder.
+    pub fn leftovers(&self) -> Vec<String> {
+        fn walk(folder: &Path, found: &mut Vec<String>) {
+            for entry in std::fs::read_dir(folder).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_dir() {
+                    walk(&path, found);
+                } else if path.to_str().unwrap().contains('#') {
+                    found.push(path.display().to_string());
+                }
+            }
+        }
+        let mut found = Vec::new();
+        if self.is_local() && Path::new(&self.url).exists() {
+            walk(Path::new(&self.url), &mut found);
+        }
+        found
+    }
+}
+
+/// A local package: files in a folder, and what names their load.
+pub struct Package {
+    pub folder: TempDir,
+    pub load: Load,
+    pub schema: Schema,
+    pub files: Vec<DataFile>,
+}
+
+impl Package {
+    pub fn new(load_id: &str) -> Self {
+        Self {
+            folder: tempfile::tempdir().unwrap(),
+            load: Load {
+                load_id: LoadId::new(load_id),
+                pipeline: "chess pipeline".into(),
+                dataset: Dataset::new("player_data"),
+                digest: Sha256Hex::of(load_id.as_bytes()),
+                epoch: Epoch(0),
+            },
+            schema: schema(),
+            files: Vec::new(),
+        }
+    }
+
+    /// Adds a file of a table; a row is a byte of it.
+    pub fn with(mut self, table: &str, content: &[u8]) -> Self {
+        let sha256 = Sha256Hex::of(content);
+        let file = DataFile {
+            table: table.into(),
+            name: DataFile::name_of(self.files.len() + 1, &sha256, FileFormat::Parquet, false),
+            format: FileFormat::Parquet,
+            gzip: false,
+            rows: content.len() as u64,
+            bytes: content.len() as u64,
+            sha256,
+            columns: vec!["id".into()],
+        };
+        let path = self.path(&file);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+        self.files.push(file);
+        self
+    }
+
+    pub fn path(&self, file: &DataFile) -> std::path::PathBuf {
+        self.folder.path().join(file.path())
+    }
+
+    pub fn context(&self) -> JobContext<'_> {
+        JobContext {
+            load: &self.load,
+            schema: &self.schema,
+            folder: self.folder.path(),
+            access: &StagingAccess::None,
+            on_bytes: &|_| {},
+        }
+    }
+
+    pub fn manifest(&self) -> Manifest {
+        Manifest {
+            manifest_version: MANIFEST_VERSION,
+            load_id: self.load.load_id.clone(),
+            pipeline: self.load.pipeline.clone(),
+            dataset: self.load.dataset.clone(),
+            created_at: "2026-11-22T17:45:39.736473Z".into(),
+            destination: "filesystem".into(),
+            format: FileFormat::Parquet,
+            tables: vec!["players".into()],
+            files: self.files.clone(),
+            schema: self.schema.clone(),
+            state: None,
+        }
+    }
+
+    pub fn stage_job(&self, file: &DataFile) -> Job {
+        Job::Stage(StageJob { file: file.clone(), key: self.manifest().key_of(file) })
+    }
+
+    pub fn load_job(&self, file: &DataFile) -> Job {
+        Job::Load(LoadJob { file: file.clone() })
+    }
+}
+
+pub fn schema() -> Schema {
+    let mut schema = Schema {
+        version: 1,
+        version_hash: String::new(),
+        engine_version: transload_core::SCHEMA_ENGINE_VERSION,
+        name: "chess".into(),
+        tables: Default::default(),
+        settings: serde_json::json!({}),
+        normalizers: serde_json::json!({"names": "snake_case", "json": {"module": "dlt.common.normalizers.json.relational"}}),
+        previous_hashes: Vec::new(),
+        rest: Default::default(),
+    };
+    let mut players = Table::root("players", WriteDisposition::Append);
+    players.put(Column::new("id", DataType::Bigint).not_null());
+    players.put(Column::new("name", DataType::Text));
+    schema.tables.insert("players".into(), players);
+    let mut games = Table::nested("players__games", "players");
+    games.put(Column::new("value", DataType::Text));
+    schema.tables.insert("players__games".into(), games);
+    schema.bump();
+    schema
+}
+
+pub fn state(version: u64) -> StateRow {
+    StateRow {
+        version,
+        engine_version: 4,
+        pipeline_name: "chess pipeline".into(),
+        state: format!("state {version}"),
+        created_at: "2026-11-22T17:45:39.736473Z".into(),
+        version_hash: "SjxS6SQmsH2zFUBYGm0SKJFSQ4fFtLRH6AVDsthQttk=".into(),
+        dlt_id: format!("id{version}"),
+    }
+}
+
+/// Runs each of these functions on a folder and, where a server is named, on S3.
+#[macro_export]
+macro_rules! everywhere {
+    ($($name:ident),* $(,)?) => {
+        mod local {
+            $( #[tokio::test(flavor = "multi_thread")]
+            async fn $name() { super::$name($crate::common::Place::local()).await } )*
+        }
+        mod s3 {
+            $( #[tokio::test(flavor = "multi_thread")]
+            #[ignore = "needs an S3 server: cargo xtask e2e filesystem"]
+            async fn $name() { super::$name($crate::common::Place::s3()).await } )*
+        }
+    };
+}

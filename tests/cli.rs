@@ -1,0 +1,14 @@
+//! The command line as a user meets it: the binary is run, and what it prints, leaves behind and answers is looked at.
+
+#![cfg(all(feature = "duckdb", feature = "filesystem"))]
+
+#[path = "cli/load.rs"]
+mod load;
+#[path = "cli/look.rs"]
+mod look;
+#[path = "cli/refuse.rs"]
+mod refuse;
+#[path = "cli/signals.rs"]
+mod signals;
+#[path = "cli/support.rs"]
+mod support;

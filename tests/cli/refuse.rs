@@ -1,0 +1,234 @@
+//! Failures: what is said, where, and with which exit code.
+
+use crate::support::{PLAYERS_FILE, Ran, Sandbox, THROUGH_STAGING};
+
+fn to(destination: &'static str) -> Vec<&'static str> {
+    let flags =
+        ["run", "--pipeline-name", "chess", "--destination", destination, "--dataset-name", "lake"];
+    [&flags, &PLAYERS_FILE[..]].concat()
+}
+
+#[test]
+fn an_unknown_destination_lists_those_that_there_are() {
+    let ran = Sandbox::new().run(&to("duckbd")).with_code(2);
+    ran.says(&[
+        "error: no such destination (name: duckbd, known: ",
+        "duckdb",
+        "\n\nhint: did you mean `duckdb`?",
+    ]);
+    assert_eq!(ran.stdout, "");
+}
+
+#[cfg(not(feature = "redshift"))]
+#[test]
+fn a_destination_that_is_not_in_this_build_names_its_feature() {
+    let ran = Sandbox::new().run(&to("redshift")).with_code(2);
+    ran.says(&["error: no such destination", "not in this build", "--features redshift"]);
+}
+
+#[test]
+fn a_missing_setting_names_its_key_its_places_in_order_and_a_line_to_paste() {
+    let sandbox = Sandbox::empty();
+    sandbox.write("players.jsonl", "{}\n");
+    sandbox.write(".transload/config.toml", "");
+    let ran = sandbox.run(&[&["run"], &THROUGH_STAGING[..], &PLAYERS_FILE].concat()).with_code(2);
+    ran.says(&[
+        "error: a setting is missing (key: destination.filesystem.bucket_url",
+        "environment variable CHESS__DESTINATION__FILESYSTEM__BUCKET_URL",
+        "environment variable DESTINATION__FILESYSTEM__BUCKET_URL",
+        "config.toml (destination.filesystem.bucket_url)",
+        "files that do not exist: ",
+        "hint: ",
+        "[destination.filesystem]",
+        "bucket_url = \"…\"",
+        "DESTINATION__FILESYSTEM__BUCKET_URL",
+    ]);
+}
+
+#[test]
+fn a_source_that_is_no_json_names_its_place_and_loads_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("players.jsonl", "{\"id\": 1}\n{\"id\": 2,\n{\"id\": 3}\n");
+    let ran = sandbox.load_players(&[]).with_code(1);
+    ran.says(&["error: ", "players.jsonl", "line: 2", "column: "]);
+    let json = sandbox.load_players(&["--output", "json"]).with_code(1).json();
+    assert_eq!(json["error"]["kind"], "bad_data");
+    assert_eq!(json["loads"][0]["status"], "failed");
+
+    let tables = "select count(*) from information_schema.tables where table_schema in ('lake', 'lake_staging')";
+    assert!(!sandbox.path("players.duckdb").exists() || sandbox.count(tables) == 0);
+    assert_eq!(sandbox.files("staged"), [""; 0]);
+    assert_eq!(sandbox.files("home/.transload/pipelines/chess/loads"), [""; 0]);
+    let status = sandbox.run(&["status", "--output", "json"]).with_code(0).json();
+    assert_eq!(status["pipelines"][0]["pending"], serde_json::json!([]));
+}
+
+#[test]
+fn a_source_that_is_not_there_is_named() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run(
+        &[&["run"], &THROUGH_STAGING[..], &["--table", "t", "--source", "none.jsonl"]].concat(),
+    );
+    ran.with_code(2).says(&["error: there is no such source file", "none.jsonl"]);
+}
+
+#[test]
+fn a_url_is_refused_with_what_to_do() {
+    let source =
+        ["--table", "t", "--source", "https://me:CANARY@host.example/rows.jsonl?sig=CANARY"];
+    let ran = Sandbox::new().run(&[&["run"], &THROUGH_STAGING[..], &source].concat()).with_code(2);
+    ran.says(&[
+        "error: rows cannot be read from a URL yet (source: https://host.example/…)",
+        "hint: ",
+        "--source -",
+    ]);
+    assert!(!ran.stderr.contains("CANARY"), "{}", ran.stderr);
+}
+
+#[test]
+fn merge_is_refused_by_a_destination_that_cannot() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run(
+        &[&to("filesystem")[..], &["--write-disposition", "merge", "--primary-key", "id"]].concat(),
+    );
+    let ran = ran.with_code(2);
+    ran.says(&["error: ", "merge"]);
+    assert_eq!(sandbox.files("staged"), [""; 0]);
+}
+
+#[test]
+fn wrong_arguments_are_a_matter_of_usage_and_list_what_there_is() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.load_players(&["--loader-file-format", "avro"]).with_code(2);
+    ran.says(&["invalid value 'avro'", "parquet, jsonl, csv, insert_values"]);
+    let ran =
+        sandbox.load_players(&["--write-disposition", "upsert", "--output", "json"]).with_code(2);
+    ran.says(&["append, replace, merge, skip"]);
+    assert_eq!(ran.json()["error"]["kind"], "configuration");
+    sandbox.run(&["run", "--table", "t"]).with_code(2).says(&["--source"]);
+    sandbox.run(&["plan"]).with_code(2).says(&["unrecognized subcommand"]);
+    sandbox.run(&[]).with_code(2).says(&["Usage: transload"]);
+    sandbox
+        .run(&["run", "--destination", "duckdb", "--table", "t", "--source", "players.jsonl"])
+        .with_code(2)
+        .says(&["error: no pipeline was named", "--pipeline-name"]);
+    let ran = sandbox.run(&["run", "--pipeline-name", "p", "--destination", "duckdb"]).with_code(2);
+    ran.says(&["error: there is nothing to run"]);
+}
+
+#[test]
+fn a_wrong_pipeline_file_names_its_line_and_its_key() {
+    let sandbox = Sandbox::new();
+    sandbox.write("pipeline.toml", "pipeline_name = \"p\"\ndestination = \"duckdb\"\n\n[[resources]]\ntable = \"t\"\nsorce = \"x\"\n");
+    let ran = sandbox.run(&["run", "pipeline.toml"]).with_code(2);
+    ran.says(&[
+        "error: the pipeline's file is wrong (file: pipeline.toml:6, key: sorce",
+        "`source`",
+        "hint: did you mean `source`?",
+    ]);
+    let json = sandbox.run(&["run", "none.toml", "--output", "json"]).with_code(2).json();
+    assert_eq!(json["error"]["message"], "the pipeline's file cannot be read");
+    assert_eq!(
+        (&json["pipeline"], &json["loads"]),
+        (&serde_json::Value::Null, &serde_json::json!([]))
+    );
+}
+
+#[test]
+fn an_unknown_load_cannot_be_resumed() {
+    let sandbox = Sandbox::new();
+    sandbox.load_players(&[]).with_code(0);
+    sandbox.run(&[&["resume", "1.5"], &THROUGH_STAGING[..]].concat()).with_code(2).says(&[
+        "error: there is no such load to resume (load: 1.5",
+        "pending: none",
+        "hint: `transload status`",
+    ]);
+    let nothing = sandbox.run(&[&["resume"], &THROUGH_STAGING[..]].concat()).with_code(0);
+    assert_eq!(nothing.stdout.trim_end(), "pipeline chess: there was nothing to do");
+    sandbox.run(&["resume", "--pipeline-name", "chess"]).with_code(0);
+    sandbox
+        .run(&["resume", "--pipeline-name", "ches"])
+        .with_code(2)
+        .says(&["no destination was chosen"]);
+    sandbox.run(&["resume", "1.5", "1.6"]).with_code(2).says(&["error: one load of one pipeline"]);
+}
+
+#[test]
+fn a_load_that_waits_for_its_store_can_be_resumed() {
+    let sandbox = Sandbox::new();
+    // A file stands where the store wants its folder.
+    sandbox.write("staged/lake", "in the way");
+    let ran = sandbox.load_players(&["--output", "json"]);
+    assert!([1, 3].contains(&ran.code), "{}", ran.stderr);
+    ran.says(&["error: ", "hint: the load is sealed: once the cause is gone, `transload resume`"]);
+    let json = ran.json();
+    assert_eq!(json["loads"][0]["status"], "pending");
+    assert!(!json["error"]["message"].as_str().unwrap_or_default().is_empty());
+    let status = sandbox.run(&["status"]).with_code(0);
+    assert!(
+        status.stdout.contains("pending") && status.stdout.contains("last error: "),
+        "{}",
+        status.stdout
+    );
+
+    std::fs::remove_file(sandbox.path("staged/lake")).expect("out of the way");
+    let resumed = sandbox
+        .run(&["resume", "--pipeline-name", "chess", "--output", "json"])
+        .with_code(0)
+        .json();
+    assert_eq!(resumed["loads"][0]["load_id"], json["loads"][0]["load_id"]);
+    assert_eq!(
+        (&resumed["loads"][0]["status"], &resumed["loads"][0]["resumed"]),
+        (&"loaded".into(), &true.into())
+    );
+    assert_eq!(resumed["loads"][0]["staging"]["name"], "filesystem");
+    assert_eq!(sandbox.count("select count(*) from lake.players"), 3);
+    let load = json["loads"][0]["load_id"].as_str().expect("a load");
+    let again = sandbox.run(&["resume", load, "--pipeline-name", "chess"]).with_code(0);
+    assert!(again.stdout.contains("loaded"), "{}", again.stdout);
+}
+
+#[test]
+fn secrets_are_nowhere_to_be_seen() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        ".transload/secrets.toml",
+        "[destination.filesystem.credentials]\naws_access_key_id = \"id\"\naws_secret_access_key = \"CANARY-in-file\"\n",
+    );
+    let environment = [
+        ("DESTINATION__FILESYSTEM__CREDENTIALS__AWS_SESSION_TOKEN", "CANARY-in-environment"),
+        ("DESTINATION__LAKE__CREDENTIALS", "redshift://loader:CANARY-in-url@localhost/db"),
+        ("TRANSLOAD_LOG", "trace"),
+    ];
+    let run: Vec<&str> = [&["run"], &THROUGH_STAGING[..], &PLAYERS_FILE].concat();
+    let check: Vec<&str> = [&["config", "check"], &THROUGH_STAGING[..]].concat();
+    let elsewhere: Vec<&str> = [&["config", "check"], &["--destination", "lake"][..]].concat();
+    let broken: Vec<&str> =
+        ["run", "--destination", "nowhere", "--pipeline-name", "chess", "--staging", "filesystem"]
+            .to_vec();
+    for arguments in [run, check, elsewhere, broken] {
+        for form in ["text", "json"] {
+            let ran = Ran::of(
+                sandbox.command().envs(environment).args(&arguments).args(["--output", form]),
+            );
+            let seen = format!("{}\n{}", ran.stdout, ran.stderr);
+            assert!(!seen.contains("CANARY"), "{arguments:?}\n{seen}");
+        }
+    }
+    let bucket = (
+        "DESTINATION__FILESYSTEM__BUCKET_URL",
+        "s3://me:CANARY-in-bucket@lake/x?password=CANARY-too",
+    );
+    let check = [&["config", "check"], &THROUGH_STAGING[..]].concat();
+    let ran = Ran::of(sandbox.command().envs(environment).env(bucket.0, bucket.1).args(check));
+    assert!(
+        !format!("{}\n{}", ran.stdout, ran.stderr).contains("CANARY"),
+        "{}\n{}",
+        ran.stdout,
+        ran.stderr
+    );
+    for file in sandbox.files("").iter().filter(|file| !file.ends_with("secrets.toml")) {
+        let bytes = std::fs::read(sandbox.path(file)).expect("a file");
+        assert!(!bytes.windows(6).any(|six| six == b"CANARY"), "{file}");
+    }
+}

@@ -1,0 +1,129 @@
+//! The tasks of the Transload workspace: `cargo xtask help` lists them.
+//!
+//! This crate drives cargo as a process and links neither the engine nor DuckDB: it has to answer
+//! within a minute on a machine that has built nothing yet.
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a task talks to whoever ran it")]
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on may panic"))]
+
+#[cfg(not(unix))]
+compile_error!("cargo xtask needs Linux or macOS (on Windows: WSL)");
+
+mod demo;
+mod digest;
+mod duckdb;
+mod end_to_end;
+mod failure;
+mod folder;
+mod metadata;
+mod npm;
+mod process;
+mod real_data;
+mod stack;
+mod suite;
+mod tidy;
+mod version;
+mod workspace;
+
+use std::env;
+use std::process::ExitCode;
+
+use crate::failure::{Failure, Outcome};
+use crate::workspace::Workspace;
+
+/// One command of `cargo xtask`.
+struct Task {
+    name: &'static str,
+    arguments: &'static str,
+    about: &'static str,
+    run: fn(&Workspace, &[String]) -> Outcome,
+}
+
+const TASKS: &[Task] = &[
+    Task {
+        name: "setup",
+        arguments: "",
+        about: "fetch the prebuilt DuckDB library that the default build links to",
+        run: duckdb::setup_task,
+    },
+    Task {
+        name: "demo",
+        arguments: "",
+        about: "load the chess example through staging into DuckDB and look at the result",
+        run: demo::demo_task,
+    },
+    Task {
+        name: "test",
+        arguments: "[STEP…]",
+        about: "what CI runs: formatting, lints, every feature alone, tests, docs, real data",
+        run: suite::test_task,
+    },
+    Task {
+        name: "up",
+        arguments: "[s3]",
+        about: "start the test stack and print its environment: eval \"$(cargo xtask up)\"",
+        run: stack::up_task,
+    },
+    Task { name: "down", arguments: "", about: "stop the test stack", run: stack::down_task },
+    Task {
+        name: "e2e",
+        arguments: "[filesystem]",
+        about: "the tests that need the test stack, with the stack around them",
+        run: end_to_end::end_to_end_task,
+    },
+    Task {
+        name: "real-data",
+        arguments: "",
+        about: "load JSON that nobody here wrote and count its rows independently",
+        run: real_data::real_data_task,
+    },
+    Task {
+        name: "tidy",
+        arguments: "",
+        about: "the checks that need no build: arrows, features, versions, licences, advisories",
+        run: tidy::tidy_task,
+    },
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    match dispatch(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("{}", failure.report());
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(arguments: &[String]) -> Outcome {
+    let Some((name, rest)) = arguments.split_first() else {
+        print!("{}", help());
+        return Ok(());
+    };
+    if matches!(name.as_str(), "help" | "--help" | "-h") {
+        print!("{}", help());
+        return Ok(());
+    }
+    let task = TASKS.iter().find(|task| task.name == name).ok_or_else(|| {
+        Failure::new(format!("no such task: {name}"))
+            .with_hint("`cargo xtask help` lists the tasks that there are")
+    })?;
+    if task.arguments.is_empty() && !rest.is_empty() {
+        return Err(Failure::new(format!(
+            "`{name}` takes no arguments, but got: {}",
+            rest.join(" ")
+        ))
+        .with_hint(format!("run `cargo xtask {name}`")));
+    }
+    (task.run)(&Workspace::locate()?, rest)
+}
+
+fn help() -> String {
+    let mut text = String::from("The tasks of the Transload workspace: cargo xtask TASK\n\n");
+    for task in TASKS {
+        let usage = format!("{} {}", task.name, task.arguments);
+        text.push_str(&format!("  {usage:<18} {}\n", task.about));
+    }
+    text.push_str(&format!("\nSteps of `test`, in their order: {}\n", suite::step_names()));
+    text
+}
