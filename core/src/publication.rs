@@ -77,8 +77,8 @@ pub struct TablePublication {
     pub table: String,
     /// The rows of this load: the manifest's number.
     pub rows: u64,
-    /// The jobs that bring them: [`Job::Copy`] or [`Job::Load`]. They have run already, into the staging table
-    /// ([`crate::Load::staging_table`]), unless the destination says
+    /// The jobs that bring them: [`Job::Copy`] or [`Job::Load`]. They have run already, into private staging tables
+    /// named after load, epoch and job ([`crate::sql::staging_name`]), unless the destination says
     /// [`loads_in_publication`](crate::Capabilities::loads_in_publication): then publishing runs them.
     pub jobs: Vec<Job>,
 }

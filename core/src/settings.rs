@@ -568,6 +568,7 @@ mod tests {
             &[
                 ("credentials.username", "loader"),
                 ("credentials.password", "0123"),
+                ("credentials.type", "x"),
                 ("strict", "yes"),
             ],
         );
