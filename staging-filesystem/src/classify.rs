@@ -33,7 +33,7 @@ impl Answer {
             code: between(&text, "<Code>", "</Code>"),
             message: between(&text, "<Message>", "</Message>"),
             redirected: text.contains("redirect without LOCATION"),
-            without_identity: text.contains("169.254.") || text.contains("instance metadata"),
+            without_identity: text.contains("//169.254."),
             ..Self::default()
         };
         let mut next: Option<&(dyn StdError + 'static)> = Some(error);
@@ -78,7 +78,7 @@ pub(crate) fn classify(error: &object_store::Error, redactor: &Redactor) -> Erro
     use ErrorKind::{Bug, Terminal, Unsupported};
     let answer = Answer::of(error);
     let (kind, message, hint) = by_code(&answer)
-        .or_else(|| match error {
+        .or(match error {
             object_store::Error::NotFound { .. } => Some((Terminal, "the object is not there", "")),
             object_store::Error::AlreadyExists { .. }
             | object_store::Error::Precondition { .. } => {
@@ -94,6 +94,7 @@ pub(crate) fn classify(error: &object_store::Error, redactor: &Redactor) -> Erro
             object_store::Error::JoinError { .. } => Some((Bug, "a task of the store ended", "")),
             _ => None,
         })
+        .or_else(|| without_identity(&answer))
         .or_else(|| by_status(&answer))
         .or_else(|| by_transport(&answer))
         .or_else(|| by_system(&answer))
@@ -148,6 +149,18 @@ fn by_code(answer: &Answer) -> Option<Row> {
     })
 }
 
+/// Without keys in the settings the metadata service of the machine is asked, which off a cloud is not there.
+fn without_identity(answer: &Answer) -> Option<Row> {
+    let refused = answer.status.is_none_or(|status| status < 500);
+    let hint = "add `credentials.aws_access_key_id` and `credentials.aws_secret_access_key`, or run on a machine with \
+                an identity of its own";
+    (answer.without_identity && refused).then_some((
+        ErrorKind::Terminal,
+        "there are no credentials for the store",
+        hint,
+    ))
+}
+
 fn by_status(answer: &Answer) -> Option<Row> {
     use ErrorKind::{Terminal, Transient, Unsupported};
     if answer.redirected {
@@ -171,11 +184,6 @@ fn by_transport(answer: &Answer) -> Option<Row> {
         let hint =
             "the endpoint must show a certificate that this machine trusts, for its own name";
         return Some((Terminal, "the certificate of the store is not trusted", hint));
-    }
-    if answer.without_identity {
-        let hint = "add `credentials.aws_access_key_id` and `credentials.aws_secret_access_key`, or run on a machine \
-                    with an identity of its own";
-        return Some((Terminal, "there are no credentials for the store", hint));
     }
     Some((
         Transient,
@@ -220,10 +228,14 @@ pub(crate) fn leaves_open(error: &object_store::Error) -> bool {
         | object_store::Error::NotFound { .. }
         | object_store::Error::PermissionDenied { .. }
         | object_store::Error::Unauthenticated { .. } => false,
-        other => match Answer::of(other).status {
-            Some(status @ 300..=499) => matches!(status, 408 | 409 | 412 | 429),
-            _ => true,
-        },
+        other => {
+            let answer = Answer::of(other);
+            match answer.status {
+                Some(status @ 300..=499) => matches!(status, 408 | 409 | 412 | 429),
+                // What went wrong was getting the keys: the write was not even sent.
+                _ => !answer.without_identity,
+            }
+        }
     }
 }
 
@@ -285,6 +297,20 @@ mod tests {
             let shown = format!("{:?}", classify(&status(403, code), &redactor));
             assert!(shown.contains(code), "{shown}");
             assert!(!shown.contains("CANARY") && !shown.contains("https"), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_machine_without_an_identity_is_told_so() {
+        let from_metadata = "Error performing PUT http://169.254.169.254/latest/api/token in 3ms";
+        for (answer, kind, closed) in [
+            ("", ErrorKind::Terminal, true),
+            (" - Server returned non-2xx status code: 403 Forbidden: ", ErrorKind::Terminal, true),
+            (" - Server returned non-2xx status code: 503 Busy: ", ErrorKind::Transient, true),
+        ] {
+            let error = answered(&format!("{from_metadata}{answer}"));
+            let classified = classify(&error, &Redactor::default());
+            assert_eq!((classified.kind(), leaves_open(&error)), (kind, !closed), "{answer}");
         }
     }
 

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use transload_core::{Error, ErrorKind, LoadId, Result, Sha256Hex, escape_segment};
 
-use crate::store::{Created, Store, nonce};
+use crate::store::{Created, Store, nonce, repeatable};
 use crate::time::Moment;
 
 /// The folder of the logs in a dataset.
@@ -219,10 +219,7 @@ impl<'s> CommitLog<'s> {
             let last_commit = newest.as_ref().and_then(Entry::commit_so_far);
             let start = Entry::new(seq, owner, last_commit, Kind::Start);
             // A start that arrives late only raises the fence once more, so it may be written again.
-            let created = self.create(&start).await.map_err(|error| match error.kind() {
-                ErrorKind::OutcomeUnknown => error.with_kind(ErrorKind::Transient),
-                _ => error,
-            })?;
+            let created = self.create(&start).await.map_err(repeatable)?;
             match created {
                 None => return Ok(start),
                 other => newest = other,

@@ -1,28 +1,24 @@
 //! The destination: files named by a layout, published by a commit log.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures::{StreamExt as _, TryStreamExt as _};
 use transload_core::settings::Settings;
 use transload_core::{
     BinaryEncoding, BinaryLiteral, Capabilities, Commit, CommitRecord, DataFile, Dataset,
-    DatasetState, Destination, Disposition, Epoch, Error, ErrorKind, Fence, FileFormat,
-    IdentifierCase, IdentifierRules, Inquiry, Job, JobContext, JobOutcome, JobStatistics,
-    LiteralRules, Load, MANIFEST_NAME, Publication, ReplaceStrategy, Result, SchemaChange,
-    TableChain, WriteDisposition,
+    DatasetState, Destination, Epoch, Error, ErrorKind, Fence, FileFormat, IdentifierCase,
+    IdentifierRules, Inquiry, Job, JobContext, JobOutcome, JobStatistics, LiteralRules, Load,
+    Publication, ReplaceStrategy, Result, SchemaChange, WriteDisposition,
 };
 
 use crate::bookkeeping::{describe_schema, follow_up, has_load, newest_state, rows, write_init};
-use crate::commit_log::{AddedFile, CommitEntry, CommitLog, Entry};
+use crate::commit_log::{CommitEntry, CommitLog, Entry};
 use crate::config::FilesystemSettings;
 use crate::layout::{Layout, Naming, segment};
+use crate::publish::committed;
 use crate::store::Store;
 use crate::upload::{InTheWay, upload};
-
-/// Requests that look at files at once.
-const LOOKS_AT_ONCE: usize = 16;
 
 /// Makes the destination. Opens no connection.
 pub(crate) fn create(settings: &Settings) -> Result<Arc<dyn Destination>> {
@@ -78,8 +74,8 @@ fn capabilities() -> Capabilities {
 
 #[derive(Debug)]
 pub(crate) struct FilesystemDestination {
-    store: Store,
-    layout: Layout,
+    pub(crate) store: Store,
+    pub(crate) layout: Layout,
     max_state_files: i64,
     capabilities: Capabilities,
 }
@@ -95,104 +91,9 @@ impl FilesystemDestination {
     }
 
     /// The key of a data file below the folder of its dataset.
-    fn key_of(&self, file: &DataFile, context: &JobContext<'_>) -> Result<String> {
+    pub(crate) fn key_of(&self, file: &DataFile, context: &JobContext<'_>) -> Result<String> {
         let (schema, load_id) = (context.schema.name.as_str(), &context.load.load_id);
         self.layout.key(Naming { schema, table: &file.table, load_id }, file)
-    }
-
-    /// The files of a publication, each held against what lies in the store.
-    async fn added(
-        &self,
-        publication: &Publication,
-        context: &JobContext<'_>,
-    ) -> Result<Vec<AddedFile>> {
-        let mut files = Vec::new();
-        for table in publication.tables() {
-            let mut rows = 0;
-            for job in &table.jobs {
-                let Job::Load(load) = job else {
-                    return Err(Error::new(
-                        ErrorKind::Unsupported,
-                        "a file store loads local files only",
-                    )
-                    .with("job", job.id()));
-                };
-                rows += load.file.rows;
-                files.push(AddedFile {
-                    table: table.table.clone(),
-                    key: self.key_of(&load.file, context)?,
-                    rows: load.file.rows,
-                    bytes: load.file.bytes,
-                    sha256: load.file.sha256.clone(),
-                });
-            }
-            if rows != table.rows {
-                return Err(Error::new(
-                    ErrorKind::Terminal,
-                    "the files do not hold the rows of the load",
-                )
-                .with("table", &table.table)
-                .with("rows of the files", rows)
-                .with("rows of the load", table.rows));
-            }
-        }
-        let dataset = &context.load.dataset.name;
-        let looks = files.iter().map(|file| async move {
-            let key = format!("{dataset}/{}", file.key);
-            match self.store.head(&key).await? {
-                Some(found) if found.bytes == file.bytes => Ok(()),
-                found => Err(Error::new(
-                    ErrorKind::Transient,
-                    "a data file is not there as it was loaded",
-                )
-                .with("object", self.store.url(&key))
-                .with("bytes", found.map_or("none".into(), |found| found.bytes.to_string()))
-                .with("expected", file.bytes)
-                .with_hint("resume the load: what is missing is loaded again")),
-            }
-        });
-        let looks: Vec<_> = looks.collect();
-        futures::stream::iter(looks).buffer_unordered(LOOKS_AT_ONCE).try_collect::<()>().await?;
-        Ok(files)
-    }
-
-    /// The keys of the files that a publication replaces: all of the chains that are replaced, but its own.
-    async fn removed(
-        &self,
-        publication: &Publication,
-        context: &JobContext<'_>,
-        added: &[AddedFile],
-    ) -> Result<Vec<String>> {
-        let dataset = &context.load.dataset.name;
-        let mut tables = BTreeSet::new();
-        for chain in &publication.chains {
-            if replaces(chain)? {
-                tables.extend(chain.tables().map(|table| table.table.as_str()));
-                // A nested table without rows in this load becomes empty too.
-                tables.extend(context.schema.chain_of(&chain.root.table));
-            }
-        }
-        let own: BTreeSet<&str> = added.iter().map(|file| file.key.as_str()).collect();
-        let mut removed = Vec::new();
-        for table in tables {
-            let prefix = self.layout.prefix(&context.schema.name, table)?;
-            let objects = self.store.list(&format!("{dataset}/{prefix}")).await?;
-            // A pipeline of the table's name that stages in the same place has its folders here.
-            let staged: Vec<&str> = objects
-                .iter()
-                .filter_map(|object| object.key.strip_suffix(MANIFEST_NAME))
-                .collect();
-            for object in &objects {
-                let key =
-                    object.key.strip_prefix(dataset.as_str()).and_then(|key| key.strip_prefix('/'));
-                let Some(key) = key else { continue };
-                if !own.contains(key) && !staged.iter().any(|folder| object.key.starts_with(folder))
-                {
-                    removed.push(key.to_owned());
-                }
-            }
-        }
-        Ok(removed)
     }
 
     /// Finishes what the newest commit up to this entry asked for.
@@ -222,16 +123,6 @@ impl FilesystemDestination {
     }
 }
 
-fn replaces(chain: &TableChain) -> Result<bool> {
-    match chain.disposition {
-        Disposition::Append => Ok(false),
-        Disposition::Replace(ReplaceStrategy::TruncateAndInsert) => Ok(true),
-        other => Err(Error::new(ErrorKind::Unsupported, "a file store appends and replaces only")
-            .with("table", &chain.root.table)
-            .with("asked for", format!("{other:?}"))),
-    }
-}
-
 fn fenced(load: &Load, by: Option<&Entry>) -> Error {
     let error =
         Error::new(ErrorKind::Fenced, "another loader of the pipeline has overtaken this one")
@@ -242,15 +133,6 @@ fn fenced(load: &Load, by: Option<&Entry>) -> Error {
         Some(entry) => error.with("by", &entry.owner).with("its epoch", entry.seq),
         None => error,
     }
-}
-
-fn committed(publication: &Publication) -> Commit {
-    let mut commit = Commit::default();
-    for table in publication.tables() {
-        commit.rows.insert(table.table.clone(), table.rows);
-        commit.statements.insert(table.table.clone(), table.jobs.len() as u64);
-    }
-    commit
 }
 
 #[async_trait]
@@ -268,9 +150,9 @@ impl Destination for FilesystemDestination {
         let schema = segment("schema", &inquiry.schema)?;
         let log = CommitLog::new(&self.store, dataset, &inquiry.pipeline);
         let newest = log.newest().await?;
-        let mut state = DatasetState::default();
-        state.exists =
+        let exists =
             newest.is_some() || self.store.head(&format!("{dataset}/init")).await?.is_some();
+        let mut state = DatasetState { exists, ..DatasetState::default() };
         if !state.exists {
             return Ok(state);
         }
@@ -419,10 +301,10 @@ impl Destination for FilesystemDestination {
         // Another pipeline, or dlt, may have published a load of the same id.
         let dataset = &load.dataset.name;
         for other in CommitLog::all(&self.store, dataset).await? {
-            if let Some(newest) = other.newest().await? {
-                if other.find(&newest, &load.load_id).await?.is_some() {
-                    return Ok(());
-                }
+            if let Some(newest) = other.newest().await?
+                && other.find(&newest, &load.load_id).await?.is_some()
+            {
+                return Ok(());
             }
         }
         if has_load(&self.store, dataset, "", load.load_id.as_str()).await? {

@@ -3,12 +3,14 @@
 
 mod bookkeeping;
 mod classify;
+mod client;
 mod commit_log;
 mod config;
 mod destination;
 mod layout;
 #[cfg(test)]
 mod lost_answers;
+mod publish;
 mod staging;
 mod store;
 mod time;

@@ -13,7 +13,7 @@ use transload_core::{
 };
 
 use crate::config::FilesystemSettings;
-use crate::store::{Created, Store};
+use crate::store::{Created, Store, repeatable};
 use crate::upload::{InTheWay, download, upload};
 
 /// Makes the staging destination. Opens no connection.
@@ -83,10 +83,7 @@ impl StagingDestination for FilesystemStaging {
         let key = manifest.key();
         let created = self.store.create(&key, &manifest.to_bytes().into()).await;
         // What becomes of a request in flight does not matter here: the same content may be written again.
-        let created = created.map_err(|error| match error.kind() {
-            ErrorKind::OutcomeUnknown => error.with_kind(ErrorKind::Transient),
-            _ => error,
-        })?;
+        let created = created.map_err(repeatable)?;
         match created {
             Created::Equal => Ok(()),
             Created::Other(_) => {

@@ -4,21 +4,21 @@ use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::aws::AmazonS3;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _, PutMode, RetryConfig};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode};
 use transload_core::settings::Settings;
 use transload_core::{
     Error, ErrorKind, Redactor, Result, Sha256Hex, StagedObject, StorageCredentials, StorageKind,
 };
 
 use crate::classify::{bucket_is_missing, classify, leaves_open};
-use crate::config::{FilesystemSettings, Root, S3Credentials, root};
+use crate::client::{amazon_s3, without_userinfo};
+use crate::config::{FilesystemSettings, Root, root};
 
 /// A folder or a prefix of a bucket. Keys are below it and cannot leave it.
 ///
@@ -348,9 +348,18 @@ impl Store {
                 )),
             }
         };
-        let probed = probed.await;
+        // Whatever became of a probe, it may be made again.
+        let probed = probed.await.map_err(repeatable);
         let removed = self.remove(std::slice::from_ref(&key)).await;
         probed.and(removed)
+    }
+}
+
+/// The error of a step that may be repeated whatever became of its request.
+pub(crate) fn repeatable(error: Error) -> Error {
+    match error.kind() {
+        ErrorKind::OutcomeUnknown => error.with_kind(ErrorKind::Transient),
+        _ => error,
     }
 }
 
@@ -361,77 +370,4 @@ pub(crate) fn nonce() -> String {
     let random = std::hash::RandomState::new().build_hasher().finish();
     let text = format!("{}:{}:{random}", std::process::id(), time.as_nanos());
     Sha256Hex::of(text.as_bytes()).short().to_owned()
-}
-
-fn without_userinfo(endpoint: &str) -> String {
-    let Ok(mut url) = url::Url::parse(endpoint) else { return "?".into() };
-    let cleared = url.set_username("").and_then(|()| url.set_password(None));
-    url.set_query(None);
-    cleared.map_or_else(|()| "?".into(), |()| url.to_string())
-}
-
-fn amazon_s3(settings: &Settings, credentials: &S3Credentials, bucket: &str) -> Result<AmazonS3> {
-    // reqwest panics where no provider is installed; one that is installed already serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let mut options = ClientOptions::new()
-        .with_connect_timeout(Duration::from_secs(5))
-        .with_read_timeout(Duration::from_secs(30))
-        .with_timeout(Duration::from_secs(300));
-    let retries = RetryConfig {
-        max_retries: 5,
-        retry_timeout: Duration::from_secs(60),
-        ..RetryConfig::default()
-    };
-    let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_retry(retries);
-    let virtual_hosted = match credentials.s3_url_style.as_deref() {
-        None | Some("path") => false,
-        Some("virtual") => true,
-        Some(_) => {
-            return Err(
-                settings.wrong("credentials.s3_url_style", "it is neither `path` nor `virtual`")
-            );
-        }
-    };
-    builder = builder.with_virtual_hosted_style_request(virtual_hosted);
-    if let Some(endpoint) = &credentials.endpoint_url {
-        let key = "credentials.endpoint_url";
-        let url =
-            url::Url::parse(endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-        let mut url = url
-            .filter(|url| {
-                url.username().is_empty() && url.password().is_none() && url.query().is_none()
-            })
-            .ok_or_else(|| {
-                settings.wrong(key, "it is no address").with_hint("write `https://host:port`")
-            })?;
-        if virtual_hosted {
-            let host = format!("{bucket}.{}", url.host_str().unwrap_or_default());
-            url.set_host(Some(&host)).map_err(|_| {
-                settings.wrong(key, "with `s3_url_style = \"virtual\"` it must be a host name")
-            })?;
-        }
-        options = options.with_allow_http(url.scheme() == "http");
-        builder = builder.with_endpoint(url.as_str().trim_end_matches('/'));
-    }
-    if let Some(region) = &credentials.region_name {
-        builder = builder.with_region(region);
-    }
-    let wanted = |key| settings.missing(key);
-    match (&credentials.aws_access_key_id, &credentials.aws_secret_access_key) {
-        (Some(id), Some(secret)) => {
-            builder = builder.with_access_key_id(id).with_secret_access_key(secret.expose());
-        }
-        (Some(_), None) => return Err(wanted("credentials.aws_secret_access_key")),
-        (None, Some(_)) => return Err(wanted("credentials.aws_access_key_id")),
-        (None, None) => {}
-    }
-    if let Some(token) = &credentials.aws_session_token {
-        builder = builder.with_token(token.expose());
-    }
-    builder.with_client_options(options).build().map_err(|error| {
-        // The words of the builder are not kept: they may quote what it was given.
-        let _ = error;
-        Error::new(ErrorKind::Configuration, "the settings of the bucket do not fit together")
-            .with("bucket", bucket)
-    })
 }

@@ -140,10 +140,10 @@ async fn send_parts(
         if bytes.is_empty() {
             break;
         }
-        if under_way.len() == PARTS_AT_ONCE {
-            if let Some(sent) = under_way.try_next().await.map_err(failed)? {
-                on_bytes(sent);
-            }
+        if under_way.len() == PARTS_AT_ONCE
+            && let Some(sent) = under_way.try_next().await.map_err(failed)?
+        {
+            on_bytes(sent);
         }
         let length = bytes.len() as u64;
         let part = upload.put_part(bytes.into());
