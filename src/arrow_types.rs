@@ -5,13 +5,13 @@ use transload_core::{Capabilities, Column, DataType, Error, ErrorKind, Result};
 
 /// The precisions and scales of columns that do not say: a destination's own, or the usual ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Defaults {
+pub(crate) struct Defaults {
     /// Of `decimal`: 38 digits, 9 of them behind the point.
-    pub decimal: (u32, u32),
+    pub(crate) decimal: (u32, u32),
     /// Of `wei`.
-    pub wei: (u32, u32),
+    pub(crate) wei: (u32, u32),
     /// Decimals of the second.
-    pub timestamp_precision: u32,
+    pub(crate) timestamp_precision: u32,
 }
 
 impl Default for Defaults {
@@ -22,7 +22,7 @@ impl Default for Defaults {
 
 impl Defaults {
     /// What this destination says, and the usual where it says nothing.
-    pub fn of(capabilities: &Capabilities) -> Self {
+    pub(crate) fn of(capabilities: &Capabilities) -> Self {
         let usual = Self::default();
         let or =
             |claimed: (u32, u32), usual: (u32, u32)| if claimed.0 == 0 { usual } else { claimed };
@@ -41,7 +41,7 @@ impl Defaults {
 ///
 /// # Errors
 /// [`ErrorKind::Configuration`] for a precision that no type has; [`ErrorKind::Bug`] for a column without a type.
-pub fn arrow_type(column: &Column, defaults: &Defaults) -> Result<ArrowType> {
+pub(crate) fn arrow_type(column: &Column, defaults: &Defaults) -> Result<ArrowType> {
     let Some(data_type) = column.data_type else {
         return Err(Error::new(ErrorKind::Bug, "a column without a type has no values")
             .with("column", &column.name));
@@ -81,7 +81,7 @@ pub fn arrow_type(column: &Column, defaults: &Defaults) -> Result<ArrowType> {
 ///
 /// # Errors
 /// As [`arrow_type`].
-pub fn arrow_field(column: &Column, defaults: &Defaults) -> Result<Field> {
+pub(crate) fn arrow_field(column: &Column, defaults: &Defaults) -> Result<Field> {
     Ok(Field::new(&column.name, arrow_type(column, defaults)?, column.nullable))
 }
 

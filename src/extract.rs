@@ -81,7 +81,12 @@ pub(crate) fn fingerprint(resources: &[Resource]) -> Result<Option<Sha256Hex>> {
             };
             let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
             let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            parts.push(format!("{} {} {:?}", path.display(), metadata.len(), metadata.modified().ok()));
+            parts.push(format!(
+                "{} {} {:?}",
+                path.display(),
+                metadata.len(),
+                metadata.modified().ok()
+            ));
         }
     }
     Ok(known.then(|| Sha256Hex::of(parts.join("\n").as_bytes())))
@@ -227,7 +232,8 @@ const BATCH_ROWS: usize = 32_768;
 
 fn json_chunks(reader: impl Read + Send + 'static, origin: &str, shape: JsonShape) -> Chunks {
     Box::new(
-        JsonReader::new(reader, origin, shape, JsonLimits::default()).map(|rows| rows.map(Chunk::Json)),
+        JsonReader::new(reader, origin, shape, JsonLimits::default())
+            .map(|rows| rows.map(Chunk::Json)),
     )
 }
 

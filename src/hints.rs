@@ -26,7 +26,8 @@ impl Names {
 
 /// The name of the schema of a pipeline: its name without a trailing `_pipeline`, normalised. As dlt's.
 pub(crate) fn schema_name(pipeline: &str) -> String {
-    Naming::SnakeCase.normalize_identifier(pipeline.strip_suffix("_pipeline").unwrap_or(pipeline), 64)
+    Naming::SnakeCase
+        .normalize_identifier(pipeline.strip_suffix("_pipeline").unwrap_or(pipeline), 64)
 }
 
 /// A schema without data, as dlt begins one.
@@ -204,8 +205,7 @@ mod tests {
     fn a_new_key_replaces_the_old_one_and_no_key_says_nothing() {
         let mut schema = new_schema("chess");
         apply(&mut schema, &resource(), NAMES).unwrap();
-        apply(&mut schema, &Resource::json("Players", "").primary_key(["name"]), NAMES)
-            .unwrap();
+        apply(&mut schema, &Resource::json("Players", "").primary_key(["name"]), NAMES).unwrap();
         apply(&mut schema, &Resource::json("Players", ""), NAMES).unwrap();
         let table = &schema.tables["players"];
         assert_eq!(table.columns_with_hint("primary_key"), ["name"]);
@@ -215,8 +215,7 @@ mod tests {
     #[test]
     fn the_names_of_system_tables_are_refused() {
         for name in ["_dlt_loads", "_dlt", "_transload_fence", " "] {
-            let error = apply(&mut new_schema("c"), &Resource::json(name, ""), NAMES)
-                .unwrap_err();
+            let error = apply(&mut new_schema("c"), &Resource::json(name, ""), NAMES).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Configuration, "{name}");
         }
     }

@@ -42,15 +42,18 @@ mod stop;
 mod write;
 
 pub use load::{
-    Endpoint, Event, FileReceipt, LoadInfo, LoadStatus, Observer, Receipt, RunError, Step, TableReceipt,
+    Endpoint, Event, FileReceipt, LoadInfo, LoadStatus, Observer, Receipt, RunError, Step,
+    TableReceipt,
 };
 pub use package::{Package, PackageStatus, WorkingFolder};
-pub use pipeline::{DestinationSettings, LoadSettings, Pipeline, PipelineBuilder, WriterSettings, pipeline};
+pub use pipeline::{
+    DestinationSettings, LoadSettings, Pipeline, PipelineBuilder, WriterSettings, pipeline,
+};
 pub use resource::{IntoResources, Resource, RowStream, Rows};
 pub use stop::Stop;
 pub use transload_core::{
-    Column, DataType, Dataset, Error, ErrorKind, FileFormat, LoadId, MergeStrategy, Registry, ReplaceStrategy, Result,
-    WriteDisposition,
+    Column, DataType, Dataset, Error, ErrorKind, FileFormat, LoadId, MergeStrategy, Registry,
+    ReplaceStrategy, Result, WriteDisposition,
 };
 
 /// Arrow, as this crate uses it.

@@ -409,7 +409,8 @@ impl Pipeline {
         }
         // Asked before anything is done: what cannot be done at all is said at once.
         let format = self.format(&resources, None)?;
-        let resources: Vec<Resource> = resources.into_iter().map(|resource| self.rooted(resource)).collect();
+        let resources: Vec<Resource> =
+            resources.into_iter().map(|resource| self.rooted(resource)).collect();
         let fingerprint = extract::fingerprint(&resources)?;
         let _lock = self.working.lock()?;
         if self.finish_pending(fingerprint.as_ref(), info).await? {
@@ -437,15 +438,16 @@ impl Pipeline {
             warnings: self.warnings.clone(),
             ..self.new_receipt()
         };
-        let sealed = match self.seal(resources, fingerprint.as_ref(), format, &state, &load_id).await {
-            Ok(sealed) => sealed,
-            Err(error) => {
-                receipt.finished_at = clock::now();
-                receipt.error = Some(error.report());
-                info.loads.push(receipt);
-                return Err(error);
-            }
-        };
+        let sealed =
+            match self.seal(resources, fingerprint.as_ref(), format, &state, &load_id).await {
+                Ok(sealed) => sealed,
+                Err(error) => {
+                    receipt.finished_at = clock::now();
+                    receipt.error = Some(error.report());
+                    info.loads.push(receipt);
+                    return Err(error);
+                }
+            };
         let (folder, manifest) = sealed;
         let mut of_package = receipt_of(&manifest);
         of_package.started_at = receipt.started_at;
@@ -545,6 +547,7 @@ impl Pipeline {
             dataset: self.dataset.clone(),
             created_at,
             destination: self.destination.endpoint.name.clone(),
+            staging: self.staging.as_ref().map(|staging| staging.endpoint.name.clone()),
             format,
             tables,
             files: extraction.files,
@@ -560,7 +563,11 @@ impl Pipeline {
 
     /// Finishes the packages that earlier runs sealed, the oldest first. Returns whether one of them was read from what
     /// has this fingerprint.
-    async fn finish_pending(&self, fingerprint: Option<&Sha256Hex>, info: &mut LoadInfo) -> Result<bool> {
+    async fn finish_pending(
+        &self,
+        fingerprint: Option<&Sha256Hex>,
+        info: &mut LoadInfo,
+    ) -> Result<bool> {
         let mut found = false;
         for folder in self.working.set_unsealed_aside()? {
             self.observe(Event::Warning(format!(

@@ -1,25 +1,37 @@
 //! Asking a run to end.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
+use tokio::sync::watch;
 use transload_core::{Error, ErrorKind, Result};
 
 /// A handle by which a run can be asked to end at the next point where nothing is lost.
 ///
 /// What is sealed can be resumed; what is not was never acknowledged to its source.
-#[derive(Clone, Debug, Default)]
-pub struct Stop(Arc<AtomicBool>);
+#[derive(Clone, Debug)]
+pub struct Stop(Arc<watch::Sender<bool>>);
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+}
 
 impl Stop {
     /// Asks.
     pub fn stop(&self) {
-        self.0.store(true, Ordering::SeqCst);
+        self.0.send_replace(true);
     }
 
     /// Whether it was asked.
     pub fn is_stopped(&self) -> bool {
-        self.0.load(Ordering::SeqCst)
+        *self.0.borrow()
+    }
+
+    /// Ends when it is asked.
+    pub(crate) async fn stopped(&self) {
+        // The sender lives as long as `self`, so this ends only when it is asked.
+        let _ = self.0.subscribe().wait_for(|stopped| *stopped).await;
     }
 
     pub(crate) fn check(&self) -> Result<()> {

@@ -57,7 +57,8 @@ fn write_rows(folder: &Path) {
 /// Runs the child; `false` where it was killed. Any other end is a failure.
 fn run(orders: &str) -> bool {
     let program = std::env::current_exe().expect("this program has a path");
-    let status = Command::new(program).env(CHILD, orders).status().expect("this program can be started");
+    let status =
+        Command::new(program).env(CHILD, orders).status().expect("this program can be started");
     match status.code() {
         Some(0) => true,
         None => false,
@@ -66,20 +67,26 @@ fn run(orders: &str) -> bool {
 }
 
 fn check(folder: &Path, case: &str) {
-    let database = duckdb::Connection::open(folder.join("crash.duckdb")).expect("the database opens");
+    let database =
+        duckdb::Connection::open(folder.join("crash.duckdb")).expect("the database opens");
     let count = |sql: &str| -> u64 {
-        database.query_row(sql, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{case}: {sql}: {error}"))
+        database
+            .query_row(sql, [], |row| row.get(0))
+            .unwrap_or_else(|error| panic!("{case}: {sql}: {error}"))
     };
     assert_eq!(count("select count(*) from d.events"), ROWS, "{case}: rows");
     assert_eq!(count("select count(distinct n) from d.events"), ROWS, "{case}: distinct rows");
     assert_eq!(count("select count(*) from d.events__tags"), 2 * ROWS, "{case}: nested rows");
     assert_eq!(
-        count("select count(*) from d.events__tags t join d.events e on t._dlt_parent_id = e._dlt_id"),
+        count(
+            "select count(*) from d.events__tags t join d.events e on t._dlt_parent_id = e._dlt_id"
+        ),
         2 * ROWS,
         "{case}: links"
     );
     assert_eq!(count("select count(*) from d._dlt_loads"), 1, "{case}: loads");
-    let pending = std::fs::read_dir(folder.join("pipelines/crash/loads")).map_or(0, Iterator::count);
+    let pending =
+        std::fs::read_dir(folder.join("pipelines/crash/loads")).map_or(0, Iterator::count);
     assert_eq!(pending, 0, "{case}: nothing is left pending");
 }
 

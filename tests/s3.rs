@@ -6,12 +6,16 @@ use transload::{Endpoint, LoadInfo, LoadStatus, PipelineBuilder, Resource, Write
 
 /// What `cargo xtask up` exports.
 fn variable(name: &str) -> String {
-    std::env::var(name).unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask e2e filesystem`"))
+    std::env::var(name)
+        .unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask e2e filesystem`"))
 }
 
 /// A prefix that no other run has.
 fn bucket_url(test: &str) -> String {
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).expect("after 1970").as_nanos();
+    let now = std::time::SystemTime::now()
+        .duration_since(std::time::UNIX_EPOCH)
+        .expect("after 1970")
+        .as_nanos();
     format!("s3://{}/{test}-{}-{now}", variable("TRANSLOAD_TEST_S3_BUCKET"), std::process::id())
 }
 
@@ -21,14 +25,21 @@ fn builder(folder: &Path, bucket_url: &str, secret: &str) -> PipelineBuilder {
         .folder(folder)
         .pipelines_dir("pipelines")
         .setting("destination.filesystem.bucket_url", bucket_url)
-        .setting("destination.filesystem.credentials.aws_access_key_id", variable("TRANSLOAD_TEST_S3_KEY"))
+        .setting(
+            "destination.filesystem.credentials.aws_access_key_id",
+            variable("TRANSLOAD_TEST_S3_KEY"),
+        )
         .setting("destination.filesystem.credentials.aws_secret_access_key", secret)
-        .setting("destination.filesystem.credentials.endpoint_url", variable("TRANSLOAD_TEST_S3_ENDPOINT"))
+        .setting(
+            "destination.filesystem.credentials.endpoint_url",
+            variable("TRANSLOAD_TEST_S3_ENDPOINT"),
+        )
         .setting("destination.filesystem.credentials.region_name", "us-east-1")
 }
 
 fn rows() -> Resource {
-    let rows = (0..500).map(|n| serde_json::json!({ "n": n, "name": format!("näme {n}"), "tags": [n, n + 1] }));
+    let rows = (0..500)
+        .map(|n| serde_json::json!({ "n": n, "name": format!("näme {n}"), "tags": [n, n + 1] }));
     Resource::rows("events", rows).write_disposition(WriteDisposition::Append)
 }
 
@@ -43,19 +54,34 @@ async fn files_staged_in_s3_are_fetched_and_published() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = bucket_url("chain");
     let secret = variable("TRANSLOAD_TEST_S3_SECRET");
-    let pipeline = builder(folder.path(), &url, &secret).destination("duckdb").staging("filesystem").build().expect("builds");
+    let pipeline = builder(folder.path(), &url, &secret)
+        .destination("duckdb")
+        .staging("filesystem")
+        .build()
+        .expect("builds");
     for _ in 0..2 {
         let info = pipeline.run(rows()).await.expect("loads");
         let receipt = only(&info);
         assert_eq!(receipt.status, LoadStatus::Loaded);
-        assert_eq!(receipt.staging, Some(Endpoint { name: "filesystem".into(), r#type: "filesystem".into() }));
+        assert_eq!(
+            receipt.staging,
+            Some(Endpoint { name: "filesystem".into(), r#type: "filesystem".into() })
+        );
         for file in &receipt.files {
-            let key = file.url.as_deref().expect("staged").strip_prefix(&format!("{url}/lake/s3_pipeline/"));
-            assert!(key.is_some_and(|key| key.ends_with(&format!("{}/{}", file.table, file.name))), "{file:?}");
+            let key = file
+                .url
+                .as_deref()
+                .expect("staged")
+                .strip_prefix(&format!("{url}/lake/s3_pipeline/"));
+            assert!(
+                key.is_some_and(|key| key.ends_with(&format!("{}/{}", file.table, file.name))),
+                "{file:?}"
+            );
         }
         assert!(!serde_json::to_string(&info).expect("serialises").contains(&secret));
     }
-    let database = duckdb::Connection::open(folder.path().join("s3_pipeline.duckdb")).expect("opens");
+    let database =
+        duckdb::Connection::open(folder.path().join("s3_pipeline.duckdb")).expect("opens");
     let count = |sql: &str| -> i64 { database.query_row(sql, [], |row| row.get(0)).expect(sql) };
     assert_eq!(count("select count(*) from lake.events"), 1000);
     assert_eq!(count("select count(*) from lake.events__tags"), 2000);
@@ -69,7 +95,8 @@ async fn s3_is_a_destination_of_its_own() {
     let folder = tempfile::tempdir().expect("a folder");
     let secret = variable("TRANSLOAD_TEST_S3_SECRET");
     let url = bucket_url("alone");
-    let pipeline = builder(folder.path(), &url, &secret).destination("filesystem").build().expect("builds");
+    let pipeline =
+        builder(folder.path(), &url, &secret).destination("filesystem").build().expect("builds");
     for expected in [1, 2] {
         pipeline.run(rows()).await.expect("loads");
         let packages = pipeline.working_folder().packages().expect("listed");
@@ -82,17 +109,30 @@ async fn s3_is_a_destination_of_its_own() {
 async fn a_wrong_secret_is_said_without_the_secret_and_the_load_can_be_resumed() {
     let folder = tempfile::tempdir().expect("a folder");
     let url = bucket_url("denied");
-    let wrong = builder(folder.path(), &url, "CANARY-wrong-secret").destination("duckdb").staging("filesystem");
+    let wrong = builder(folder.path(), &url, "CANARY-wrong-secret")
+        .destination("duckdb")
+        .staging("filesystem");
     let failed = wrong.build().expect("builds").run(rows()).await.expect_err("is refused");
-    let shown = format!("{failed} {:?} {}", failed.error, serde_json::to_string(&failed.info).expect("serialises"));
+    let shown = format!(
+        "{failed} {:?} {}",
+        failed.error,
+        serde_json::to_string(&failed.info).expect("serialises")
+    );
     assert!(!shown.contains("CANARY"), "{shown}");
     assert_eq!(only(&failed.info).status, LoadStatus::Pending);
 
     let secret = variable("TRANSLOAD_TEST_S3_SECRET");
-    let right = builder(folder.path(), &url, &secret).destination("duckdb").staging("filesystem").build().expect("builds");
+    let right = builder(folder.path(), &url, &secret)
+        .destination("duckdb")
+        .staging("filesystem")
+        .build()
+        .expect("builds");
     let info = right.resume().await.expect("resumes");
     assert!(only(&info).resumed && only(&info).status == LoadStatus::Loaded);
-    let database = duckdb::Connection::open(folder.path().join("s3_pipeline.duckdb")).expect("opens");
-    let rows: i64 = database.query_row("select count(*) from lake.events", [], |row| row.get(0)).expect("counts");
+    let database =
+        duckdb::Connection::open(folder.path().join("s3_pipeline.duckdb")).expect("opens");
+    let rows: i64 = database
+        .query_row("select count(*) from lake.events", [], |row| row.get(0))
+        .expect("counts");
     assert_eq!(rows, 500);
 }

@@ -85,6 +85,9 @@ pub struct Manifest {
     pub created_at: String,
     /// The name of the destination for which the files were made.
     pub destination: String,
+    /// The name of the staging destination that the files go through, if they go through one.
+    #[serde(default)]
+    pub staging: Option<String>,
     /// The format of the files.
     pub format: FileFormat,
     /// Root tables that this load touches, those without rows too: a replaced table with none becomes empty.
@@ -209,6 +212,7 @@ mod tests {
             dataset: Dataset::new("d"),
             created_at: "2026-11-22T17:45:39.736473Z".into(),
             destination: "duckdb".into(),
+            staging: None,
             format: FileFormat::Parquet,
             tables: vec!["t".into()],
             files: vec![DataFile {

@@ -38,7 +38,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Opening { eco: "C60", name: "Ruy Lopez", moves: vec!["e4", "e5", "Nf3", "Nc6", "Bb5"] },
         Opening { eco: "D06", name: "Queen's Gambit", moves: vec!["d4", "d5", "c4"] },
     ];
-    let openings = Resource::rows("openings", openings).write_disposition(WriteDisposition::Replace);
+    let openings =
+        Resource::rows("openings", openings).write_disposition(WriteDisposition::Replace);
 
     let info = pipeline.run([players, openings]).await?;
     println!("{info}");

@@ -70,8 +70,10 @@ pub(super) fn receipt_of(package: &Package) -> Result<Receipt> {
     }
     let manifest = package.manifest()?;
     let destination = Endpoint { name: manifest.destination.clone(), r#type: String::new() };
+    let staging = manifest.staging.clone();
     Ok(Receipt {
         destination,
+        staging: staging.map(|name| Endpoint { name, r#type: String::new() }),
         started_at: manifest.created_at.clone(),
         ..crate::load::receipt_of(&manifest)
     })

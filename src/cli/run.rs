@@ -57,13 +57,10 @@ pub(super) fn resume(world: &World, args: Resume, log: &Log) -> Outcome {
 
 /// The file and the load among the arguments, which tell themselves apart.
 fn file_and_load(what: &[String]) -> Result<(Option<&str>, Option<&str>)> {
-    let (files, loads): (Vec<&String>, Vec<&String>) =
-        what.iter().partition(|what| what.ends_with(".toml"));
+    let (files, loads): (Vec<&str>, Vec<&str>) =
+        what.iter().map(String::as_str).partition(|what| what.ends_with(".toml"));
     match (&files[..], &loads[..]) {
-        ([] | [_], [] | [_]) => {
-            let first = |names: &[&'_ String]| names.first().map(|name| name.as_str());
-            Ok((first(&files), first(&loads)))
-        }
+        ([] | [_], [] | [_]) => Ok((files.first().copied(), loads.first().copied())),
         _ => Err(Error::new(
             ErrorKind::Configuration,
             "one load of one pipeline can be resumed at a time",

@@ -188,10 +188,15 @@ fn shown(value: &SettingValue) -> String {
     }
 }
 
+/// Whether a text may be a JSON object, and so hold keys; a layout begins with a brace too.
+fn is_json_object(text: &str) -> bool {
+    text.trim_start().strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('"'))
+}
+
 /// A text without what may be secret in it: the user and password of a URL, the values of its query, and the whole of
 /// a text that is a JSON object.
 fn shown_text(text: &str) -> String {
-    if text.trim_start().starts_with('{') {
+    if is_json_object(text) {
         return HIDDEN.to_owned();
     }
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };

@@ -12,7 +12,7 @@ mod retry;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use transload_core::{
@@ -46,8 +46,11 @@ pub(crate) struct Loader<'a> {
     pub(crate) workers: usize,
 }
 
-/// Times that a load is begun again after an answer was lost or a publication met another one.
-const ATTEMPTS: usize = 4;
+/// Times that a load is begun after an answer was lost or its publication met another one.
+const ATTEMPTS: u32 = 4;
+
+/// The wait before the second of them.
+const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 impl Loader<'_> {
     /// Loads a sealed package and fills its receipt. When it returns without an error the load is visible.
@@ -65,12 +68,18 @@ impl Loader<'_> {
             let result =
                 self.attempt(folder, manifest, &dispositions, route, &mut staged, receipt).await;
             match result {
-                // The answer to the commit was lost, or the commit met another one: fence again, look, and redo.
-                Err(error) if attempt < ATTEMPTS && begins_again(error.kind()) => {
-                    self.observer.observe(Event::Retrying { error: error.report(), seconds: 0.0 });
+                Ok(()) => return Ok(()),
+                Err(Ended::ForNow(error)) if attempt < ATTEMPTS => {
+                    let wait = FIRST_WAIT * attempt;
+                    let (error, seconds) = (error.report(), wait.as_secs_f64());
+                    self.observer.observe(Event::Retrying { error, seconds });
+                    tokio::select! {
+                        () = tokio::time::sleep(wait) => {}
+                        () = self.stop.stopped() => {}
+                    }
                     attempt += 1;
                 }
-                other => return other,
+                Err(Ended::ForNow(error) | Ended::ForGood(error)) => return Err(error),
             }
         }
     }
@@ -83,7 +92,7 @@ impl Loader<'_> {
         route: Route,
         staged: &mut Option<Vec<FollowUp>>,
         receipt: &mut Receipt,
-    ) -> Result<()> {
+    ) -> Result<(), Ended> {
         let destination = &self.destination.plugin;
         let retries = Retries::default();
         let inquiry = Inquiry {
@@ -93,20 +102,25 @@ impl Loader<'_> {
             load: Some(manifest.load_id.clone()),
         };
         self.stop.check()?;
-        let state = retries.run(self.observer, || destination.describe(&inquiry)).await?;
+        let state =
+            retries.run(self.observer, self.stop, || destination.describe(&inquiry)).await?;
         let tables = plan::tables_of(manifest);
         let identifiers = &destination.capabilities().identifiers;
         let changes = plan::schema_changes(&manifest.schema, &tables, &state, identifiers);
         if !changes.is_empty() {
-            retries.run(self.observer, || destination.apply(&manifest.dataset, &changes)).await?;
+            retries
+                .run(self.observer, self.stop, || destination.apply(&manifest.dataset, &changes))
+                .await?;
             receipt.schema_changes.extend(plan::change_names(&changes));
         }
         let owner = package::owner();
         let fence = retries
-            .run(self.observer, || destination.fence(&manifest.dataset, &manifest.pipeline, &owner))
+            .run(self.observer, self.stop, || {
+                destination.fence(&manifest.dataset, &manifest.pipeline, &owner)
+            })
             .await?;
         // Looked at only now: from here on nobody else can publish this load, so what is seen stays true.
-        let look = retries.run(self.observer, || destination.describe(&inquiry)).await?;
+        let look = retries.run(self.observer, self.stop, || destination.describe(&inquiry)).await?;
         let load = Load {
             load_id: manifest.load_id.clone(),
             pipeline: manifest.pipeline.clone(),
@@ -122,7 +136,8 @@ impl Loader<'_> {
                 )
                 .with("load", &load.load_id)
                 .with("dataset", &load.dataset.name)
-                .with_hint("load the source again: the new load has another id"));
+                .with_hint("load the source again: the new load has another id")
+                .into());
             }
             self.finish(&load, receipt, None).await;
             return Ok(());
@@ -159,7 +174,11 @@ impl Loader<'_> {
             plan::publication(manifest, dispositions, &jobs, &look, fence.last_load.clone());
         let commit = self
             .step(Step::Publish, Some(1), receipt, destination.publish(&publication, &context))
-            .await?;
+            .await
+            .map_err(|error| match error.is_transient() {
+                true => Ended::ForNow(error),
+                false => error.into(),
+            })?;
         self.finish(&load, receipt, Some(&commit)).await;
         Ok(())
     }
@@ -187,7 +206,7 @@ impl Loader<'_> {
                     self.run_jobs(&jobs, |job| staging.plugin.stage(job, &context)).await?;
                 // Written last: whoever finds it finds all that it names.
                 Retries::default()
-                    .run(self.observer, || staging.plugin.write_manifest(manifest))
+                    .run(self.observer, self.stop, || staging.plugin.write_manifest(manifest))
                     .await?;
                 Ok(outcomes)
             })
@@ -216,7 +235,7 @@ impl Loader<'_> {
             Way::Direct => Ok(StagingAccess::None),
             Way::Staged(access) => {
                 let request = AccessRequest { files, takes: vec![access] };
-                retries.run(self.observer, || staging.plugin.grant(&request)).await
+                retries.run(self.observer, self.stop, || staging.plugin.grant(&request)).await
             }
             Way::Fetched => {
                 let folder = scratch.folder()?;
@@ -224,7 +243,7 @@ impl Loader<'_> {
                     let to = folder.join(file.key.replace('/', "_"));
                     let plugin = &staging.plugin;
                     async move {
-                        retries.run(self.observer, || plugin.fetch(&file, &to)).await?;
+                        retries.run(self.observer, self.stop, || plugin.fetch(&file, &to)).await?;
                         self.observer.observe(Event::Bytes(file.file.bytes));
                         Ok::<_, Error>((file.key.clone(), to))
                     }
@@ -257,7 +276,7 @@ impl Loader<'_> {
         let run = &run;
         let one = |job: &'j Job| async move {
             self.stop.check()?;
-            let outcome = Retries::default().run(self.observer, || run(job)).await;
+            let outcome = Retries::default().run(self.observer, self.stop, || run(job)).await;
             let outcome = outcome.map_err(|error| error.with("job", job.id()))?;
             self.observer.observe(Event::JobEnded(job.id()));
             Ok::<_, Error>(outcome)
@@ -383,8 +402,21 @@ pub(crate) fn receipt_of(manifest: &Manifest) -> Receipt {
     }
 }
 
-fn begins_again(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::OutcomeUnknown | ErrorKind::Transient)
+/// How an attempt to load a package ended before the load was visible.
+enum Ended {
+    /// The answer to the commit was lost, or the commit met another one: fence again, look, and redo.
+    ForNow(Error),
+    /// Beginning again would not help; what is worth retrying was retried already.
+    ForGood(Error),
+}
+
+impl From<Error> for Ended {
+    fn from(error: Error) -> Self {
+        match error.kind() {
+            ErrorKind::OutcomeUnknown => Self::ForNow(error),
+            _ => Self::ForGood(error),
+        }
+    }
 }
 
 /// Refuses a load whose jobs moved other numbers of rows than its manifest names.

@@ -199,6 +199,7 @@ mod tests {
             dataset: Dataset::new("d"),
             created_at: "2026-11-22T17:45:39.0Z".into(),
             destination: "duckdb".into(),
+            staging: None,
             format: FileFormat::Parquet,
             tables: vec!["players".into()],
             files,

@@ -6,7 +6,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use arrow::array::{Array as _, ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder, new_null_array};
+use arrow::array::{
+    Array as _, ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder, new_null_array,
+};
 use arrow::compute::{CastOptions, cast, cast_with_options};
 use arrow::datatypes::{DataType as ArrowType, FieldRef, Schema as ArrowSchema, TimeUnit};
 use arrow::json::EncoderOptions;
@@ -47,14 +49,18 @@ pub(super) fn conform(snapshot: &Snapshot, name: &str, batch: &RecordBatch) -> R
         let column = match declared {
             Some(column) if column.data_type.is_some() => column.clone(),
             declared => {
-                let column = new_column(snapshot, &column_name, field, declared).map_err(&refused)?;
+                let column =
+                    new_column(snapshot, &column_name, field, declared).map_err(&refused)?;
                 changed = true;
                 table.columns.shift_remove(&column_name);
                 table.put(column.clone());
                 column
             }
         };
-        arrays.insert(column_name.clone(), convert(snapshot, array, field, &column).map_err(refused)?);
+        arrays.insert(
+            column_name.clone(),
+            convert(snapshot, array, field, &column).map_err(refused)?,
+        );
     }
     let mut out_fields = Vec::new();
     let mut out_arrays = Vec::new();
@@ -66,11 +72,14 @@ pub(super) fn conform(snapshot: &Snapshot, name: &str, batch: &RecordBatch) -> R
         };
         if !column.nullable && array.null_count() > 0 {
             let row = (0..array.len()).find(|row| array.is_null(*row)).unwrap_or_default();
-            return Err(Error::new(ErrorKind::BadData, "a row has no value for a column that is NOT NULL")
-                .with("table", name)
-                .with("column", &column.name)
-                .with("row of the batch", row)
-                .with_hint("give the value, or make the column nullable in the schema"));
+            return Err(Error::new(
+                ErrorKind::BadData,
+                "a row has no value for a column that is NOT NULL",
+            )
+            .with("table", name)
+            .with("column", &column.name)
+            .with("row of the batch", row)
+            .with_hint("give the value, or make the column nullable in the schema"));
         }
         out_fields.push(field);
         out_arrays.push(array);
@@ -96,16 +105,29 @@ pub(super) fn fill_up(snapshot: &Snapshot, batch: &TableBatch) -> Result<Option<
     make_batch(&batch.table, ArrowSchema::new(fields), arrays, batch.batch.num_rows()).map(Some)
 }
 
-fn make_batch(table: &str, schema: ArrowSchema, arrays: Vec<ArrayRef>, rows: usize) -> Result<RecordBatch> {
+fn make_batch(
+    table: &str,
+    schema: ArrowSchema,
+    arrays: Vec<ArrayRef>,
+    rows: usize,
+) -> Result<RecordBatch> {
     let options = RecordBatchOptions::new().with_row_count(Some(rows));
     RecordBatch::try_new_with_options(Arc::new(schema), arrays, &options).map_err(|error| {
-        Error::new(ErrorKind::Bug, "the columns of a table do not make a batch").with("table", table).with_source(error)
+        Error::new(ErrorKind::Bug, "the columns of a table do not make a batch")
+            .with("table", table)
+            .with_source(error)
     })
 }
 
 /// The column for a field that the table does not have, or has only as a hint.
-fn new_column(snapshot: &Snapshot, name: &str, field: &FieldRef, declared: Option<&Column>) -> Result<Column> {
-    let mut column = column_for(name, field.data_type(), snapshot.options.defaults.timestamp_precision)?;
+fn new_column(
+    snapshot: &Snapshot,
+    name: &str,
+    field: &FieldRef,
+    declared: Option<&Column>,
+) -> Result<Column> {
+    let mut column =
+        column_for(name, field.data_type(), snapshot.options.defaults.timestamp_precision)?;
     column.nullable = !snapshot.rules.is_not_null(name);
     Ok(match declared {
         Some(declared) => super::table::completed(declared.clone(), column),
@@ -143,23 +165,30 @@ fn column_for(name: &str, arrow_type: &ArrowType, timestamp_precision: u32) -> R
             Column { timezone: zone.is_none().then_some(false), ..column }
         }
         ArrowType::Date32 | ArrowType::Date64 => simple(DataType::Date),
-        ArrowType::Time32(unit) | ArrowType::Time64(unit) => with_sub_second(simple(DataType::Time), unit),
+        ArrowType::Time32(unit) | ArrowType::Time64(unit) => {
+            with_sub_second(simple(DataType::Time), unit)
+        }
         ArrowType::Decimal32(precision, scale)
         | ArrowType::Decimal64(precision, scale)
         | ArrowType::Decimal128(precision, scale)
         | ArrowType::Decimal256(precision, scale) => {
             // A negative scale means zeros before the point, which take digits here.
             let zeros = u32::from(scale.min(&0).unsigned_abs());
-            let mut column = simple(DataType::Decimal).with_precision(u32::from(*precision) + zeros);
+            let mut column =
+                simple(DataType::Decimal).with_precision(u32::from(*precision) + zeros);
             column.scale = Some(u32::try_from(*scale).unwrap_or(0));
             column
         }
         ArrowType::FixedSizeBinary(width) => {
             simple(DataType::Binary).with_precision(u32::try_from(*width).unwrap_or(0))
         }
-        ArrowType::Binary | ArrowType::LargeBinary | ArrowType::BinaryView => simple(DataType::Binary),
+        ArrowType::Binary | ArrowType::LargeBinary | ArrowType::BinaryView => {
+            simple(DataType::Binary)
+        }
         ArrowType::Dictionary(_, values) => return column_for(name, values, timestamp_precision),
-        ArrowType::RunEndEncoded(_, values) => return column_for(name, values.data_type(), timestamp_precision),
+        ArrowType::RunEndEncoded(_, values) => {
+            return column_for(name, values.data_type(), timestamp_precision);
+        }
         ArrowType::Struct(_)
         | ArrowType::List(_)
         | ArrowType::LargeList(_)
@@ -168,20 +197,29 @@ fn column_for(name: &str, arrow_type: &ArrowType, timestamp_precision: u32) -> R
         | ArrowType::LargeListView(_)
         | ArrowType::Map(..) => simple(DataType::Json),
         other => {
-            return Err(Error::new(ErrorKind::Unsupported, "no column holds values of this Arrow type")
-                .with("type", other));
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "no column holds values of this Arrow type",
+            )
+            .with("type", other));
         }
     })
 }
 
 /// The values in the type of the column, every one of them.
-fn convert(snapshot: &Snapshot, array: &ArrayRef, field: &FieldRef, column: &Column) -> Result<ArrayRef> {
+fn convert(
+    snapshot: &Snapshot,
+    array: &ArrayRef,
+    field: &FieldRef,
+    column: &Column,
+) -> Result<ArrayRef> {
     let target = arrow_type(column, &snapshot.options.defaults)?;
     let source = array.data_type();
     if source == &target && column.data_type != Some(DataType::Json) {
         return Ok(Arc::clone(array));
     }
-    let is_nested = column_for("", source, 6).is_ok_and(|column| column.data_type == Some(DataType::Json));
+    let is_nested =
+        column_for("", source, 6).is_ok_and(|column| column.data_type == Some(DataType::Json));
     if is_nested {
         if column.data_type == Some(DataType::Json) {
             return json_text(array, field);
@@ -209,9 +247,12 @@ fn convert(snapshot: &Snapshot, array: &ArrayRef, field: &FieldRef, column: &Col
     let converted = strictly(&decoded, &target)?;
     // A cast rounds and cuts off without a word; what comes back different had lost something.
     if may_lose(plain, &target) && !same(&decoded, &strictly(&converted, plain)?) {
-        return Err(Error::new(ErrorKind::BadData, "a value would lose digits in the type of its column")
-            .with("type", source)
-            .with("column type", describe(column)));
+        return Err(Error::new(
+            ErrorKind::BadData,
+            "a value would lose digits in the type of its column",
+        )
+        .with("type", source)
+        .with("column type", describe(column)));
     }
     Ok(converted)
 }
@@ -226,7 +267,10 @@ fn keeps_meaning(plain: &ArrowType, column: &Column) -> bool {
     let is_integer = plain.is_integer();
     let is_decimal = matches!(
         plain,
-        ArrowType::Decimal32(..) | ArrowType::Decimal64(..) | ArrowType::Decimal128(..) | ArrowType::Decimal256(..)
+        ArrowType::Decimal32(..)
+            | ArrowType::Decimal64(..)
+            | ArrowType::Decimal128(..)
+            | ArrowType::Decimal256(..)
     );
     let is_text = matches!(plain, ArrowType::Utf8 | ArrowType::LargeUtf8 | ArrowType::Utf8View);
     match data_type {
@@ -239,7 +283,10 @@ fn keeps_meaning(plain: &ArrowType, column: &Column) -> bool {
         DataType::Bool => plain == &ArrowType::Boolean,
         DataType::Binary => matches!(
             plain,
-            ArrowType::Binary | ArrowType::LargeBinary | ArrowType::BinaryView | ArrowType::FixedSizeBinary(_)
+            ArrowType::Binary
+                | ArrowType::LargeBinary
+                | ArrowType::BinaryView
+                | ArrowType::FixedSizeBinary(_)
         ),
         DataType::Date => matches!(plain, ArrowType::Date32 | ArrowType::Date64),
         DataType::Time => matches!(plain, ArrowType::Time32(_) | ArrowType::Time64(_)),
@@ -254,10 +301,14 @@ fn may_lose(from: &ArrowType, to: &ArrowType) -> bool {
     let is_decimal = |data_type: &ArrowType| {
         matches!(
             data_type,
-            ArrowType::Decimal32(..) | ArrowType::Decimal64(..) | ArrowType::Decimal128(..) | ArrowType::Decimal256(..)
+            ArrowType::Decimal32(..)
+                | ArrowType::Decimal64(..)
+                | ArrowType::Decimal128(..)
+                | ArrowType::Decimal256(..)
         )
     };
-    (is_decimal(from) && (is_decimal(to) || to.is_integer())) || (from.is_integer() && to.is_floating())
+    (is_decimal(from) && (is_decimal(to) || to.is_integer()))
+        || (from.is_integer() && to.is_floating())
 }
 
 fn conflict(source: &ArrowType, column: &Column) -> Error {
@@ -286,7 +337,11 @@ fn json_text(array: &ArrayRef, field: &FieldRef) -> Result<ArrayRef> {
     // NULLs within a value stay: a list of three has three elements.
     let options = EncoderOptions::default().with_explicit_nulls(true);
     let plain = without_zones(array.data_type());
-    let array = if &plain == array.data_type() { Arc::clone(array) } else { cast(array, &plain).map_err(refused)? };
+    let array = if &plain == array.data_type() {
+        Arc::clone(array)
+    } else {
+        cast(array, &plain).map_err(refused)?
+    };
     let field = Arc::new(field.as_ref().clone().with_data_type(plain));
     let mut encoder = make_encoder(&field, array.as_ref(), &options).map_err(refused)?;
     let mut texts = StringBuilder::with_capacity(array.len(), array.len() * 16);

@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use arrow::datatypes::i256;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use simd_json::Node;
+use simd_json::{Node, StaticNode};
 use transload_core::DataType;
 
 use super::{text, timestamp};
@@ -42,6 +42,31 @@ impl Value<'_> {
             Self::Json(_) => DataType::Json,
         }
     }
+}
+
+/// A scalar of the tape; none for NULL and for an integer of more digits than a decimal has.
+#[inline]
+pub(super) fn value_of<'v>(nodes: &'v [Node<'v>]) -> Option<Value<'v>> {
+    const LIMIT: i128 = 10_i128.pow(WIDE_DIGITS);
+    Some(match nodes.first()? {
+        Node::String(text) => Value::Text(text),
+        Node::Object { .. } | Node::Array { .. } => Value::Json(nodes),
+        Node::Static(StaticNode::Null) => return None,
+        Node::Static(StaticNode::Bool(value)) => Value::Bool(*value),
+        Node::Static(StaticNode::F64(value)) => Value::Double(*value),
+        Node::Static(StaticNode::I64(value)) => Value::Integer(*value),
+        Node::Static(StaticNode::U64(value)) => match i64::try_from(*value) {
+            Ok(value) => Value::Integer(value),
+            Err(_) => Value::Wide((*value).into()),
+        },
+        Node::Static(StaticNode::I128(value)) if value.unsigned_abs() < LIMIT as u128 => {
+            Value::Wide(*value)
+        }
+        Node::Static(StaticNode::U128(value)) => {
+            Value::Wide(i128::try_from(*value).ok().filter(|v| *v < LIMIT)?)
+        }
+        Node::Static(StaticNode::I128(_)) => return None,
+    })
 }
 
 /// Everything has a text. `out` is cleared first.
@@ -186,7 +211,9 @@ fn parse_decimal(text: &str, precision: u8, scale: i8) -> Option<i256> {
         return None;
     }
     let fraction_digits = fraction.chars().filter(|c| *c != '_').count();
-    let shift = exponent.checked_sub(i64::try_from(fraction_digits).ok()?)?.checked_add(i64::from(scale))?;
+    let shift = exponent
+        .checked_sub(i64::try_from(fraction_digits).ok()?)?
+        .checked_add(i64::from(scale))?;
     let significant = digits.trim_start_matches('0').len();
     if significant == 0 {
         return Some(i256::ZERO);
@@ -276,7 +303,9 @@ mod tests {
         assert_eq!(bigint("0xff"), Some(255));
         assert_eq!(bigint("0x-1"), Some(-1));
         assert_eq!(bigint("+5"), Some(5));
-        for text in ["1.0", "", "1__0", "_1", "1_", "0x", "0Xff", "-0x1f", "9223372036854775808", "0x+-1"] {
+        for text in
+            ["1.0", "", "1__0", "_1", "1_", "0x", "0Xff", "-0x1f", "9223372036854775808", "0x+-1"]
+        {
             assert_eq!(bigint(text), None, "{text}");
         }
         let double = |text| to_double(&Value::Text(text));
@@ -305,7 +334,10 @@ mod tests {
     #[test]
     fn binary_takes_hexadecimal_base64_and_integers() {
         assert_eq!(to_binary(&Value::Text("0x30")).as_deref(), Some(&b"0"[..]));
-        assert_eq!(to_binary(&Value::Text("YmluYXJ5IHN0cmluZw==")).as_deref(), Some(&b"binary string"[..]));
+        assert_eq!(
+            to_binary(&Value::Text("YmluYXJ5IHN0cmluZw==")).as_deref(),
+            Some(&b"binary string"[..])
+        );
         assert_eq!(to_binary(&Value::Text("!YmluYXJ5IHN0cmluZw==")), None);
         assert_eq!(to_binary(&Value::Text("0x3")), None);
         assert_eq!(to_binary(&Value::Integer(258)).as_deref(), Some(&[2, 1][..]));
@@ -324,10 +356,15 @@ mod tests {
         assert_eq!(of("1E-2", 10, 2).as_deref(), Some("1"));
         assert_eq!(of("0.000", 3, 0).as_deref(), Some("0"));
         assert_eq!(of("0xff", 10, 0).as_deref(), Some("255"));
-        for text in ["12.345", "123456789", "NaN", "", "1e99999999999", "1e-99999999999", "--1", "1.2.3"] {
+        for text in
+            ["12.345", "123456789", "NaN", "", "1e99999999999", "1e-99999999999", "--1", "1.2.3"]
+        {
             assert_eq!(of(text, 10, 2), None, "{text}");
         }
-        assert_eq!(to_decimal(&Value::Double(12.34), 10, 2).map(|v| v.to_string()).as_deref(), Some("1234"));
+        assert_eq!(
+            to_decimal(&Value::Double(12.34), 10, 2).map(|v| v.to_string()).as_deref(),
+            Some("1234")
+        );
         let wide = 99_999_999_999_999_999_999_999_999_999_999_999_999_i128;
         assert_eq!(to_decimal(&Value::Wide(wide), 38, 0), Some(i256::from_i128(wide)));
     }

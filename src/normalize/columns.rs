@@ -3,18 +3,20 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, ArrowPrimitiveType, BinaryBuilder, BooleanBuilder, Decimal128Builder, Decimal256Builder,
-    Float64Builder, Int64Array, Int64Builder, PrimitiveArray, StringBuilder,
+    ArrayRef, ArrowPrimitiveType, BinaryBuilder, BooleanBuilder, Decimal128Builder,
+    Decimal256Builder, Float64Builder, Int64Array, Int64Builder, PrimitiveArray, StringBuilder,
 };
 use arrow::compute::cast;
 use arrow::datatypes::{
-    DataType as ArrowType, Time64MicrosecondType, Time64NanosecondType, TimeUnit, TimestampMicrosecondType,
-    TimestampMillisecondType, TimestampNanosecondType, TimestampSecondType,
+    DataType as ArrowType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
+    TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
+    TimestampSecondType,
 };
 use arrow::error::ArrowError;
 use transload_core::{Column, DataType, Error, ErrorKind, Result};
 
 use super::coerce::{self, Value};
+use super::layout::SlotId;
 use crate::arrow_types::{Defaults, arrow_type};
 
 /// What became of a value.
@@ -34,7 +36,7 @@ pub(super) struct ColumnValues {
     /// The variant column for values of each type, once one was needed.
     pub(super) variants: [Option<usize>; DataType::ALL.len()],
     /// The key that wrote last: names the other one where two keys become one column.
-    pub(super) writer: (u32, u32),
+    pub(super) writer: Option<SlotId>,
     data_type: DataType,
     arrow_type: ArrowType,
     values: Values,
@@ -79,7 +81,7 @@ impl ColumnValues {
         Ok(Self {
             column,
             variants: Default::default(),
-            writer: (u32::MAX, u32::MAX),
+            writer: None,
             data_type,
             arrow_type,
             values,
@@ -121,11 +123,6 @@ impl ColumnValues {
         }
     }
 
-    /// Whether the row has a value here.
-    pub(super) fn has_value(&self, row: usize) -> bool {
-        self.len() > row
-    }
-
     /// Puts a value into a row; rows in between have none.
     #[inline]
     pub(super) fn put(&mut self, row: usize, value: &Value<'_>) -> Outcome {
@@ -149,7 +146,9 @@ impl ColumnValues {
                 builder.append_value(text);
                 Some(())
             }
-            (Values::Integer(builder), Value::Integer(value)) if self.arrow_type == ArrowType::Int64 => {
+            (Values::Integer(builder), Value::Integer(value))
+                if self.arrow_type == ArrowType::Int64 =>
+            {
                 builder.append_value(*value);
                 Some(())
             }
@@ -178,19 +177,21 @@ impl ColumnValues {
             Values::Binary(builder) => builder.append_value(coerce::to_binary(value)?),
             Values::Bool(builder) => builder.append_value(coerce::to_bool(value)?),
             Values::Double(builder) => builder.append_value(coerce::to_double(value)?),
-            Values::Integer(builder) => builder.append_value(match (self.data_type, &self.arrow_type) {
-                (DataType::Bigint, arrow_type) => {
-                    coerce::to_bigint(value).filter(|value| fits(*value, arrow_type))?
-                }
-                (DataType::Timestamp, ArrowType::Timestamp(unit, _)) => {
-                    in_unit(coerce::to_timestamp(value)?, *unit)?
-                }
-                (DataType::Time, ArrowType::Time32(unit) | ArrowType::Time64(unit)) => {
-                    in_unit(coerce::to_time(value)?, *unit)?
-                }
-                (DataType::Date, _) => coerce::to_date(value)?.into(),
-                _ => return None,
-            }),
+            Values::Integer(builder) => {
+                builder.append_value(match (self.data_type, &self.arrow_type) {
+                    (DataType::Bigint, arrow_type) => {
+                        coerce::to_bigint(value).filter(|value| fits(*value, arrow_type))?
+                    }
+                    (DataType::Timestamp, ArrowType::Timestamp(unit, _)) => {
+                        in_unit(coerce::to_timestamp(value)?, *unit)?
+                    }
+                    (DataType::Time, ArrowType::Time32(unit) | ArrowType::Time64(unit)) => {
+                        in_unit(coerce::to_time(value)?, *unit)?
+                    }
+                    (DataType::Date, _) => coerce::to_date(value)?.into(),
+                    _ => return None,
+                })
+            }
             Values::Decimal128(builder, precision, scale) => {
                 builder.append_value(coerce::to_decimal(value, *precision, *scale)?.to_i128()?);
             }
@@ -211,13 +212,12 @@ impl ColumnValues {
             Values::Double(mut builder) => Arc::new(builder.finish()),
             Values::Decimal128(mut builder, ..) => Arc::new(builder.finish()),
             Values::Decimal256(mut builder, ..) => Arc::new(builder.finish()),
-            Values::Integer(mut builder) => {
-                integers_as(builder.finish(), &self.arrow_type).map_err(|error| {
+            Values::Integer(mut builder) => integers_as(builder.finish(), &self.arrow_type)
+                .map_err(|error| {
                     Error::new(ErrorKind::Bug, "checked integers do not fit their column")
                         .with("column", &self.column.name)
                         .with_source(error)
-                })?
-            }
+                })?,
         };
         Ok((self.column, array))
     }
@@ -261,7 +261,9 @@ fn integers_as(array: Int64Array, arrow_type: &ArrowType) -> Result<ArrayRef, Ar
         },
         ArrowType::Time64(TimeUnit::Nanosecond) => Arc::new(retyped::<Time64NanosecondType>(array)),
         ArrowType::Time64(_) => Arc::new(retyped::<Time64MicrosecondType>(array)),
-        ArrowType::Date32 | ArrowType::Time32(_) => cast(&cast(&array, &ArrowType::Int32)?, arrow_type)?,
+        ArrowType::Date32 | ArrowType::Time32(_) => {
+            cast(&cast(&array, &ArrowType::Int32)?, arrow_type)?
+        }
         _ => cast(&array, arrow_type)?,
     })
 }

@@ -13,6 +13,7 @@ mod arrow;
 mod coerce;
 mod columns;
 mod ids;
+mod layout;
 mod naming;
 mod parser;
 mod root;
@@ -33,9 +34,9 @@ use serde_json::json;
 use transload_core::{Error, ErrorKind, Result, Schema, Table, WriteDisposition};
 
 pub(crate) use ids::random_id;
-pub use naming::Naming;
-pub use parser::Parser;
-pub use shred::Shredded;
+pub(crate) use naming::Naming;
+pub(crate) use parser::Parser;
+pub(crate) use shred::Shredded;
 
 use crate::arrow_types::Defaults;
 use crate::source::json::JsonRows;
@@ -43,22 +44,22 @@ use rules::Rules;
 
 /// What normalising depends on beside the schema.
 #[derive(Clone, Debug)]
-pub struct Options {
+pub(crate) struct Options {
     /// Precisions of columns that do not say.
-    pub defaults: Defaults,
+    pub(crate) defaults: Defaults,
     /// Levels of nesting that are taken apart; what is deeper stays JSON. A table's `x-normalizer.max_nesting` wins.
-    pub max_table_nesting: usize,
+    pub(crate) max_table_nesting: usize,
     /// How names are made.
-    pub naming: Naming,
+    pub(crate) naming: Naming,
     /// Characters that a name may have.
-    pub max_identifier_length: usize,
+    pub(crate) max_identifier_length: usize,
     /// The load, for the column `_dlt_load_id`.
-    pub load_id: String,
+    pub(crate) load_id: String,
 }
 
 impl Options {
     /// dlt's defaults: 1000 levels, snake_case, names of any length.
-    pub fn new(load_id: impl Into<String>) -> Self {
+    pub(crate) fn new(load_id: impl Into<String>) -> Self {
         Self {
             defaults: Defaults::default(),
             max_table_nesting: 1000,
@@ -71,16 +72,16 @@ impl Options {
 
 /// Rows of one table. The batch has the complete columns of the table in the schema's order.
 #[derive(Clone, Debug)]
-pub struct TableBatch {
+pub(crate) struct TableBatch {
     /// The name of the table in the schema.
-    pub table: String,
+    pub(crate) table: String,
     /// The rows.
-    pub batch: RecordBatch,
+    pub(crate) batch: RecordBatch,
 }
 
 /// The schema as it stands before a chunk, for [`Snapshot::shred`].
 #[derive(Clone, Debug)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     schema: Schema,
     options: Options,
     rules: Rules,
@@ -145,7 +146,7 @@ impl Snapshot {
 
 /// Normalises the chunks of a load one after the other, and keeps the schema that results.
 #[derive(Debug)]
-pub struct Normalizer {
+pub(crate) struct Normalizer {
     snapshot: Arc<Snapshot>,
     parser: Parser,
 }
@@ -155,7 +156,7 @@ impl Normalizer {
     ///
     /// # Errors
     /// [`ErrorKind::Unsupported`] for settings of the schema that are not understood.
-    pub fn new(schema: Schema, options: Options) -> Result<Self> {
+    pub(crate) fn new(schema: Schema, options: Options) -> Result<Self> {
         let snapshot = Snapshot {
             rules: Rules::of(&schema)?,
             names: SystemNames::of(&options),
@@ -170,17 +171,19 @@ impl Normalizer {
     ///
     /// # Errors
     /// [`ErrorKind::BadData`] for the first row that cannot be loaded. The schema is then as it was.
-    pub fn json(&mut self, table: &str, rows: JsonRows) -> Result<Vec<TableBatch>> {
+    pub(crate) fn json(&mut self, table: &str, rows: JsonRows) -> Result<Vec<TableBatch>> {
         let shredded = self.snapshot.shred(table, &rows, &mut self.parser)?;
-        self.accept(shredded)?
-            .ok_or_else(|| Error::new(ErrorKind::Bug, "the schema changed under a chunk").with("file", &rows.origin))
+        self.accept(shredded)?.ok_or_else(|| {
+            Error::new(ErrorKind::Bug, "the schema changed under a chunk")
+                .with("file", &rows.origin)
+        })
     }
 
     /// Normalises a batch of Arrow. It has no child tables and gets no ids; structs and lists become JSON.
     ///
     /// # Errors
     /// [`ErrorKind::BadData`] where the batch does not fit the table. The schema is then as it was.
-    pub fn arrow(&mut self, table: &str, batch: RecordBatch) -> Result<Vec<TableBatch>> {
+    pub(crate) fn arrow(&mut self, table: &str, batch: RecordBatch) -> Result<Vec<TableBatch>> {
         let name = self.snapshot.root_name(table);
         let conformed = arrow::conform(&self.snapshot, &name, &batch)?;
         let snapshot = Arc::make_mut(&mut self.snapshot);
@@ -196,7 +199,7 @@ impl Normalizer {
     }
 
     /// The schema before the next chunk, to shred it elsewhere.
-    pub fn snapshot(&self) -> Arc<Snapshot> {
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
         Arc::clone(&self.snapshot)
     }
 
@@ -205,14 +208,16 @@ impl Normalizer {
     ///
     /// # Errors
     /// [`ErrorKind::Bug`] where the batches do not fit the schema.
-    pub fn accept(&mut self, shredded: Shredded) -> Result<Option<Vec<TableBatch>>> {
+    pub(crate) fn accept(&mut self, shredded: Shredded) -> Result<Option<Vec<TableBatch>>> {
         let Shredded { generation, mut batches, additions } = shredded;
         let is_current = generation == self.snapshot.generation;
         // A chunk that found everything it needed in an older schema needs nothing of a newer one.
         if !is_current && !additions.is_empty() {
             return Ok(None);
         }
-        if !additions.is_empty() || batches.iter().any(|batch| !has_seen(&self.snapshot.schema, &batch.table)) {
+        if !additions.is_empty()
+            || batches.iter().any(|batch| !has_seen(&self.snapshot.schema, &batch.table))
+        {
             let snapshot = Arc::make_mut(&mut self.snapshot);
             if !additions.is_empty() {
                 snapshot.generation += 1;
@@ -239,12 +244,12 @@ impl Normalizer {
     }
 
     /// The schema after the chunks so far.
-    pub fn schema(&self) -> &Schema {
+    pub(crate) fn schema(&self) -> &Schema {
         &self.snapshot.schema
     }
 
     /// The schema after the chunks so far.
-    pub fn into_schema(self) -> Schema {
+    pub(crate) fn into_schema(self) -> Schema {
         Arc::unwrap_or_clone(self.snapshot).schema
     }
 }
@@ -270,8 +275,12 @@ fn mark_seen(schema: &mut Schema, table: &str) {
 /// Writes down that nested rows carry the id of their root, where dlt looks for it.
 fn note_propagation(snapshot: &mut Snapshot, root: &str) {
     let names = &snapshot.names;
-    let propagates = root::RootPlan::of(&snapshot.schema, root, names).is_ok_and(|plan| plan.propagates);
-    let Some(config) = snapshot.schema.normalizers.get_mut("json").and_then(Json::as_object_mut) else { return };
+    let propagates =
+        root::RootPlan::of(&snapshot.schema, root, names).is_ok_and(|plan| plan.propagates);
+    let Some(config) = snapshot.schema.normalizers.get_mut("json").and_then(Json::as_object_mut)
+    else {
+        return;
+    };
     if !propagates {
         return;
     }

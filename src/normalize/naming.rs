@@ -13,7 +13,7 @@ pub(super) const EMPTY_KEY: &str = "_empty";
 
 /// How names are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Naming {
+pub(crate) enum Naming {
     /// Lower case, words joined by `_`: dlt's default.
     #[default]
     SnakeCase,
@@ -28,7 +28,7 @@ pub enum Naming {
 impl Naming {
     /// The convention of this name in a schema (`normalizers.names`) or a setting; the module path of dlt is understood
     /// as well.
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub(crate) fn from_name(name: &str) -> Option<Self> {
         Some(match name.rsplit('.').next()? {
             "snake_case" => Self::SnakeCase,
             "direct" => Self::Direct,
@@ -39,7 +39,7 @@ impl Naming {
     }
 
     /// What stands between the parts of a path.
-    pub fn separator(self) -> &'static str {
+    pub(crate) fn separator(self) -> &'static str {
         match self {
             Self::Direct => "▶",
             _ => "__",
@@ -47,7 +47,7 @@ impl Naming {
     }
 
     /// One identifier, normalised and shortened. Blank text gives empty text.
-    pub fn normalize_identifier(self, identifier: &str, max_length: usize) -> String {
+    pub(crate) fn normalize_identifier(self, identifier: &str, max_length: usize) -> String {
         let identifier = identifier.trim_matches(is_space);
         if identifier.is_empty() {
             return String::new();
@@ -55,8 +55,9 @@ impl Naming {
         match self {
             Self::SnakeCase => shorten(snake_case(identifier), identifier, max_length),
             Self::Direct => {
-                let cleaned =
-                    identifier.chars().map(|c| if matches!(c, '\n' | '\r' | '\'' | '"' | '▶') { '_' } else { c });
+                let cleaned = identifier
+                    .chars()
+                    .map(|c| if matches!(c, '\n' | '\r' | '\'' | '"' | '▶') { '_' } else { c });
                 shorten(cleaned.collect(), identifier, max_length)
             }
             Self::SqlCs => shorten(sql_cs(identifier), identifier, max_length),
@@ -65,7 +66,7 @@ impl Naming {
     }
 
     /// A path: its parts normalised each, joined again, and shortened as a whole.
-    pub fn normalize_path(self, path: &str, max_length: usize) -> String {
+    pub(crate) fn normalize_path(self, path: &str, max_length: usize) -> String {
         let parts = path
             .split(self.separator())
             .filter(|part| !part.trim_matches(is_space).is_empty())
@@ -74,7 +75,11 @@ impl Naming {
     }
 
     /// Parts that are normalised already, joined and shortened as a whole.
-    pub fn shorten_fragments<'p>(self, parts: impl IntoIterator<Item = &'p str>, max_length: usize) -> String {
+    pub(crate) fn shorten_fragments<'p>(
+        self,
+        parts: impl IntoIterator<Item = &'p str>,
+        max_length: usize,
+    ) -> String {
         let path = join(parts.into_iter().map(str::to_owned), self.separator());
         if fits(&path, max_length) {
             return path;
@@ -119,7 +124,12 @@ fn shorten(normalized: String, original: &str, max_length: usize) -> String {
     let remaining = max_length - tag.len();
     let left = remaining / 2 + remaining % 2;
     let right = characters.len() - remaining / 2;
-    characters[..left].iter().copied().chain(tag.chars()).chain(characters[right..].iter().copied()).collect()
+    characters[..left]
+        .iter()
+        .copied()
+        .chain(tag.chars())
+        .chain(characters[right..].iter().copied())
+        .collect()
 }
 
 /// Six characters that tell shortened names apart: four bytes are what dlt's collision probability of 0.001 asks for.
@@ -217,7 +227,8 @@ fn break_before_words(name: &[u8]) -> Vec<u8> {
 fn break_before_capitals(name: &[u8]) -> Vec<u8> {
     let mut broken = Vec::with_capacity(name.len() + 4);
     for (at, &byte) in name.iter().enumerate() {
-        let after_small = at > 0 && (name[at - 1].is_ascii_lowercase() || name[at - 1].is_ascii_digit());
+        let after_small =
+            at > 0 && (name[at - 1].is_ascii_lowercase() || name[at - 1].is_ascii_digit());
         if byte.is_ascii_uppercase() && after_small {
             broken.push(b'_');
         }
@@ -231,7 +242,8 @@ mod tests {
     use super::*;
 
     fn all(identifier: &str) -> [String; 3] {
-        [Naming::SnakeCase, Naming::SqlCi, Naming::SqlCs].map(|n| n.normalize_identifier(identifier, usize::MAX))
+        [Naming::SnakeCase, Naming::SqlCi, Naming::SqlCs]
+            .map(|n| n.normalize_identifier(identifier, usize::MAX))
     }
 
     #[test]
@@ -257,7 +269,10 @@ mod tests {
         assert_eq!(snake("ünï"), "_nx");
         assert_eq!(snake("f-1"), "f_1");
         assert_eq!(snake("a\0b"), "a_b");
-        assert_eq!(Naming::Direct.normalize_identifier(" it's \"a\"▶b\n", usize::MAX), "it_s _a__b");
+        assert_eq!(
+            Naming::Direct.normalize_identifier(" it's \"a\"▶b\n", usize::MAX),
+            "it_s _a__b"
+        );
     }
 
     #[test]

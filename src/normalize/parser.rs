@@ -7,7 +7,7 @@ use transload_core::{Error, ErrorKind};
 pub(super) const MAX_DEPTH: usize = 127;
 
 /// The parser's memory, used again for each row.
-pub struct Parser {
+pub(crate) struct Parser {
     buffers: Buffers,
     tape: Option<Tape<'static>>,
     /// The row with the padding that the parser asks for. It unescapes strings in place, so the row itself stays whole:
@@ -23,7 +23,11 @@ impl std::fmt::Debug for Parser {
 
 impl Default for Parser {
     fn default() -> Self {
-        Self { buffers: Buffers::with_max_depth(4096, MAX_DEPTH), tape: Some(Tape::null()), text: Vec::new() }
+        Self {
+            buffers: Buffers::with_max_depth(4096, MAX_DEPTH),
+            tape: Some(Tape::null()),
+            text: Vec::new(),
+        }
     }
 }
 
@@ -33,12 +37,17 @@ pub(super) struct Offset(pub(super) usize);
 
 impl Parser {
     /// Parses a row and hands its nodes to `read`.
-    pub(super) fn parse<T>(&mut self, row: &[u8], read: impl FnOnce(&[Node<'_>]) -> T) -> Result<T, (Error, Offset)> {
+    pub(super) fn parse<T>(
+        &mut self,
+        row: &[u8],
+        read: impl FnOnce(&[Node<'_>]) -> T,
+    ) -> Result<T, (Error, Offset)> {
         self.text.clear();
         self.text.extend_from_slice(row);
         self.text.resize(row.len() + INPUT_PADDING, b' ');
         let mut tape = self.tape.take().unwrap_or_else(Tape::null).reset();
-        let result = simd_json::fill_tape_padded(&mut self.text, row.len(), &mut self.buffers, &mut tape);
+        let result =
+            simd_json::fill_tape_padded(&mut self.text, row.len(), &mut self.buffers, &mut tape);
         let answer = match result {
             Ok(()) => Ok(read(&tape.0)),
             Err(error) => Err(explain(row, &error)),
@@ -51,9 +60,17 @@ impl Parser {
     pub(super) fn offset_of(&self, node: usize, row: &[u8]) -> Offset {
         // Each node of the tape comes from one structural character; these come from none.
         let begins_node = |offset: &&u32| {
-            row.get(**offset as usize).is_some_and(|byte| !matches!(byte, b'}' | b']' | b':' | b','))
+            row.get(**offset as usize)
+                .is_some_and(|byte| !matches!(byte, b'}' | b']' | b':' | b','))
         };
-        Offset(self.buffers.structural_indexes().iter().filter(begins_node).nth(node).map_or(0, |at| *at as usize))
+        Offset(
+            self.buffers
+                .structural_indexes()
+                .iter()
+                .filter(begins_node)
+                .nth(node)
+                .map_or(0, |at| *at as usize),
+        )
     }
 }
 
@@ -73,8 +90,11 @@ fn explain(row: &[u8], error: &simd_json::Error) -> (Error, Offset) {
     let not_json = Error::new(ErrorKind::BadData, "the row is not JSON");
     match serde_json::from_slice::<serde::de::IgnoredAny>(row) {
         Err(reason) => {
-            let line_start: usize =
-                row.split_inclusive(|byte| *byte == b'\n').take(reason.line().saturating_sub(1)).map(<[u8]>::len).sum();
+            let line_start: usize = row
+                .split_inclusive(|byte| *byte == b'\n')
+                .take(reason.line().saturating_sub(1))
+                .map(<[u8]>::len)
+                .sum();
             // Column 0 is the line end before.
             let offset = Offset((line_start + reason.column()).saturating_sub(1));
             // The place is given in the terms of the file, not in those of the row.

@@ -6,7 +6,7 @@ use serde_json::Value as Json;
 use transload_core::{Error, ErrorKind, MergeStrategy, Result, Schema, Table, WriteDisposition};
 
 use super::SystemNames;
-use super::shred::Role;
+use super::layout::Role;
 
 /// How the rows of a root table get their ids.
 #[derive(Debug)]
@@ -32,17 +32,24 @@ impl RootPlan {
             None => None,
         };
         let config = schema.normalizers.get("json").and_then(|json| json.get("config"));
-        let setting = config.and_then(|config| config.get("root_key_propagation")).and_then(Json::as_bool);
+        let setting =
+            config.and_then(|config| config.get("root_key_propagation")).and_then(Json::as_bool);
         let stored = config
-            .and_then(|config| config.get("propagation")?.get("tables")?.get(table)?.get(&names.row_id))
+            .and_then(|config| {
+                config.get("propagation")?.get("tables")?.get(table)?.get(&names.row_id)
+            })
             .is_some();
         let needed = match (setting, strategy) {
             (Some(setting), _) => setting,
             (None, Some(strategy)) => strategy != MergeStrategy::Scd2 && !table.starts_with("_dlt"),
             (None, None) => false,
         };
-        let has_root_key =
-            |name: &&str| schema.tables.get(*name).is_some_and(|table| !table.columns_with_hint("root_key").is_empty());
+        let has_root_key = |name: &&str| {
+            schema
+                .tables
+                .get(*name)
+                .is_some_and(|table| !table.columns_with_hint("root_key").is_empty())
+        };
         let chain = schema.chain_of(table);
         Ok(Self {
             ids: root_ids(schema.tables.get(table), strategy, names)?,
@@ -59,13 +66,25 @@ impl RootPlan {
     }
 
     /// What a key of the input stands for, by its normalised name.
-    pub(super) fn role(&self, names: &SystemNames, name: &str, in_root: bool, is_unlinked: bool) -> Role {
-        let is_ours = if is_unlinked { name == names.load_id } else { name == names.parent_id || name == names.list_index };
+    pub(super) fn role(
+        &self,
+        names: &SystemNames,
+        name: &str,
+        in_root: bool,
+        is_unlinked: bool,
+    ) -> Role {
+        let is_ours = if is_unlinked {
+            name == names.load_id
+        } else {
+            name == names.parent_id || name == names.list_index
+        };
         if name == names.row_id {
             Role::RowId
         } else if is_ours || (!in_root && self.propagates && name == names.root_id) {
             Role::Ours
-        } else if let Some(part) = self.key_columns().iter().position(|column| in_root && column == name) {
+        } else if let Some(part) =
+            self.key_columns().iter().position(|column| in_root && column == name)
+        {
             Role::Key(part as u32)
         } else {
             Role::Data
@@ -78,7 +97,9 @@ fn merge_strategy(table: &Table) -> Result<Option<MergeStrategy>> {
     if table.write_disposition != Some(WriteDisposition::Merge) {
         return Ok(None);
     }
-    let Some(hint) = table.hints.get("x-merge-strategy") else { return Ok(Some(MergeStrategy::default())) };
+    let Some(hint) = table.hints.get("x-merge-strategy") else {
+        return Ok(Some(MergeStrategy::default()));
+    };
     match serde_json::from_value(hint.clone()) {
         Ok(strategy) => Ok(Some(strategy)),
         Err(error) => Err(Error::new(ErrorKind::Configuration, "no such merge strategy")
@@ -89,22 +110,33 @@ fn merge_strategy(table: &Table) -> Result<Option<MergeStrategy>> {
     }
 }
 
-fn root_ids(table: Option<&Table>, strategy: Option<MergeStrategy>, names: &SystemNames) -> Result<RootIds> {
+fn root_ids(
+    table: Option<&Table>,
+    strategy: Option<MergeStrategy>,
+    names: &SystemNames,
+) -> Result<RootIds> {
     match (table, strategy) {
         (Some(table), Some(MergeStrategy::Upsert | MergeStrategy::InsertOnly)) => {
             let mut columns: Vec<String> =
                 table.columns_with_hint("primary_key").into_iter().map(str::to_owned).collect();
             if columns.is_empty() {
-                return Err(Error::new(ErrorKind::Configuration, "this merge strategy needs a primary key")
-                    .with("table", &table.name)
-                    .with_hint("name one with `--primary-key`, or merge with delete-insert"));
+                return Err(Error::new(
+                    ErrorKind::Configuration,
+                    "this merge strategy needs a primary key",
+                )
+                .with("table", &table.name)
+                .with_hint("name one with `--primary-key`, or merge with delete-insert"));
             }
             columns.sort();
             Ok(RootIds::KeyHash(columns))
         }
         (Some(table), Some(MergeStrategy::Scd2)) => {
             let row_version = table.columns_with_hint("x-row-version");
-            Ok(if row_version.first() == Some(&names.row_id.as_str()) { RootIds::RowHash } else { RootIds::Random })
+            Ok(if row_version.first() == Some(&names.row_id.as_str()) {
+                RootIds::RowHash
+            } else {
+                RootIds::Random
+            })
         }
         _ => Ok(RootIds::Random),
     }

@@ -34,7 +34,9 @@ impl Rules {
             _ => true,
         };
         let mut preferred_types = Vec::new();
-        for (pattern, data_type) in settings.get("preferred_types").and_then(Json::as_object).into_iter().flatten() {
+        for (pattern, data_type) in
+            settings.get("preferred_types").and_then(Json::as_object).into_iter().flatten()
+        {
             let data_type = serde_json::from_value(data_type.clone()).map_err(|error| {
                 Error::new(ErrorKind::Configuration, "a preferred type is no type")
                     .with("pattern", pattern)
@@ -43,7 +45,9 @@ impl Rules {
             preferred_types.push((Pattern::new(pattern)?, data_type));
         }
         let mut default_hints = Vec::new();
-        for (hint, patterns) in settings.get("default_hints").and_then(Json::as_object).into_iter().flatten() {
+        for (hint, patterns) in
+            settings.get("default_hints").and_then(Json::as_object).into_iter().flatten()
+        {
             let patterns = patterns.as_array().into_iter().flatten().filter_map(Json::as_str);
             default_hints.push((hint.clone(), patterns.map(Pattern::new).collect::<Result<_>>()?));
         }
@@ -52,19 +56,26 @@ impl Rules {
 
     /// The type that the settings give to a column of this name.
     pub(super) fn preferred_type(&self, name: &str) -> Option<DataType> {
-        self.preferred_types.iter().find(|(pattern, _)| pattern.matches(name)).map(|(_, data_type)| *data_type)
+        self.preferred_types
+            .iter()
+            .find(|(pattern, _)| pattern.matches(name))
+            .map(|(_, data_type)| *data_type)
     }
 
     /// Whether a new column of this name is NOT NULL.
     pub(super) fn is_not_null(&self, name: &str) -> bool {
-        self.default_hints.iter().any(|(hint, patterns)| hint == "not_null" && matches_any(patterns, name))
+        self.default_hints
+            .iter()
+            .any(|(hint, patterns)| hint == "not_null" && matches_any(patterns, name))
     }
 
     /// A new column for this value. A variant column takes the type of its value, whatever the settings prefer.
     pub(super) fn new_column(&self, name: &str, value: &Value<'_>, is_variant: bool) -> Column {
         let preferred = if is_variant { None } else { self.preferred_type(name) };
         let data_type = preferred.unwrap_or_else(|| match value {
-            Value::Text(text) if self.detect_timestamps && parse_timestamp(text).is_some() => DataType::Timestamp,
+            Value::Text(text) if self.detect_timestamps && parse_timestamp(text).is_some() => {
+                DataType::Timestamp
+            }
             value => value.data_type(),
         });
         let mut column = Column::new(name, data_type);
@@ -105,9 +116,12 @@ impl Pattern {
         if literal.chars().all(|c| c.is_alphanumeric() || c == '_') {
             return Ok(Self { text: literal.to_owned(), at_start, at_end });
         }
-        Err(Error::new(ErrorKind::Unsupported, "the schema's settings have a rule with a regular expression")
-            .with("pattern", text)
-            .with_hint("give names, or `re:^prefix`, `re:suffix$`, `re:part`"))
+        Err(Error::new(
+            ErrorKind::Unsupported,
+            "the schema's settings have a rule with a regular expression",
+        )
+        .with("pattern", text)
+        .with_hint("give names, or `re:^prefix`, `re:suffix$`, `re:part`"))
     }
 
     fn matches(&self, name: &str) -> bool {

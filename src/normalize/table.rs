@@ -59,12 +59,17 @@ pub(super) struct TableValues {
     /// The row of the input that each row comes from: for errors that are found at the end.
     inputs: Vec<u32>,
     /// The parent row and the list that last put rows here.
-    pub(super) last_list: Option<(usize, usize, (u32, u32))>,
+    pub(super) last_list: Option<(usize, usize, u32)>,
 }
 
 impl TableValues {
     /// A table as the snapshot has it, or a new one nested in `parent`.
-    pub(super) fn new(snapshot: &Snapshot, name: &str, parent: Option<&str>, carries_root_id: bool) -> Result<Self> {
+    pub(super) fn new(
+        snapshot: &Snapshot,
+        name: &str,
+        parent: Option<&str>,
+        carries_root_id: bool,
+    ) -> Result<Self> {
         let known = snapshot.schema.tables.get(name);
         let parent = match known {
             Some(table) => table.parent.clone(),
@@ -141,7 +146,12 @@ impl TableValues {
     }
 
     /// The column that takes values of this type which the column at `index` refuses.
-    pub(super) fn variant(&mut self, snapshot: &Snapshot, index: usize, value: &Value<'_>) -> Result<usize> {
+    pub(super) fn variant(
+        &mut self,
+        snapshot: &Snapshot,
+        index: usize,
+        value: &Value<'_>,
+    ) -> Result<usize> {
         let data_type = value.data_type();
         if let Some(variant) = self.columns[index].variants[data_type as usize] {
             return Ok(variant);
@@ -168,7 +178,12 @@ impl TableValues {
     }
 
     /// Ends a row: writes dlt's own columns, which stand behind the columns of the first row.
-    pub(super) fn end_row(&mut self, snapshot: &Snapshot, input: usize, links: &RowLinks<'_>) -> Result<()> {
+    pub(super) fn end_row(
+        &mut self,
+        snapshot: &Snapshot,
+        input: usize,
+        links: &RowLinks<'_>,
+    ) -> Result<()> {
         let system = match self.system {
             Some(system) => system,
             None => self.add_system_columns(snapshot)?,
@@ -193,11 +208,14 @@ impl TableValues {
             Outcome::Stored => Ok(()),
             Outcome::Refused | Outcome::Taken => {
                 let column = &self.columns[index].column;
-                Err(Error::new(ErrorKind::BadData, "a column that the loader writes has another type or other values")
-                    .with("table", &self.name)
-                    .with("column", &column.name)
-                    .with("type", self.columns[index].data_type())
-                    .with_hint("rename the key, or remove the column from the schema"))
+                Err(Error::new(
+                    ErrorKind::BadData,
+                    "a column that the loader writes has another type or other values",
+                )
+                .with("table", &self.name)
+                .with("column", &column.name)
+                .with("type", self.columns[index].data_type())
+                .with_hint("rename the key, or remove the column from the schema"))
             }
         }
     }
@@ -229,7 +247,11 @@ impl TableValues {
         ]
     }
 
-    fn add_system_column(&mut self, snapshot: &Snapshot, column: Option<Column>) -> Result<Option<usize>> {
+    fn add_system_column(
+        &mut self,
+        snapshot: &Snapshot,
+        column: Option<Column>,
+    ) -> Result<Option<usize>> {
         let Some(column) = column else { return Ok(None) };
         Ok(Some(match self.find(&column.name) {
             Some(index) => index,
@@ -238,8 +260,13 @@ impl TableValues {
     }
 
     /// Gives one of dlt's own columns its place before the row ends: a row that brings its own value has it there.
-    pub(super) fn reserve_system_column(&mut self, snapshot: &Snapshot, name: &str) -> Result<usize> {
-        let column = self.system_columns(snapshot).into_iter().flatten().find(|column| column.name == name);
+    pub(super) fn reserve_system_column(
+        &mut self,
+        snapshot: &Snapshot,
+        name: &str,
+    ) -> Result<usize> {
+        let column =
+            self.system_columns(snapshot).into_iter().flatten().find(|column| column.name == name);
         self.add_system_column(snapshot, column)?.ok_or_else(|| {
             Error::new(ErrorKind::Bug, "the table has no such column of the loader")
                 .with("table", &self.name)
@@ -266,10 +293,13 @@ impl TableValues {
             if !column.nullable
                 && let Some(row) = (0..array.len()).find(|row| array.is_null(*row))
             {
-                let error = Error::new(ErrorKind::BadData, "a row has no value for a column that is NOT NULL")
-                    .with("table", &self.name)
-                    .with("column", &column.name)
-                    .with_hint("give the value, or make the column nullable in the schema");
+                let error = Error::new(
+                    ErrorKind::BadData,
+                    "a row has no value for a column that is NOT NULL",
+                )
+                .with("table", &self.name)
+                .with("column", &column.name)
+                .with_hint("give the value, or make the column nullable in the schema");
                 return Err(place(error, self.inputs[row] as usize));
             }
             if index >= self.known_columns {
@@ -282,11 +312,12 @@ impl TableValues {
             fields.push(arrow_field(&column, &snapshot.options.defaults)?);
             arrays.push(array);
         }
-        let batch = RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), arrays).map_err(|error| {
-            Error::new(ErrorKind::Bug, "the columns of a table do not make a batch")
-                .with("table", &self.name)
-                .with_source(error)
-        })?;
+        let batch =
+            RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), arrays).map_err(|error| {
+                Error::new(ErrorKind::Bug, "the columns of a table do not make a batch")
+                    .with("table", &self.name)
+                    .with_source(error)
+            })?;
         Ok((TableBatch { table: self.name, batch }, additions))
     }
 }

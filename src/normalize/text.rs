@@ -106,7 +106,8 @@ fn push_static(out: &mut String, value: StaticNode) {
 pub(super) fn push_json_string(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
-    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\') {
+    while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')
+    {
         out.push_str(&rest[..at]);
         match rest.as_bytes()[at] {
             b'"' => out.push_str("\\\""),
@@ -173,13 +174,17 @@ mod tests {
 
     #[test]
     fn json_text_is_compacted_and_checked() {
-        assert_eq!(compact_json(r#" { "a b" : [ 1 , "x \" y" ] } "#).as_deref(), Some(r#"{"a b":[1,"x \" y"]}"#));
+        assert_eq!(
+            compact_json(r#" { "a b" : [ 1 , "x \" y" ] } "#).as_deref(),
+            Some(r#"{"a b":[1,"x \" y"]}"#)
+        );
         assert_eq!(compact_json("{"), None);
     }
 
     #[test]
     fn json_is_written_compact_and_sorted_where_it_is_hashed() {
-        let mut text = br#"{"b": {"d": 1, "c": "\u0001\n"}, "a": [1.0, null, true], "_x": 2}"#.to_vec();
+        let mut text =
+            br#"{"b": {"d": 1, "c": "\u0001\n"}, "a": [1.0, null, true], "_x": 2}"#.to_vec();
         let tape = simd_json::to_tape(&mut text).unwrap();
         let mut out = String::new();
         push_json(&mut out, &tape.0);

@@ -197,7 +197,8 @@ impl Cursor<'_> {
         let separated = self.take(b':');
         if separated || (!dashed && self.digits_ahead() > 0) {
             minute = self.digits(2)?;
-            let has_seconds = if separated { dashed && self.take(b':') } else { self.digits_ahead() > 0 };
+            let has_seconds =
+                if separated { dashed && self.take(b':') } else { self.digits_ahead() > 0 };
             if has_seconds {
                 second = self.digits(2)?;
                 if self.take(b'.') || self.take(b',') {
@@ -222,8 +223,11 @@ impl Cursor<'_> {
             second = self.one_or_two_digits()?;
             strict &= start - self.0.len() == 8;
         }
-        let fraction =
-            if self.take(b'.') || self.take(b',') || self.take(b'|') { self.fraction()? } else { 0 };
+        let fraction = if self.take(b'.') || self.take(b',') || self.take(b'|') {
+            self.fraction()?
+        } else {
+            0
+        };
         Some((time(hour, minute, second, fraction)?, strict))
     }
 
@@ -262,7 +266,8 @@ impl Cursor<'_> {
 }
 
 fn time(hour: i64, minute: i64, second: i64, micros: i64) -> Option<i64> {
-    (hour < 24 && minute < 60 && second < 60).then_some(((hour * 60 + minute) * 60 + second) * MICROS + micros)
+    (hour < 24 && minute < 60 && second < 60)
+        .then_some(((hour * 60 + minute) * 60 + second) * MICROS + micros)
 }
 
 fn is_leap(year: i64) -> bool {
@@ -344,14 +349,45 @@ mod tests {
     #[test]
     fn other_texts_are_not() {
         for text in [
-            "1975-05-21", "22:00:00", "20240102", "2024", "Wed, 06 Jul 2022 11:58:08 +0200", "2021-07-24T10:51:3",
-            "2021-07-24T10:51:03z", "2021-07-24T10:51:03 +02:30", "2021-07-24T10:51:03.", "2021-07-24T10:51:60",
-            "2021-07-24T24:00:00", "2021-02-29T00:00", "2021-W296T10:51", "2021-W53-1T10:51", "2021-366T10:51",
-            "2021T10:51", "202107T10:51", "2021-0724T10:51", "2021-07-24T10:51.5", "2021-07-24T1051:03",
-            "2021-07-24T10:5103", "2021-07-24T1051", "20210724T10:51:03", " 2021-07-24 10:51", "2021-07-24 10:51 ", "2021-07-24T10:51:03+24:00",
-            "0001-01-01T00:00:00+02:00", "9999-12-31T23:59:59-02:00", "0000-01-01T00:00:00", "2021-07-24 1:",
-            "2021-07-24T10:51:03UTC", "1234567890", "2021-13-01T00:00", "2021-01-32T00:00", "2021-07-24T",
-            "2021-07-2410:51", "now", "06/04/22, 11:15PM IST", "20210724T10:51:03+01:000",
+            "1975-05-21",
+            "22:00:00",
+            "20240102",
+            "2024",
+            "Wed, 06 Jul 2022 11:58:08 +0200",
+            "2021-07-24T10:51:3",
+            "2021-07-24T10:51:03z",
+            "2021-07-24T10:51:03 +02:30",
+            "2021-07-24T10:51:03.",
+            "2021-07-24T10:51:60",
+            "2021-07-24T24:00:00",
+            "2021-02-29T00:00",
+            "2021-W296T10:51",
+            "2021-W53-1T10:51",
+            "2021-366T10:51",
+            "2021T10:51",
+            "202107T10:51",
+            "2021-0724T10:51",
+            "2021-07-24T10:51.5",
+            "2021-07-24T1051:03",
+            "2021-07-24T10:5103",
+            "2021-07-24T1051",
+            "20210724T10:51:03",
+            " 2021-07-24 10:51",
+            "2021-07-24 10:51 ",
+            "2021-07-24T10:51:03+24:00",
+            "0001-01-01T00:00:00+02:00",
+            "9999-12-31T23:59:59-02:00",
+            "0000-01-01T00:00:00",
+            "2021-07-24 1:",
+            "2021-07-24T10:51:03UTC",
+            "1234567890",
+            "2021-13-01T00:00",
+            "2021-01-32T00:00",
+            "2021-07-24T",
+            "2021-07-2410:51",
+            "now",
+            "06/04/22, 11:15PM IST",
+            "20210724T10:51:03+01:000",
         ] {
             assert_eq!(parse_timestamp(text), None, "{text}");
         }
@@ -364,7 +400,14 @@ mod tests {
         assert_eq!(timestamp_from_text("2024-01-05"), Some(1_704_412_800 * MICROS));
         assert_eq!(timestamp_from_text("2024"), Some(1_704_067_200 * MICROS));
         assert_eq!(timestamp_from_seconds(78172.128), Some(78_172_128_000));
-        for text in ["now", "06/04/22, 11:15PM IST", "2007-03-01T13:00:00Z/2008-05-11T15:30:00Z", "10:51", "nan", "bad"] {
+        for text in [
+            "now",
+            "06/04/22, 11:15PM IST",
+            "2007-03-01T13:00:00Z/2008-05-11T15:30:00Z",
+            "10:51",
+            "nan",
+            "bad",
+        ] {
             assert_eq!(timestamp_from_text(text), None, "{text}");
         }
         assert_eq!(date_from_text("2024-01-02"), Some(19_724));

@@ -16,7 +16,9 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-use transload_core::{DataFile, Error, ErrorKind, LoadId, Manifest, Result, Sha256Hex, escape_segment};
+use transload_core::{
+    DataFile, Error, ErrorKind, LoadId, Manifest, Result, Sha256Hex, escape_segment,
+};
 
 pub(crate) use lock::{Lock, owner};
 
@@ -284,6 +286,7 @@ mod tests {
             dataset: Dataset::new("d"),
             created_at: crate::clock::now(),
             destination: "duckdb".into(),
+            staging: None,
             format: FileFormat::Jsonl,
             tables: vec!["t".into()],
             files: vec![DataFile {

@@ -17,29 +17,29 @@ use sniff::Found;
 
 /// Rows of one input, in their order.
 #[derive(Clone, Debug)]
-pub struct JsonRows {
+pub(crate) struct JsonRows {
     /// The text of the rows, and what stands between them.
-    pub bytes: Vec<u8>,
+    pub(crate) bytes: Vec<u8>,
     /// Where each row stands.
-    pub rows: Vec<JsonRow>,
+    pub(crate) rows: Vec<JsonRow>,
     /// The input as it is shown: the name of the file.
-    pub origin: Arc<str>,
+    pub(crate) origin: Arc<str>,
 }
 
 /// One row: a JSON value.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct JsonRow {
+pub(crate) struct JsonRow {
     /// The bytes of the row in [`JsonRows::bytes`].
-    pub range: Range<usize>,
+    pub(crate) range: Range<usize>,
     /// The line of the input at which the row begins, from 1.
-    pub line: u64,
+    pub(crate) line: u64,
     /// The byte in that line at which it begins, from 1.
-    pub column: u64,
+    pub(crate) column: u64,
 }
 
 /// How rows stand in the input.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum JsonShape {
+pub(crate) enum JsonShape {
     /// As the content says.
     #[default]
     Auto,
@@ -51,11 +51,11 @@ pub enum JsonShape {
 
 /// How much is held in memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct JsonLimits {
+pub(crate) struct JsonLimits {
     /// The size that chunks have, about.
-    pub chunk_bytes: usize,
+    pub(crate) chunk_bytes: usize,
     /// The size that a row may have.
-    pub max_row_bytes: usize,
+    pub(crate) max_row_bytes: usize,
 }
 
 impl Default for JsonLimits {
@@ -66,7 +66,7 @@ impl Default for JsonLimits {
 
 /// Reads the rows of an input in chunks. After an error there is nothing more.
 #[derive(Debug)]
-pub struct JsonReader<R> {
+pub(crate) struct JsonReader<R> {
     input: R,
     origin: Arc<str>,
     limits: JsonLimits,
@@ -92,7 +92,7 @@ enum Splitter {
 impl<R: Read> JsonReader<R> {
     /// A reader over the text of an input, decompressed; `origin` is its name, for errors and to tell by its ending
     /// what it should be.
-    pub fn new(input: R, origin: &str, shape: JsonShape, limits: JsonLimits) -> Self {
+    pub(crate) fn new(input: R, origin: &str, shape: JsonShape, limits: JsonLimits) -> Self {
         Self {
             input,
             origin: origin.into(),
@@ -137,14 +137,20 @@ impl<R: Read> JsonReader<R> {
             return Ok(());
         }
         self.buffer.reserve(bytes);
-        let read = self.input.by_ref().take(bytes as u64).read_to_end(&mut self.buffer).map_err(|error| {
-            let kind = match error.kind() {
-                // A decoder says so of what it cannot decode.
-                IoKind::InvalidData | IoKind::InvalidInput | IoKind::UnexpectedEof => ErrorKind::BadData,
-                _ => ErrorKind::Terminal,
-            };
-            Error::new(kind, "the file cannot be read").with("file", &self.origin).with_source(error)
-        })?;
+        let read = self.input.by_ref().take(bytes as u64).read_to_end(&mut self.buffer).map_err(
+            |error| {
+                let kind = match error.kind() {
+                    // A decoder says so of what it cannot decode.
+                    IoKind::InvalidData | IoKind::InvalidInput | IoKind::UnexpectedEof => {
+                        ErrorKind::BadData
+                    }
+                    _ => ErrorKind::Terminal,
+                };
+                Error::new(kind, "the file cannot be read")
+                    .with("file", &self.origin)
+                    .with_source(error)
+            },
+        )?;
         self.ended = read < bytes;
         Ok(())
     }
@@ -152,7 +158,9 @@ impl<R: Read> JsonReader<R> {
     /// Tells from the beginning how the rows stand. Returns whether enough was read for that.
     fn decide(&mut self, shape: JsonShape) -> Result<bool> {
         match sniff::look(&self.buffer, self.ended, shape, &self.origin) {
-            Ok(Found::More) if self.buffer.len() > self.limits.max_row_bytes => Err(self.too_large()),
+            Ok(Found::More) if self.buffer.len() > self.limits.max_row_bytes => {
+                Err(self.too_large())
+            }
             Ok(Found::More) => {
                 self.seen = self.buffer.len();
                 Ok(false)
@@ -179,7 +187,9 @@ impl<R: Read> JsonReader<R> {
         let mut rows = Vec::new();
         let consumed = match &mut self.splitter {
             Splitter::Undecided(_) => 0,
-            Splitter::Lines(line) => split_lines(&self.buffer, self.seen, self.ended, line, &mut rows),
+            Splitter::Lines(line) => {
+                split_lines(&self.buffer, self.seen, self.ended, line, &mut rows)
+            }
             Splitter::Document(scanner) => scanner
                 .scan(&self.buffer, self.seen, self.ended, &mut rows)
                 .map_err(|error| error.with("file", &self.origin))?,
@@ -193,7 +203,8 @@ impl<R: Read> JsonReader<R> {
 
     /// Hands out the rows with the bytes in which they stand; what follows stays.
     fn cut(&mut self, rows: Vec<JsonRow>, consumed: usize) -> JsonRows {
-        let mut rest = Vec::with_capacity(self.limits.chunk_bytes.min(1 << 26) + self.buffer.len() - consumed);
+        let mut rest =
+            Vec::with_capacity(self.limits.chunk_bytes.min(1 << 26) + self.buffer.len() - consumed);
         rest.extend_from_slice(&self.buffer[consumed..]);
         let mut bytes = std::mem::replace(&mut self.buffer, rest);
         bytes.truncate(consumed);
@@ -240,7 +251,13 @@ impl<R: Read> Iterator for JsonReader<R> {
 }
 
 /// Finds the lines that are not blank, from `seen` on, up to the last line end or to the end of the input.
-fn split_lines(buffer: &[u8], seen: usize, ended: bool, line: &mut u64, rows: &mut Vec<JsonRow>) -> usize {
+fn split_lines(
+    buffer: &[u8],
+    seen: usize,
+    ended: bool,
+    line: &mut u64,
+    rows: &mut Vec<JsonRow>,
+) -> usize {
     // What was seen before holds no line end: else it would have been cut off.
     let mut start = 0;
     let mut search = seen;

@@ -1,6 +1,6 @@
 //! Where rows come from.
 
-pub mod json;
+pub(crate) mod json;
 
 use arrow::array::RecordBatch;
 

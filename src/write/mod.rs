@@ -38,28 +38,28 @@ const SLICE_ROWS: usize = 1024;
 
 /// How files are written. Start from [`WriteOptions::new`] and change what should be different.
 #[derive(Clone, Debug)]
-pub struct WriteOptions {
+pub(crate) struct WriteOptions {
     /// The format.
-    pub format: FileFormat,
+    pub(crate) format: FileFormat,
     /// The folder of the package. Files lie in a folder for their table below it, see [`DataFile::path`].
-    pub folder: PathBuf,
+    pub(crate) folder: PathBuf,
     /// How the destination writes literals: [`FileFormat::InsertValues`] cannot be written without.
-    pub literals: Option<LiteralRules>,
+    pub(crate) literals: Option<LiteralRules>,
     /// A file is closed when it has about this size, in bytes as they lie on the disk. Default: 128 MiB.
-    pub file_bytes: u64,
+    pub(crate) file_bytes: u64,
     /// Bytes of batches that wait before a file is opened, so that a column that comes up early does not make a file of
     /// its own. Default: 32 MiB.
-    pub buffer_bytes: usize,
+    pub(crate) buffer_bytes: usize,
     /// Rows of a row group of Parquet. Default: 122,880, DuckDB's own size.
-    pub row_group_rows: usize,
+    pub(crate) row_group_rows: usize,
     /// Whether JSON lines and CSV are compressed by gzip. Default: yes. Parquet compresses inside, and
     /// `insert_values` stays plain, so that it can be read and run by hand.
-    pub gzip: bool,
+    pub(crate) gzip: bool,
 }
 
 impl WriteOptions {
     /// The defaults for files of this format in the folder of this package.
-    pub fn new(format: FileFormat, folder: impl Into<PathBuf>) -> Self {
+    pub(crate) fn new(format: FileFormat, folder: impl Into<PathBuf>) -> Self {
         Self {
             format,
             folder: folder.into(),
@@ -86,7 +86,7 @@ impl WriteOptions {
 /// Dropping a writer without [`TableWriter::finish`] removes the file that it has not completed; completed ones stay.
 /// After an error a writer takes nothing more.
 #[derive(Debug)]
-pub struct TableWriter {
+pub(crate) struct TableWriter {
     table: String,
     options: Arc<WriteOptions>,
     waiting: VecDeque<RecordBatch>,
@@ -102,7 +102,7 @@ pub struct TableWriter {
 
 impl TableWriter {
     /// A writer for the table of this name. Touches nothing before the first rows are written.
-    pub fn new(table: impl Into<String>, options: Arc<WriteOptions>) -> Self {
+    pub(crate) fn new(table: impl Into<String>, options: Arc<WriteOptions>) -> Self {
         Self {
             table: table.into(),
             options,
@@ -122,12 +122,12 @@ impl TableWriter {
     /// [`ErrorKind::BadData`] for a value that a column or the format does not take: a NULL where it must not be, a JSON
     /// column that holds no JSON. [`ErrorKind::Unsupported`] for `insert_values` without literal rules.
     /// [`ErrorKind::Terminal`] when the file cannot be written, as with a full disk.
-    pub fn write(&mut self, columns: &[Column], batch: &RecordBatch) -> Result<()> {
+    pub(crate) fn write(&mut self, columns: &[Column], batch: &RecordBatch) -> Result<()> {
         self.attempt(|writer| writer.take(columns, batch))
     }
 
     /// Rows that were taken.
-    pub fn rows(&self) -> u64 {
+    pub(crate) fn rows(&self) -> u64 {
         let waiting: usize = self.waiting.iter().map(RecordBatch::num_rows).sum();
         self.files.iter().map(|file| file.rows).sum::<u64>()
             + self.open.as_ref().map_or(0, |open| open.rows)
@@ -138,7 +138,7 @@ impl TableWriter {
     ///
     /// # Errors
     /// As [`TableWriter::write`].
-    pub fn finish(mut self) -> Result<Vec<DataFile>> {
+    pub(crate) fn finish(mut self) -> Result<Vec<DataFile>> {
         self.attempt(|writer| {
             writer.write_waiting()?;
             writer.close()

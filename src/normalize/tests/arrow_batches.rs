@@ -1,19 +1,24 @@
 //! E01 to E04: batches of Arrow.
 
 use ::arrow::array::*;
-use ::arrow::datatypes::{DataType as ArrowType, Field, Float32Type, Int32Type, Int64Type, TimeUnit};
+use ::arrow::datatypes::{
+    DataType as ArrowType, Field, Float32Type, Int32Type, Int64Type, TimeUnit,
+};
 
 use super::*;
 
 fn load(normalizer: &mut Normalizer, columns: Vec<(&str, ArrayRef)>) -> Result<RecordBatch> {
-    let batch = RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true))).unwrap();
+    let batch =
+        RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true)))
+            .unwrap();
     let mut batches = normalizer.arrow("t", batch)?;
     assert_eq!(batches.len(), 1);
     Ok(batches.remove(0).batch)
 }
 
 fn normalizer(columns: Json) -> Normalizer {
-    Normalizer::new(schema_with(json!({"name": "t", "columns": columns})), Options::new("1")).unwrap()
+    Normalizer::new(schema_with(json!({"name": "t", "columns": columns})), Options::new("1"))
+        .unwrap()
 }
 
 fn ints<T: ArrowPrimitiveType>(values: impl IntoIterator<Item = T::Native>) -> ArrayRef {
@@ -37,10 +42,20 @@ fn e01_arrow_types_become_columns() {
         vec![
             ("I 32", ints::<Int32Type>([1, 2])),
             ("ms", Arc::new(TimestampMillisecondArray::from(vec![1, 2]))),
-            ("us", Arc::new(TimestampMicrosecondArray::from(vec![1, 2]).with_timezone("Europe/Berlin"))),
+            (
+                "us",
+                Arc::new(
+                    TimestampMicrosecondArray::from(vec![1, 2]).with_timezone("Europe/Berlin"),
+                ),
+            ),
             ("struct", structs),
             ("list", lists),
-            ("dec", Arc::new(Decimal128Array::from(vec![150, 275]).with_precision_and_scale(10, 2).unwrap())),
+            (
+                "dec",
+                Arc::new(
+                    Decimal128Array::from(vec![150, 275]).with_precision_and_scale(10, 2).unwrap(),
+                ),
+            ),
             ("nothing", Arc::new(NullArray::new(2))),
             ("f32", ints::<Float32Type>([0.5, 1.5])),
             ("t32", Arc::new(Time32SecondArray::from(vec![1, 2]))),
@@ -48,20 +63,41 @@ fn e01_arrow_types_become_columns() {
             ("view", Arc::new(StringViewArray::from(vec!["x", "y"]))),
             ("words", Arc::new(words)),
             ("u64", Arc::new(UInt64Array::from(vec![1, 2]))),
-            ("fixed", Arc::new(FixedSizeBinaryArray::try_from_iter([[1_u8, 2], [3, 4]].iter()).unwrap())),
+            (
+                "fixed",
+                Arc::new(FixedSizeBinaryArray::try_from_iter([[1_u8, 2], [3, 4]].iter()).unwrap()),
+            ),
         ],
     )
     .unwrap();
     let columns: Vec<String> = normalizer.schema().tables["t"]
         .columns
         .values()
-        .map(|c| format!("{} {}{}", c.name, c.data_type.unwrap(), c.precision.map_or(String::new(), |p| format!("({p})"))))
+        .map(|c| {
+            format!(
+                "{} {}{}",
+                c.name,
+                c.data_type.unwrap(),
+                c.precision.map_or(String::new(), |p| format!("({p})"))
+            )
+        })
         .collect();
     assert_eq!(
         columns,
         [
-            "i_32 bigint(32)", "ms timestamp(3)", "us timestamp", "struct json", "list json", "dec decimal(10)",
-            "f32 double", "t32 time(0)", "large text", "view text", "words text", "u64 bigint", "fixed binary(2)",
+            "i_32 bigint(32)",
+            "ms timestamp(3)",
+            "us timestamp",
+            "struct json",
+            "list json",
+            "dec decimal(10)",
+            "f32 double",
+            "t32 time(0)",
+            "large text",
+            "view text",
+            "words text",
+            "u64 bigint",
+            "fixed binary(2)",
         ]
     );
     assert_eq!(normalizer.schema().tables["t"].columns["ms"].timezone, Some(false));
@@ -79,7 +115,10 @@ fn e03_two_fields_of_one_name_are_refused() {
     let mut normalizer = normalizer(json!({}));
     let columns = vec![("a b", ints::<Int64Type>([1])), ("A b", ints::<Int64Type>([1]))];
     let error = load(&mut normalizer, columns).unwrap_err();
-    assert_eq!((error.message(), error.context("column")), ("two fields become one column", Some("a_b")));
+    assert_eq!(
+        (error.message(), error.context("column")),
+        ("two fields become one column", Some("a_b"))
+    );
     assert!(normalizer.schema().tables["t"].columns.is_empty());
 }
 
@@ -93,7 +132,10 @@ fn e04_another_type_is_refused_or_cast_without_loss() {
     let text: ArrayRef = Arc::new(StringArray::from(vec!["x"]));
     let error = load(&mut normalizer, vec![("i", text)]).unwrap_err();
     assert_eq!(error.message(), "the column has another type than the data");
-    assert_eq!((error.context("type"), error.context("column type")), (Some("Utf8"), Some("bigint(32)")));
+    assert_eq!(
+        (error.context("type"), error.context("column type")),
+        (Some("Utf8"), Some("bigint(32)"))
+    );
     for (name, array) in [
         ("i", ints::<Int64Type>([1 << 40])),
         ("d", ints::<Int64Type>([(1 << 53) + 1])),
@@ -104,7 +146,11 @@ fn e04_another_type_is_refused_or_cast_without_loss() {
     }
     let batch = load(
         &mut normalizer,
-        vec![("s", ints::<Int64Type>([7])), ("d", ints::<Int32Type>([3])), ("i", ints::<Int64Type>([5]))],
+        vec![
+            ("s", ints::<Int64Type>([7])),
+            ("d", ints::<Int32Type>([3])),
+            ("i", ints::<Int64Type>([5])),
+        ],
     )
     .unwrap();
     let names: Vec<_> = batch.schema().fields().iter().map(|f| f.name().clone()).collect();

@@ -4,7 +4,8 @@ use super::*;
 
 fn reader_fault(text: &str) -> Error {
     let mut run = Run::new(empty_schema(), Options::new("1"));
-    let reader = JsonReader::new(text.as_bytes(), "rows.json", JsonShape::Document, JsonLimits::default());
+    let reader =
+        JsonReader::new(text.as_bytes(), "rows.json", JsonShape::Document, JsonLimits::default());
     for chunk in reader {
         if let Err(error) = chunk.and_then(|rows| run.normalizer.json("t", rows)) {
             return error;
@@ -47,13 +48,19 @@ fn bytes_that_are_no_utf8_are_refused() {
 fn rows_that_are_no_objects_are_refused() {
     for (row, line) in [("1", "1"), ("[1]", "1"), ("{}\n\"x\"", "2"), ("null", "1")] {
         let error = fault(empty_schema(), row);
-        assert_eq!((error.message(), error.context("line")), ("the row is not an object", Some(line)));
+        assert_eq!(
+            (error.message(), error.context("line")),
+            ("the row is not an object", Some(line))
+        );
     }
 }
 
 #[test]
 fn duplicate_keys_are_refused() {
-    let error = fault(empty_schema(), "{\"x\":{\"a\":[1,{}],\"b\":2}}\n{\"x\":{\"a\":[1,{\"q\":\"\\n,\"}],\"b\":2,\"a\":3}}");
+    let error = fault(
+        empty_schema(),
+        "{\"x\":{\"a\":[1,{}],\"b\":2}}\n{\"x\":{\"a\":[1,{\"q\":\"\\n,\"}],\"b\":2,\"a\":3}}",
+    );
     assert_eq!((error.message(), error.context("key")), ("duplicate key", Some("a")));
     assert_eq!(place(&error), (Some("rows.jsonl"), Some("2"), Some("33")));
     let error = reader_fault("[\n {\"k\": 1,\n   \"k\": 2}]");
@@ -65,13 +72,17 @@ fn duplicate_keys_are_refused() {
 #[test]
 fn nesting_has_a_limit_that_is_an_error() {
     let nested = |depth: usize| format!("{}1{}", "{\"a\":".repeat(depth), "}".repeat(depth));
-    let lists = |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
+    let lists =
+        |depth: usize| format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
     let whole = Options { max_identifier_length: 63, ..Options::new("1") };
     assert_eq!(Run::new(empty_schema(), whole).then(&nested(127)).rows["t"].len(), 1);
     Run::of(&lists(127));
     for row in [nested(128), lists(128), nested(10_000), lists(100_000)] {
         let error = fault(empty_schema(), &row);
-        assert_eq!((error.kind(), error.message()), (ErrorKind::BadData, "the row is nested too deeply"));
+        assert_eq!(
+            (error.kind(), error.message()),
+            (ErrorKind::BadData, "the row is nested too deeply")
+        );
     }
 }
 
@@ -103,13 +114,4 @@ fn a_variant_that_cannot_hold_a_value_is_an_error() {
     let error = fault(empty_schema(), "{\"v\":1}\n{\"v\":\"2024-01-02T03:04:05Z\"}\n{\"v\":\"x\"}");
     assert_eq!(error.message(), "neither the column nor its variant can hold a value");
     assert_eq!((error.context("column"), error.context("line")), (Some("v__v_text"), Some("3")));
-}
-
-#[test]
-fn a_list_under_the_name_of_another_table_is_refused() {
-    let mut schema = schema_with(json!({"name": "t", "columns": {}}));
-    let child = json!({"name": "t__l", "parent": "other", "columns": {}});
-    schema.tables.insert("t__l".to_owned(), serde_json::from_value(child).unwrap());
-    let error = fault(schema, r#"{"l":[1]}"#);
-    assert_eq!((error.message(), error.context("key")), ("two lists become one table", Some("l")));
 }

@@ -14,8 +14,14 @@ fn a01_a02_scalars_come_first_and_the_last_object_before_the_others() {
 #[test]
 fn a03_a_list_of_mixed_scalars_has_a_column_for_each_type() {
     let run = Run::of(r#"{"id":1,"l":[1,"a",2.5]}"#);
-    assert_eq!(run.tables(), "t(id bigint) t__l(value bigint, value__v_text text, value__v_double double)");
-    assert_eq!(run.data("t__l"), json!([{"value": 1}, {"value__v_text": "a"}, {"value__v_double": 2.5}]));
+    assert_eq!(
+        run.tables(),
+        "t(id bigint) t__l(value bigint, value__v_text text, value__v_double double)"
+    );
+    assert_eq!(
+        run.data("t__l"),
+        json!([{"value": 1}, {"value__v_text": "a"}, {"value__v_double": 2.5}])
+    );
 }
 
 #[test]
@@ -82,9 +88,8 @@ fn a14_empty_keys_have_a_name() {
 
 #[test]
 fn a18_a19_rows_of_children_follow_their_parents() {
-    let run = Run::of(
-        r#"{"f":[{"l":["a","b","c"],"v":120,"o":[{"a":1},{"a":2}]}],"g":[{"l":["a"]}]}"#,
-    );
+    let run =
+        Run::of(r#"{"f":[{"l":["a","b","c"],"v":120,"o":[{"a":1},{"a":2}]}],"g":[{"l":["a"]}]}"#);
     assert_eq!(
         run.tables(),
         "t() t__f(v bigint) t__f__l(value text) t__f__o(a bigint) t__g() t__g__l(value text)"
@@ -122,7 +127,8 @@ fn a22_a23_columns_of_type_json_keep_nested_values() {
     let run = Run::with(schema, r#"{"webpath":[[{"a": 1}, [2]],[1]]}"#);
     assert_eq!(run.data("t__webpath"), json!([{"list": "[{\"a\":1},[2]]"}, {"list": "[1]"}]));
 
-    let columns = json!({"a": {"name": "a", "data_type": "json"}, "l": {"name": "l", "data_type": "json"}});
+    let columns =
+        json!({"a": {"name": "a", "data_type": "json"}, "l": {"name": "l", "data_type": "json"}});
     let schema = schema_with(json!({"name": "t", "columns": columns}));
     let run = Run::with(schema, r#"{"a": {"b": 1}, "l": [1, 2]}"#);
     assert_eq!(run.data("t"), json!([{"a": "{\"b\":1}", "l": "[1,2]"}]));
@@ -139,8 +145,14 @@ fn a24_nesting_is_taken_apart_to_a_depth() {
     let row = r#"{"id":1,"n":[{"x":1,"m":[{"y":2,"k":{"z":1}}]}],"o":{"p":{"q":1}}}"#;
     assert_eq!(nested_to(0, row), "t(id bigint, n json, o json)");
     assert_eq!(nested_to(1, row), "t(id bigint, o__p json) t__n(x bigint, m json)");
-    assert_eq!(nested_to(2, row), "t(id bigint, o__p__q bigint) t__n(x bigint) t__n__m(y bigint, k json)");
-    assert_eq!(nested_to(3, row), "t(id bigint, o__p__q bigint) t__n(x bigint) t__n__m(y bigint, k__z bigint)");
+    assert_eq!(
+        nested_to(2, row),
+        "t(id bigint, o__p__q bigint) t__n(x bigint) t__n__m(y bigint, k json)"
+    );
+    assert_eq!(
+        nested_to(3, row),
+        "t(id bigint, o__p__q bigint) t__n(x bigint) t__n__m(y bigint, k__z bigint)"
+    );
     let hint = json!({"name": "t", "columns": {}, "x-normalizer": {"max_nesting": 0}});
     assert_eq!(Run::with(schema_with(hint), row).tables(), "t(id bigint, n json, o json)");
 }
@@ -148,7 +160,8 @@ fn a24_nesting_is_taken_apart_to_a_depth() {
 #[test]
 fn a25_tables_for_each_level() {
     let row = r#"{"one":[{"two":[{"three":[{"four":[{"five":"value"}]}]}]}]}"#;
-    let tables: Vec<usize> = (0..=6).map(|levels| nested_to(levels, row).split(") ").count()).collect();
+    let tables: Vec<usize> =
+        (0..=6).map(|levels| nested_to(levels, row).split(") ").count()).collect();
     assert_eq!(tables, [1, 2, 3, 4, 5, 5, 5]);
 }
 
@@ -169,7 +182,10 @@ fn c01_c06_keys_get_names() {
         Run::of(row).column_names("t")[..7],
         ["event_value", "event_x_value", "_1x", "bananax", "x_xa_lx", "http_server_id", "_nx"]
     );
-    assert_eq!(Run::of(r#"{"example_custom_field__c":1}"#).tables(), "t(example_custom_field__c bigint)");
+    assert_eq!(
+        Run::of(r#"{"example_custom_field__c":1}"#).tables(),
+        "t(example_custom_field__c bigint)"
+    );
 }
 
 #[test]
@@ -185,10 +201,17 @@ fn c02_c03_c05_other_conventions() {
     };
     assert_eq!(
         tables(Naming::SqlCs),
-        "My_Table(Id_Name bigint, sub__Key bigint, _DLT bigint)".replace(", _DLT bigint", "") + " My_Table__L(A bigint)"
+        "My_Table(Id_Name bigint, sub__Key bigint, _DLT bigint)".replace(", _DLT bigint", "")
+            + " My_Table__L(A bigint)"
     );
-    assert_eq!(tables(Naming::SqlCi), "my_table(id_name bigint, sub__key bigint) my_table__l(a bigint)");
-    assert_eq!(tables(Naming::Direct), "My Table(Id Name bigint, sub▶Key bigint) My Table▶L(A bigint)");
+    assert_eq!(
+        tables(Naming::SqlCi),
+        "my_table(id_name bigint, sub__key bigint) my_table__l(a bigint)"
+    );
+    assert_eq!(
+        tables(Naming::Direct),
+        "My Table(Id Name bigint, sub▶Key bigint) My Table▶L(A bigint)"
+    );
 }
 
 #[test]
@@ -204,10 +227,12 @@ fn a34_long_names_are_shortened() {
 
 #[test]
 fn d24_new_columns_stand_behind_those_of_the_loader() {
-    let run = Run::of("{\"c1\":1,\"c2\":1,\"c3\":1}").then(r#"{"c1":1,"c4":1,"c3":1,"c5":{"x":1}}"#);
+    let run =
+        Run::of("{\"c1\":1,\"c2\":1,\"c3\":1}").then(r#"{"c1":1,"c4":1,"c3":1,"c5":{"x":1}}"#);
     assert_eq!(run.column_names("t"), ["c1", "c2", "c3", "_dlt_load_id", "_dlt_id", "c4", "c5__x"]);
     // The order does not depend on where chunks end.
-    let run = Run::of("{\"c1\":1,\"c2\":1,\"c3\":1}\n{\"c1\":1,\"c4\":1,\"c3\":1,\"c5\":{\"x\":1}}");
+    let run =
+        Run::of("{\"c1\":1,\"c2\":1,\"c3\":1}\n{\"c1\":1,\"c4\":1,\"c3\":1,\"c5\":{\"x\":1}}");
     assert_eq!(run.column_names("t"), ["c1", "c2", "c3", "_dlt_load_id", "_dlt_id", "c4", "c5__x"]);
 }
 
@@ -216,4 +241,21 @@ fn d25_empty_rows_are_rows() {
     let run = Run::of("{}\n{}\n{}").then("{\"a\":1}\n{}\n{}").then("{\"a\":null}\n{}");
     assert_eq!(run.rows["t"].len(), 8);
     assert_eq!(run.rows["t"].iter().filter(|row| row["a"] == 1).count(), 1);
+}
+
+#[test]
+fn an_object_that_is_sometimes_a_list_keeps_all_rows() {
+    let run = Run::of("{\"o\":{\"l\":[1]}}\n{\"o\":[{\"l\":[2]},{\"l\":[3]}]}");
+    assert_eq!(run.tables(), "t() t__o__l(value bigint) t__o()");
+    assert_eq!(run.data("t__o__l"), json!([{"value": 1}, {"value": 2}, {"value": 3}]));
+    let parents: Vec<&Json> =
+        run.rows["t__o__l"].iter().map(|row| &row["_dlt_parent_id"]).collect();
+    assert_eq!(
+        parents,
+        [
+            &run.rows["t"][0]["_dlt_id"],
+            &run.rows["t__o"][0]["_dlt_id"],
+            &run.rows["t__o"][1]["_dlt_id"]
+        ]
+    );
 }

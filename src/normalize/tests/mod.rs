@@ -5,6 +5,7 @@ mod faults;
 mod flattening;
 mod properties;
 mod system_columns;
+mod throughput;
 mod types;
 
 use std::collections::BTreeMap;
@@ -72,10 +73,15 @@ impl Run {
 
     fn take(&mut self, TableBatch { table, batch }: TableBatch) {
         let batch = printable(&batch);
-        let columns: Vec<&str> =
-            self.normalizer.schema().tables[&table].complete_columns().map(|column| column.name.as_str()).collect();
+        let columns: Vec<&str> = self.normalizer.schema().tables[&table]
+            .complete_columns()
+            .map(|column| column.name.as_str())
+            .collect();
         let schema = batch.schema();
-        assert_eq!(schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(), columns);
+        assert_eq!(
+            schema.fields().iter().map(|field| field.name().as_str()).collect::<Vec<_>>(),
+            columns
+        );
         let mut writer = ::arrow::json::LineDelimitedWriter::new(Vec::new());
         writer.write(&batch).unwrap();
         writer.finish().unwrap();
@@ -90,7 +96,9 @@ impl Run {
         rows.into_iter()
             .map(|row| {
                 let Json::Object(row) = row else { panic!("a row is an object") };
-                Json::Object(row.into_iter().filter(|(name, _)| !name.starts_with("_dlt")).collect())
+                Json::Object(
+                    row.into_iter().filter(|(name, _)| !name.starts_with("_dlt")).collect(),
+                )
             })
             .collect()
     }
@@ -98,9 +106,11 @@ impl Run {
     /// All tables with their columns: `t(a bigint, b text)`, without dlt's own columns.
     fn tables(&self) -> String {
         let describe = |table: &Table| {
-            let columns = table.complete_columns().filter(|column| !column.name.starts_with("_dlt"));
-            let columns: Vec<String> =
-                columns.map(|column| format!("{} {}", column.name, column.data_type.unwrap())).collect();
+            let columns =
+                table.complete_columns().filter(|column| !column.name.starts_with("_dlt"));
+            let columns: Vec<String> = columns
+                .map(|column| format!("{} {}", column.name, column.data_type.unwrap()))
+                .collect();
             format!("{}({})", table.name, columns.join(", "))
         };
         self.normalizer.schema().tables.values().map(describe).collect::<Vec<_>>().join(" ")
@@ -137,49 +147,4 @@ fn printable(batch: &RecordBatch) -> RecordBatch {
         })
         .unzip();
     RecordBatch::try_new(Arc::new(ArrowSchema::new(fields)), arrays).unwrap()
-}
-
-#[test]
-fn tmp_against_dlt() {
-    let out: Json = serde_json::from_str(&std::fs::read_to_string("/tmp/fz/out.json").unwrap()).unwrap();
-    let raw: Json = out;
-    let mut bad = 0;
-    let mut seen = 0;
-    let mut faults = BTreeMap::new();
-    for (i, case) in raw["cases"].as_array().unwrap().iter().enumerate() {
-        let name = format!("t{i}x");
-        let mut schema = empty_schema();
-        let table: Table = serde_json::from_value(json!({"name": name, "columns": {}, "x-normalizer": {"max_nesting": case["nesting"]}})).unwrap();
-        schema.tables.insert(name.clone(), table);
-        let mut run = Run::new(schema, Options::new("1"));
-        let text: String = case["text"].as_str().unwrap().to_owned();
-        let mut failed = None;
-        for chunk in split(&text) {
-            match run.normalizer.json(&name, chunk) {
-                Ok(batches) => batches.into_iter().for_each(|b| run.take(b)),
-                Err(e) => failed = Some(e),
-            }
-        }
-        if let Some(e) = failed { *faults.entry(e.to_string()).or_insert(0) += 1; continue; }
-        for (table, theirs) in raw["tables"].as_object().unwrap() {
-            if *table != name && !table.starts_with(&format!("{name}__")) { continue; }
-            seen += 1;
-            let Some(ours) = run.normalizer.schema().tables.get(table) else { println!("{table} missing"); bad += 1; continue };
-            let cols: Vec<Json> = ours.columns.values().map(|c| json!([c.name, c.data_type, c.nullable, c.has_hint("variant")])).collect();
-            let their_cols: Vec<Json> = theirs["columns"].as_array().unwrap().clone();
-            if cols != their_cols { bad += 1; if bad < 12 { println!("{table}\n ours   {}\n theirs {}\n rows {text}", Json::from(cols), Json::from(their_cols)); } continue; }
-            let key = |r: &Json| r["_dlt_id"].to_string();
-            let fix = |r: &Json| { let mut r = r.clone(); let o = r.as_object_mut().unwrap(); o.remove("_dlt_load_id");
-                for (k, v) in o.iter_mut() { let c = &ours.columns[k];
-                    if c.data_type == Some(transload_core::DataType::Timestamp) { *v = json!(timestamp::timestamp_from_text(&v.as_str().unwrap().replace('T', " ").replace(' ', "T"))); }
-                    if c.data_type == Some(transload_core::DataType::Json) { *v = serde_json::from_str(v.as_str().unwrap()).unwrap(); } }
-                r };
-            let mut a: Vec<Json> = run.rows[table].iter().map(fix).collect();
-            let mut b: Vec<Json> = theirs["rows"].as_array().unwrap().iter().map(fix).collect();
-            a.sort_by_key(key); b.sort_by_key(key);
-            if a != b { bad += 1; if bad < 12 { for (x, y) in a.iter().zip(&b) { if x != y { println!("{table} rows\n ours   {x}\n theirs {y}"); } } } }
-        }
-    }
-    println!("tables {seen} bad {bad} faults {faults:?}");
-    assert_eq!(bad, 0);
 }

@@ -3,7 +3,8 @@
 use super::*;
 
 fn merged(strategy: Option<&str>, columns: Json) -> Schema {
-    let mut table = json!({"name": "t", "resource": "t", "write_disposition": "merge", "columns": columns});
+    let mut table =
+        json!({"name": "t", "resource": "t", "write_disposition": "merge", "columns": columns});
     if let Some(strategy) = strategy {
         table["x-merge-strategy"] = json!(strategy);
     }
@@ -22,7 +23,9 @@ fn a27_a28_given_ids_are_kept_and_the_load_is_ours() {
     let run = Run::of(r#"{"_dlt_id":"123456","l":[1]}"#);
     assert_eq!(
         run.rows["t__l"],
-        [json!({"value": 1, "_dlt_parent_id": "123456", "_dlt_list_idx": 0, "_dlt_id": "PANbp43SUuAY0Q"})]
+        [
+            json!({"value": 1, "_dlt_parent_id": "123456", "_dlt_list_idx": 0, "_dlt_id": "PANbp43SUuAY0Q"})
+        ]
     );
     for falsy in ["null", "\"\"", "0", "false", "0.0"] {
         let run = Run::of(&format!("{{\"_dlt_id\":{falsy}}}"));
@@ -32,7 +35,8 @@ fn a27_a28_given_ids_are_kept_and_the_load_is_ours() {
 
 #[test]
 fn stored_columns_are_those_of_dlt() {
-    let stored = Schema::from_json(include_str!("../../../core/tests/data/dlt-schema.json")).unwrap();
+    let stored =
+        Schema::from_json(include_str!("../../../core/tests/data/dlt-schema.json")).unwrap();
     let columns = json!({"id": {"name": "id", "nullable": false, "primary_key": true}});
     let table = json!({"name": "t", "resource": "players", "write_disposition": "replace", "columns": columns});
     let run = Run::with(
@@ -88,7 +92,10 @@ fn a30_upsert_rows_are_named_by_their_key() {
 fn a31_scd2_rows_are_named_by_their_content() {
     let columns = json!({"_dlt_id": {
         "name": "_dlt_id", "nullable": false, "x-row-version": true, "unique": false, "row_key": false}});
-    let run = Run::with(merged(Some("scd2"), columns), "{\"name\":\"x\",\"id\":1,\"_dlt_note\":2}\n{\"id\":1,\"l\":[1]}");
+    let run = Run::with(
+        merged(Some("scd2"), columns),
+        "{\"name\":\"x\",\"id\":1,\"_dlt_note\":2}\n{\"id\":1,\"l\":[1]}",
+    );
     assert_eq!(run.rows["t"][0]["_dlt_id"], "KM0fQcnBdqwM3w");
     assert_ne!(run.rows["t"][1]["_dlt_id"], "z5jIxXIbUnmbKw");
     assert!(run.rows["t__l"][0].get("_dlt_root_id").is_none());
@@ -136,7 +143,8 @@ fn chunks_shredded_out_of_order_give_the_schema_of_the_order() {
         }
     }
     assert_eq!(again, 3);
-    let one_by_one = chunks.iter().fold(Run::new(empty_schema(), Options::new("1")), |run, rows| run.then(rows));
+    let one_by_one =
+        chunks.iter().fold(Run::new(empty_schema(), Options::new("1")), |run, rows| run.then(rows));
     assert_eq!(normalizer.schema(), one_by_one.normalizer.schema());
     // A chunk that brings nothing new is taken whatever came in between, with the columns that there are now.
     let late = old_snapshot_of_known(&mut normalizer);

@@ -93,7 +93,11 @@ impl DocumentScanner {
         while at < buffer.len() {
             if let Place::Row(kind) = self.place {
                 let Some(end) = self.row_end(buffer, &mut at, kind) else { break };
-                rows.push(JsonRow { range: self.row_start..end, line: self.row_line, column: self.row_column });
+                rows.push(JsonRow {
+                    range: self.row_start..end,
+                    line: self.row_line,
+                    column: self.row_column,
+                });
                 self.place = if self.in_list { Place::After } else { Place::Between };
                 consumed = end;
                 continue;
@@ -112,10 +116,18 @@ impl DocumentScanner {
                 (Place::First | Place::After, b']') => self.place = Place::End,
                 (Place::After, b',') => self.place = Place::Next,
                 (Place::Start | Place::Between, _) => self.begin_row(byte, at),
-                (Place::First | Place::Next, byte) if !matches!(byte, b',' | b']') => self.begin_row(byte, at),
-                (Place::First | Place::Next, _) => return Err(self.refuse("a row is missing in the list", at)),
-                (Place::After, _) => return Err(self.refuse("expected a comma or the end of the list", at)),
-                (Place::End, _) => return Err(self.refuse("there is more behind the end of the list", at)),
+                (Place::First | Place::Next, byte) if !matches!(byte, b',' | b']') => {
+                    self.begin_row(byte, at)
+                }
+                (Place::First | Place::Next, _) => {
+                    return Err(self.refuse("a row is missing in the list", at));
+                }
+                (Place::After, _) => {
+                    return Err(self.refuse("expected a comma or the end of the list", at));
+                }
+                (Place::End, _) => {
+                    return Err(self.refuse("there is more behind the end of the list", at));
+                }
                 (Place::Row(_), _) => continue,
             }
             if !matches!(self.place, Place::Row(_)) {
@@ -134,7 +146,9 @@ impl DocumentScanner {
                 self.place = Place::Between;
                 return Ok(buffer.len());
             }
-            return Err(self.refuse("the document ends in the middle of a row", buffer.len()).with("row at line", self.row_line));
+            return Err(self
+                .refuse("the document ends in the middle of a row", buffer.len())
+                .with("row at line", self.row_line));
         }
         if ended && matches!(self.place, Place::First | Place::Next | Place::After) {
             return Err(self.refuse("the document ends before its list does", buffer.len()));
@@ -159,7 +173,10 @@ impl DocumentScanner {
     /// Reads on to the end of the row, or to the end of the buffer.
     fn row_end(&mut self, buffer: &[u8], at: &mut usize, kind: Kind) -> Option<usize> {
         while let Some(&byte) = buffer.get(*at) {
-            if kind == Kind::Word && (byte.is_ascii_whitespace() || matches!(byte, b',' | b']' | b'}')) && *at > self.row_start {
+            if kind == Kind::Word
+                && (byte.is_ascii_whitespace() || matches!(byte, b',' | b']' | b'}'))
+                && *at > self.row_start
+            {
                 return Some(*at);
             }
             *at += 1;

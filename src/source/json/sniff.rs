@@ -34,8 +34,11 @@ pub(super) fn look(start: &[u8], ended: bool, shape: JsonShape, origin: &str) ->
             .with_hint("save the file as UTF-8, or convert it with iconv"));
     }
     if start.starts_with(b"\x1f\x8b") || start.starts_with(b"\x28\xb5\x2f\xfd") {
-        return Err(Error::new(ErrorKind::BadData, "the file is compressed, but its name does not say so")
-            .with_hint("give it the ending .gz or .zst"));
+        return Err(Error::new(
+            ErrorKind::BadData,
+            "the file is compressed, but its name does not say so",
+        )
+        .with_hint("give it the ending .gz or .zst"));
     }
     let skip = if start.starts_with(UTF8_MARK) { UTF8_MARK.len() } else { 0 };
     let text = &start[skip..];
@@ -57,7 +60,8 @@ pub(super) fn look(start: &[u8], ended: bool, shape: JsonShape, origin: &str) ->
 /// An object at the beginning is the first of many lines if it ends with its line.
 fn lines_or_document(text: &[u8], skip: usize, ended: bool, origin: &str) -> Result<Found> {
     let line_start = text.len() - text.trim_ascii_start().len();
-    let line_end = text[line_start..].iter().position(|byte| *byte == b'\n').map(|at| line_start + at);
+    let line_end =
+        text[line_start..].iter().position(|byte| *byte == b'\n').map(|at| line_start + at);
     let Some(line_end) = line_end else {
         return Ok(if ended { Found::Lines { skip } } else { Found::More });
     };
@@ -69,9 +73,12 @@ fn lines_or_document(text: &[u8], skip: usize, ended: bool, origin: &str) -> Res
         return Ok(if ended { Found::Lines { skip } } else { Found::More });
     }
     if says_lines(origin) {
-        return Err(Error::new(ErrorKind::BadData, "the file looks like pretty-printed JSON, not JSON lines")
-            .with("line", 1)
-            .with_hint("give it the ending .json, or write each row on one line: jq -c . FILE"));
+        return Err(Error::new(
+            ErrorKind::BadData,
+            "the file looks like pretty-printed JSON, not JSON lines",
+        )
+        .with("line", 1)
+        .with_hint("give it the ending .json, or write each row on one line: jq -c . FILE"));
     }
     Ok(Found::Document { skip })
 }

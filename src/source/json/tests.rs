@@ -1,9 +1,19 @@
 use super::*;
 
-fn read(text: &[u8], origin: &str, shape: JsonShape, chunk_bytes: usize) -> Result<Vec<(String, u64, u64)>> {
+fn read(
+    text: &[u8],
+    origin: &str,
+    shape: JsonShape,
+    chunk_bytes: usize,
+) -> Result<Vec<(String, u64, u64)>> {
     let mut found = Vec::new();
     // An input that gives few bytes at a time.
-    for chunk in JsonReader::new(text.chain(&b""[..]), origin, shape, JsonLimits { chunk_bytes, max_row_bytes: 200 }) {
+    for chunk in JsonReader::new(
+        text.chain(&b""[..]),
+        origin,
+        shape,
+        JsonLimits { chunk_bytes, max_row_bytes: 200 },
+    ) {
         let chunk = chunk?;
         for row in &chunk.rows {
             let bytes = chunk.bytes[row.range.clone()].to_vec();
@@ -17,7 +27,11 @@ fn read(text: &[u8], origin: &str, shape: JsonShape, chunk_bytes: usize) -> Resu
 fn rows(text: &str, origin: &str) -> Vec<(String, u64, u64)> {
     let whole = read(text.as_bytes(), origin, JsonShape::Auto, 1 << 20).unwrap();
     for chunk_bytes in 1..text.len().min(40) {
-        assert_eq!(read(text.as_bytes(), origin, JsonShape::Auto, chunk_bytes).unwrap(), whole, "{chunk_bytes}");
+        assert_eq!(
+            read(text.as_bytes(), origin, JsonShape::Auto, chunk_bytes).unwrap(),
+            whole,
+            "{chunk_bytes}"
+        );
     }
     whole
 }
@@ -41,7 +55,10 @@ fn lines_are_rows() {
     assert_eq!(rows("{\"a\":1}\n{\"a\":2}\n", "f.jsonl"), expected);
     assert_eq!(rows("{\"a\":1}\r\n{\"a\":2}", "f.json"), expected);
     assert_eq!(rows("\u{feff}{\"a\":1}\n{\"a\":2}\r\n\r\n", "-"), expected);
-    assert_eq!(rows("\n  \n{\"a\":1}\n\n{\"a\":2}", "f"), [row("{\"a\":1}", 3, 1), row("{\"a\":2}", 5, 1)]);
+    assert_eq!(
+        rows("\n  \n{\"a\":1}\n\n{\"a\":2}", "f"),
+        [row("{\"a\":1}", 3, 1), row("{\"a\":2}", 5, 1)]
+    );
     for nothing in ["", "\n", " \r\n ", "\u{feff}"] {
         assert_eq!(rows(nothing, "f.jsonl"), []);
     }
@@ -96,11 +113,20 @@ fn what_is_not_json_in_utf8_is_refused() {
         (b"{\0\0\0", "UTF-32, little endian"),
     ] {
         let error = fault(text, "f.json");
-        assert_eq!((error.message(), error.context("encoding")), ("the file is not UTF-8", Some(encoding)));
+        assert_eq!(
+            (error.message(), error.context("encoding")),
+            ("the file is not UTF-8", Some(encoding))
+        );
         assert_eq!((error.kind(), error.context("file")), (ErrorKind::BadData, Some("f.json")));
     }
-    assert_eq!(fault(b" \n<html>", "f.json").message(), "the file looks like HTML or XML, not JSON");
-    assert_eq!(fault(b"\x1f\x8b\x08\0\0", "f").message(), "the file is compressed, but its name does not say so");
+    assert_eq!(
+        fault(b" \n<html>", "f.json").message(),
+        "the file looks like HTML or XML, not JSON"
+    );
+    assert_eq!(
+        fault(b"\x1f\x8b\x08\0\0", "f").message(),
+        "the file is compressed, but its name does not say so"
+    );
 }
 
 #[test]
@@ -118,17 +144,26 @@ fn a_list_that_is_cut_or_wrong_is_refused_with_its_place() {
         let error = fault(text.as_bytes(), "f.json");
         assert_eq!(error.kind(), ErrorKind::BadData);
         assert_eq!(error.context("reason"), Some(reason), "{text}");
-        assert_eq!((error.context("line"), error.context("column")), (Some(line), Some(column)), "{text}");
+        assert_eq!(
+            (error.context("line"), error.context("column")),
+            (Some(line), Some(column)),
+            "{text}"
+        );
     }
 }
 
 #[test]
 fn rows_have_a_limit() {
     let long = format!("{{\"a\":1}}\n{{\"a\":\"{}\"}}\n{{\"a\":2}}\n", "x".repeat(300));
-    for (text, line) in [(long.clone(), "2"), (format!("[{}]", long.trim_end().replace('\n', ",\n")), "2")] {
+    for (text, line) in
+        [(long.clone(), "2"), (format!("[{}]", long.trim_end().replace('\n', ",\n")), "2")]
+    {
         for chunk_bytes in [1, 64, 1 << 20] {
             let error = read(text.as_bytes(), "f.json", JsonShape::Auto, chunk_bytes).unwrap_err();
-            assert_eq!((error.message(), error.context("line")), ("a row is too large", Some(line)));
+            assert_eq!(
+                (error.message(), error.context("line")),
+                ("a row is too large", Some(line))
+            );
         }
     }
     // A row may be larger than a chunk.
@@ -143,8 +178,9 @@ fn rows_have_a_limit() {
 fn chunks_have_about_the_size_that_was_asked_for() {
     let text = "{\"a\":1}\n".repeat(1000);
     let limits = JsonLimits { chunk_bytes: 800, max_row_bytes: 100 };
-    let chunks: Vec<JsonRows> =
-        JsonReader::new(text.as_bytes(), "f", JsonShape::Auto, limits).collect::<Result<_>>().unwrap();
+    let chunks: Vec<JsonRows> = JsonReader::new(text.as_bytes(), "f", JsonShape::Auto, limits)
+        .collect::<Result<_>>()
+        .unwrap();
     assert_eq!(chunks.len(), 10);
     assert!(chunks.iter().all(|chunk| chunk.bytes.len() <= 800));
     assert_eq!(chunks.iter().map(|chunk| chunk.rows.len()).sum::<usize>(), 1000);
@@ -158,7 +194,12 @@ fn the_reader_stops_at_an_error() {
             Err(std::io::Error::new(IoKind::InvalidData, "corrupt deflate stream"))
         }
     }
-    let mut reader = JsonReader::new((&b"{}\n"[..]).chain(Broken), "f.gz", JsonShape::Auto, JsonLimits::default());
+    let mut reader = JsonReader::new(
+        (&b"{}\n"[..]).chain(Broken),
+        "f.gz",
+        JsonShape::Auto,
+        JsonLimits::default(),
+    );
     let error = reader.next().unwrap().unwrap_err();
     assert_eq!((error.kind(), error.message()), (ErrorKind::BadData, "the file cannot be read"));
     assert!(reader.next().is_none());

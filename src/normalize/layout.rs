@@ -1,0 +1,298 @@
+//! Where the keys of the input go: the tables, and for each place in a row the keys that were found there.
+//!
+//! A key is looked up and its name made once; after that it is found again by its place, since most objects have the
+//! keys of the one before.
+
+use std::collections::HashMap;
+use std::rc::Rc;
+
+use transload_core::{DataType, Error, ErrorKind, Result};
+
+use super::Snapshot;
+use super::root::RootPlan;
+use super::table::TableValues;
+
+/// No slot, column, site or list yet.
+pub(super) const NONE: u32 = u32::MAX;
+
+/// One key at one place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct SlotId {
+    pub(super) site: u32,
+    pub(super) slot: u32,
+}
+
+/// The objects that stand at one path of one table: what is known about their keys.
+pub(super) struct Site {
+    pub(super) table: usize,
+    /// Levels of nesting that may still be taken apart.
+    level: i64,
+    /// The parts of the table's name, before they were shortened together.
+    table_path: Rc<[String]>,
+    /// The path from the row to the object, normalised.
+    path: Vec<String>,
+    /// The key under which the objects stand, for errors.
+    within: Option<SlotId>,
+    pub(super) slots: Vec<Slot>,
+    by_key: HashMap<Box<str>, u32>,
+    /// The slot of the first key of the last object.
+    first: u32,
+    /// Counts objects: tells a key seen twice in one of them.
+    pub(super) objects: u64,
+}
+
+/// What is known about one key.
+pub(super) struct Slot {
+    key: Box<str>,
+    /// The key alone, normalised.
+    part: String,
+    /// The column that a scalar under this key goes to.
+    pub(super) name: String,
+    pub(super) role: Role,
+    /// The slot whose key came next in the last object.
+    next: u32,
+    /// The object that had the key last.
+    pub(super) seen: u64,
+    /// The column of that name in the table, once there is one.
+    pub(super) column: u32,
+    object: u32,
+    list: u32,
+    prefers_json: bool,
+    /// NULL was found to be allowed here.
+    pub(super) null_allowed: bool,
+}
+
+/// What a key of the input stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    Data,
+    /// Names the row, where it has a value.
+    RowId,
+    /// The loader writes this column.
+    Ours,
+    /// Part of the key that the row's id is made of.
+    Key(u32),
+}
+
+/// A list that stands at one path: where its elements go.
+#[derive(Clone, Copy)]
+pub(super) struct List {
+    pub(super) table: usize,
+    /// Elements that are objects.
+    pub(super) objects: u32,
+    /// Elements that are scalars.
+    pub(super) value: SlotId,
+    /// Elements that are lists.
+    pub(super) lists: SlotId,
+}
+
+pub(super) struct Layout<'s> {
+    pub(super) snapshot: &'s Snapshot,
+    pub(super) root: RootPlan,
+    /// The root table is the first.
+    pub(super) tables: Vec<TableValues>,
+    by_name: HashMap<String, usize>,
+    pub(super) sites: Vec<Site>,
+    pub(super) lists: Vec<List>,
+}
+
+impl<'s> Layout<'s> {
+    /// The layout of a root table, and the site of its rows.
+    pub(super) fn new(snapshot: &'s Snapshot, table: &str) -> Result<(Self, u32)> {
+        let mut layout = Self {
+            snapshot,
+            root: RootPlan::of(&snapshot.schema, table, &snapshot.names)?,
+            tables: Vec::new(),
+            by_name: HashMap::new(),
+            sites: Vec::new(),
+            lists: Vec::new(),
+        };
+        let index = layout.table(table, None)?;
+        let level = snapshot.max_nesting(table);
+        let site = layout.site(index, level, Rc::from([table.to_owned()]), Vec::new(), None);
+        Ok((layout, site))
+    }
+
+    fn table(&mut self, name: &str, parent: Option<&str>) -> Result<usize> {
+        if let Some(index) = self.by_name.get(name) {
+            return Ok(*index);
+        }
+        let carries_root_id = parent.is_some() && self.root.propagates;
+        self.tables.push(TableValues::new(self.snapshot, name, parent, carries_root_id)?);
+        self.by_name.insert(name.to_owned(), self.tables.len() - 1);
+        Ok(self.tables.len() - 1)
+    }
+
+    fn site(
+        &mut self,
+        table: usize,
+        level: i64,
+        table_path: Rc<[String]>,
+        path: Vec<String>,
+        within: Option<SlotId>,
+    ) -> u32 {
+        self.sites.push(Site {
+            table,
+            level,
+            table_path,
+            path,
+            within,
+            slots: Vec::new(),
+            by_key: HashMap::new(),
+            first: NONE,
+            objects: 0,
+        });
+        self.sites.len() as u32 - 1
+    }
+
+    pub(super) fn slot(&self, id: SlotId) -> &Slot {
+        &self.sites[id.site as usize].slots[id.slot as usize]
+    }
+
+    pub(super) fn slot_mut(&mut self, id: SlotId) -> &mut Slot {
+        &mut self.sites[id.site as usize].slots[id.slot as usize]
+    }
+
+    /// The slot of a key: most often the one that followed the slot before it the last time.
+    #[inline]
+    pub(super) fn find(&mut self, site: u32, previous: u32, key: &str) -> SlotId {
+        let known = &self.sites[site as usize];
+        let expected =
+            if previous == NONE { known.first } else { known.slots[previous as usize].next };
+        if let Some(slot) = known.slots.get(expected as usize)
+            && *slot.key == *key
+        {
+            return SlotId { site, slot: expected };
+        }
+        let id = self.look_up(site, key);
+        let known = &mut self.sites[site as usize];
+        if previous == NONE {
+            known.first = id.slot;
+        } else {
+            known.slots[previous as usize].next = id.slot;
+        }
+        id
+    }
+
+    fn look_up(&mut self, site_index: u32, key: &str) -> SlotId {
+        let site = &mut self.sites[site_index as usize];
+        if let Some(slot) = site.by_key.get(key) {
+            return SlotId { site: site_index, slot: *slot };
+        }
+        let part = self.snapshot.column_part(key);
+        let name = if site.path.is_empty() {
+            part.clone()
+        } else {
+            self.snapshot.shorten(site.path.iter().map(String::as_str).chain([part.as_str()]))
+        };
+        let table = &self.tables[site.table];
+        let id = SlotId { site: site_index, slot: site.slots.len() as u32 };
+        site.by_key.insert(key.into(), id.slot);
+        site.slots.push(Slot {
+            key: key.into(),
+            role: self.root.role(&self.snapshot.names, &name, site.table == 0, table.is_root()),
+            next: NONE,
+            seen: 0,
+            column: table.find(&name).map_or(NONE, |index| index as u32),
+            object: NONE,
+            list: NONE,
+            prefers_json: self.snapshot.rules.preferred_type(&name) == Some(DataType::Json),
+            null_allowed: false,
+            part,
+            name,
+        });
+        id
+    }
+
+    /// Whether objects and lists under this key are kept as JSON.
+    pub(super) fn stays_json(&self, id: SlotId) -> bool {
+        let site = &self.sites[id.site as usize];
+        let slot = &site.slots[id.slot as usize];
+        if site.level <= 0 {
+            return true;
+        }
+        match slot.column {
+            NONE => slot.prefers_json,
+            column => self.tables[site.table].column(column as usize).data_type() == DataType::Json,
+        }
+    }
+
+    /// The site of the objects under this key.
+    pub(super) fn object(&mut self, id: SlotId) -> u32 {
+        let known = self.slot(id).object;
+        if known != NONE {
+            return known;
+        }
+        let outer = &self.sites[id.site as usize];
+        let mut path = outer.path.clone();
+        path.push(self.slot(id).part.clone());
+        let object =
+            self.site(outer.table, outer.level - 1, Rc::clone(&outer.table_path), path, Some(id));
+        self.slot_mut(id).object = object;
+        object
+    }
+
+    /// The list under this key.
+    pub(super) fn list(&mut self, id: SlotId) -> Result<u32> {
+        let known = self.slot(id).list;
+        if known != NONE {
+            return Ok(known);
+        }
+        let outer = &self.sites[id.site as usize];
+        // The levels of a list count from its row, however deep in the row the list stands.
+        let level = outer.level + outer.path.len() as i64 - 1;
+        let parts = outer.table_path.iter().chain(&outer.path).chain([&self.slot(id).part]);
+        let table_path: Rc<[String]> = parts.cloned().collect();
+        let name = self.snapshot.shorten(table_path.iter().map(String::as_str));
+        let parent = self.tables[outer.table].name.clone();
+        let table = self.table(&name, Some(&parent))?;
+        // An object that is sometimes a list gives one table two parents. Each row is linked to its own, as in dlt.
+        if table == 0 {
+            return Err(self.two_lists(table).with("key", self.key_path(id)));
+        }
+        let objects = self.site(table, level, Rc::clone(&table_path), Vec::new(), Some(id));
+        // A list in a list is a row that has the inner list under the key `list`, one level further down.
+        let inner = self.site(table, level - 1, table_path, Vec::new(), Some(id));
+        let list = List {
+            table,
+            objects,
+            value: self.look_up(objects, "value"),
+            lists: self.look_up(inner, "list"),
+        };
+        self.lists.push(list);
+        let list = self.lists.len() as u32 - 1;
+        self.slot_mut(id).list = list;
+        Ok(list)
+    }
+
+    pub(super) fn two_lists(&self, table: usize) -> Error {
+        Error::new(ErrorKind::BadData, "two lists become one table")
+            .with("table", &self.tables[table].name)
+            .with_hint("rename one of the keys, or declare one of the columns as json")
+    }
+
+    pub(super) fn two_keys(&self, table: usize, column: usize, id: SlotId) -> Error {
+        let values = &self.tables[table];
+        let column = values.column(column);
+        let error = Error::new(ErrorKind::BadData, "two keys become one column")
+            .with("table", &values.name)
+            .with("column", &column.column.name);
+        let error = match column.writer {
+            Some(other) => error.with("key", self.key_path(other)),
+            None => error,
+        };
+        error.with("other key", self.key_path(id)).with_hint("rename one of the keys")
+    }
+
+    /// The keys from the root row down to this one.
+    pub(super) fn key_path(&self, id: SlotId) -> String {
+        let mut keys = vec![&*self.slot(id).key];
+        let mut within = self.sites[id.site as usize].within;
+        while let Some(id) = within {
+            keys.push(&self.slot(id).key);
+            within = self.sites[id.site as usize].within;
+        }
+        keys.reverse();
+        keys.join(".")
+    }
+}
