@@ -143,9 +143,9 @@ fn column_for(name: &str, arrow_type: &ArrowType, timestamp_precision: u32) -> R
         TimeUnit::Microsecond => 6,
         TimeUnit::Nanosecond => 9,
     };
-    // What is the default of the destination is not written down: dlt does the same.
+    // As in dlt, the destination's default is not written down, and what is finer than it is cut off.
     let with_sub_second = |column: Column, unit: &TimeUnit| match sub_second(unit) {
-        precision if precision == timestamp_precision => column,
+        precision if precision >= timestamp_precision => column,
         precision => column.with_precision(precision),
     };
     let simple = |data_type| Column::new(name, data_type);
@@ -160,10 +160,8 @@ fn column_for(name: &str, arrow_type: &ArrowType, timestamp_precision: u32) -> R
         ArrowType::UInt8 => simple(DataType::Bigint).with_precision(16),
         ArrowType::UInt16 => simple(DataType::Bigint).with_precision(32),
         ArrowType::Int64 | ArrowType::UInt32 | ArrowType::UInt64 => simple(DataType::Bigint),
-        ArrowType::Timestamp(unit, zone) => {
-            let column = with_sub_second(simple(DataType::Timestamp), unit);
-            Column { timezone: zone.is_none().then_some(false), ..column }
-        }
+        // A naive time is UTC, also in dlt.
+        ArrowType::Timestamp(unit, _) => with_sub_second(simple(DataType::Timestamp), unit),
         ArrowType::Date32 | ArrowType::Date64 => simple(DataType::Date),
         ArrowType::Time32(unit) | ArrowType::Time64(unit) => {
             with_sub_second(simple(DataType::Time), unit)
@@ -244,7 +242,18 @@ fn convert(
         })
     };
     let decoded = if plain == source { Arc::clone(array) } else { strictly(array, plain)? };
-    let converted = strictly(&decoded, &target)?;
+    let converted = match (plain, &target) {
+        // By way of the number: a cast between zones would need a database of zones, and shift naive times.
+        (ArrowType::Timestamp(_, zone), ArrowType::Timestamp(unit, _)) => {
+            let in_unit = strictly(&decoded, &ArrowType::Timestamp(*unit, zone.clone()))?;
+            strictly(&strictly(&in_unit, &ArrowType::Int64)?, &target)?
+        }
+        (ArrowType::Date32 | ArrowType::Date64, ArrowType::Timestamp(unit, _)) => {
+            let midnight = strictly(&decoded, &ArrowType::Timestamp(*unit, None))?;
+            strictly(&strictly(&midnight, &ArrowType::Int64)?, &target)?
+        }
+        _ => strictly(&decoded, &target)?,
+    };
     // A cast rounds and cuts off without a word; what comes back different had lost something.
     if may_lose(plain, &target) && !same(&decoded, &strictly(&converted, plain)?) {
         return Err(Error::new(

@@ -172,7 +172,7 @@ impl Normalizer {
     /// # Errors
     /// [`ErrorKind::BadData`] for the first row that cannot be loaded. The schema is then as it was.
     pub(crate) fn json(&mut self, table: &str, rows: JsonRows) -> Result<Vec<TableBatch>> {
-        let shredded = self.snapshot.shred(table, &rows, &mut self.parser)?;
+        let shredded = self.snapshot().shred(table, &rows, &mut self.parser)?;
         self.accept(shredded)?.ok_or_else(|| {
             Error::new(ErrorKind::Bug, "the schema changed under a chunk")
                 .with("file", &rows.origin)

@@ -100,7 +100,8 @@ fn e01_arrow_types_become_columns() {
             "fixed binary(2)",
         ]
     );
-    assert_eq!(normalizer.schema().tables["t"].columns["ms"].timezone, Some(false));
+    let utc = ArrowType::Timestamp(TimeUnit::Millisecond, Some("UTC".into()));
+    assert_eq!(batch.column_by_name("ms").unwrap().data_type(), &utc);
     let structs: &StringArray = batch.column_by_name("struct").unwrap().as_string();
     assert_eq!(structs.value(0), r#"{"a":"1970-01-01T00:00:00Z"}"#);
     assert_eq!(structs.value(1), r#"{"a":null}"#);
@@ -170,4 +171,30 @@ fn rows_of_json_and_batches_of_arrow_do_not_mix_without_ids() {
     assert!(normalizer.arrow("t", batch).unwrap().is_empty());
     assert!(normalizer.schema().tables["t"].columns.contains_key("a"));
     assert!(!has_seen(normalizer.schema(), "t"));
+}
+
+#[test]
+fn times_keep_their_instant() {
+    let columns = json!({
+        "local": {"name": "local", "data_type": "timestamp", "timezone": false},
+        "utc": {"name": "utc", "data_type": "timestamp"}, "day": {"name": "day", "data_type": "timestamp"},
+    });
+    let mut normalizer = normalizer(columns);
+    let berlin: ArrayRef =
+        Arc::new(TimestampSecondArray::from(vec![60]).with_timezone("Europe/Berlin"));
+    let naive: ArrayRef = Arc::new(TimestampNanosecondArray::from(vec![60_000_000_999]));
+    let day: ArrayRef = Arc::new(Date32Array::from(vec![1]));
+    let batch =
+        load(&mut normalizer, vec![("local", berlin), ("utc", naive), ("day", day)]).unwrap();
+    let micros = |name: &str| {
+        batch
+            .column_by_name(name)
+            .unwrap()
+            .as_primitive::<::arrow::datatypes::TimestampMicrosecondType>()
+            .value(0)
+    };
+    assert_eq!(
+        (micros("local"), micros("utc"), micros("day")),
+        (60_000_000, 60_000_000, 86_400_000_000)
+    );
 }
