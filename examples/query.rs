@@ -1,5 +1,7 @@
 //! Asks a DuckDB file one question: `cargo run --example query -- [--csv] FILE SQL`.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to its user")]
+
 use std::process::ExitCode;
 
 use duckdb::arrow::util::display::array_value_to_string;

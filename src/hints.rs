@@ -1,6 +1,6 @@
 //! From what a resource says of its table to the schema.
 
-use serde_json::json;
+use serde_json::{Value, json};
 use transload_core::{
     Column, DataType, Error, ErrorKind, Result, SCHEMA_ENGINE_VERSION, Schema, Table,
     WriteDisposition,
@@ -31,7 +31,7 @@ pub(crate) fn schema_name(pipeline: &str) -> String {
 }
 
 /// A schema without data, as dlt begins one.
-pub(crate) fn new_schema(name: &str) -> Schema {
+pub(crate) fn new_schema(name: &str, naming: Naming) -> Schema {
     let keys = ["_dlt_id", "_dlt_root_id", "_dlt_parent_id", "_dlt_list_idx", "_dlt_load_id"];
     let mut schema = Schema {
         version: 1,
@@ -50,7 +50,7 @@ pub(crate) fn new_schema(name: &str) -> Schema {
             },
         }),
         normalizers: json!({
-            "names": "snake_case",
+            "names": naming.name(),
             "json": { "module": "dlt.common.normalizers.json.relational" },
         }),
         previous_hashes: Vec::new(),
@@ -78,6 +78,49 @@ pub(crate) fn new_schema(name: &str) -> Schema {
         schema.tables.insert(name.to_owned(), table);
     }
     schema
+}
+
+/// The naming convention of a schema.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] for one that is not known here; [`ErrorKind::Configuration`] where another is asked for
+/// than the one by which the tables were named.
+pub(crate) fn naming_of(schema: &Schema, asked: Option<Naming>) -> Result<Naming> {
+    let name = schema.normalizers.get("names").and_then(Value::as_str).unwrap_or("snake_case");
+    let naming = Naming::from_name(name).ok_or_else(|| {
+        Error::new(ErrorKind::Unsupported, "the naming convention of the schema is not known here")
+            .with("schema", &schema.name)
+            .with("convention", name)
+            .with_hint(naming_hint())
+    })?;
+    match asked {
+        Some(asked) if asked != naming => {
+            Err(Error::new(ErrorKind::Configuration, "the tables are named by another convention")
+                .with("schema", &schema.name)
+                .with("convention", naming.name())
+                .with("asked for", asked.name())
+                .with_hint("leave `[schema] naming` as it was, or load into another dataset"))
+        }
+        _ => Ok(naming),
+    }
+}
+
+/// Reads the setting `[schema] naming`.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] for a convention that is not known here.
+pub(crate) fn naming_from(name: &str) -> Result<Naming> {
+    Naming::from_name(name).ok_or_else(|| {
+        Error::new(ErrorKind::Configuration, "there is no such naming convention")
+            .with("key", "schema.naming")
+            .with("convention", name)
+            .with_hint(naming_hint())
+    })
+}
+
+fn naming_hint() -> String {
+    let known = [Naming::SnakeCase, Naming::Direct, Naming::SqlCi, Naming::SqlCs];
+    format!("the conventions are {}", known.map(Naming::name).join(", "))
 }
 
 /// Adds the table of the pipeline state, which is in the schema from the first load that stores a state.
@@ -192,7 +235,7 @@ mod tests {
 
     #[test]
     fn a_resource_becomes_a_root_table_with_incomplete_keys() {
-        let mut schema = new_schema("chess");
+        let mut schema = new_schema("chess", Naming::SnakeCase);
         assert_eq!(apply(&mut schema, &resource(), NAMES).unwrap(), "players");
         let table = &schema.tables["players"];
         assert_eq!(table.write_disposition, Some(WriteDisposition::Replace));
@@ -203,7 +246,7 @@ mod tests {
 
     #[test]
     fn a_new_key_replaces_the_old_one_and_no_key_says_nothing() {
-        let mut schema = new_schema("chess");
+        let mut schema = new_schema("chess", Naming::SnakeCase);
         apply(&mut schema, &resource(), NAMES).unwrap();
         apply(&mut schema, &Resource::json("Players", "").primary_key(["name"]), NAMES).unwrap();
         apply(&mut schema, &Resource::json("Players", ""), NAMES).unwrap();
@@ -215,9 +258,24 @@ mod tests {
     #[test]
     fn the_names_of_system_tables_are_refused() {
         for name in ["_dlt_loads", "_dlt", "_transload_fence", " "] {
-            let error = apply(&mut new_schema("c"), &Resource::json(name, ""), NAMES).unwrap_err();
+            let error =
+                apply(&mut new_schema("c", Naming::SnakeCase), &Resource::json(name, ""), NAMES)
+                    .unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Configuration, "{name}");
         }
+    }
+
+    #[test]
+    fn tables_keep_the_convention_by_which_they_were_named() {
+        let schema = new_schema("chess", Naming::SqlCs);
+        assert_eq!(naming_of(&schema, None).unwrap(), Naming::SqlCs);
+        assert_eq!(naming_of(&schema, Some(Naming::SqlCs)).unwrap(), Naming::SqlCs);
+        let error = naming_of(&schema, Some(naming_from("direct").unwrap())).unwrap_err();
+        assert_eq!(error.context("convention"), Some("sql_cs_v1"));
+        assert_eq!(naming_from("camel").unwrap_err().kind(), ErrorKind::Configuration);
+        let mut foreign = schema;
+        foreign.normalizers = json!({ "names": "my.own.convention" });
+        assert_eq!(naming_of(&foreign, None).unwrap_err().kind(), ErrorKind::Unsupported);
     }
 
     #[test]

@@ -47,7 +47,8 @@ pub use load::{
 };
 pub use package::{Package, PackageStatus, WorkingFolder};
 pub use pipeline::{
-    DestinationSettings, LoadSettings, Pipeline, PipelineBuilder, WriterSettings, pipeline,
+    DestinationSettings, LoadSettings, Pipeline, PipelineBuilder, SchemaSettings, WriterSettings,
+    pipeline,
 };
 pub use resource::{IntoResources, Resource, RowStream, Rows};
 pub use stop::Stop;

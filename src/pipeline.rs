@@ -54,6 +54,15 @@ transload_core::settings! {
 }
 
 transload_core::settings! {
+    /// The settings under `[schema]`.
+    pub struct SchemaSettings {
+        /// How names of tables and columns are made: `snake_case` (the usual), `direct`, `sql_ci_v1` or `sql_cs_v1`. A
+        /// dataset keeps the convention with which it began.
+        pub naming: Option<String>,
+    }
+}
+
+transload_core::settings! {
     /// The engine's keys in the section of a destination, beside those of its plugin.
     pub struct DestinationSettings {
         /// The name of the staging dataset; `%s` stands for that of the dataset.
@@ -247,6 +256,7 @@ impl PipelineBuilder {
         let (endpoint, settings, plugin) = choose(destination, false)?;
         let shared: DestinationSettings =
             layers.read_section(&name, &["destination", destination])?;
+        let schema: SchemaSettings = layers.read_section(&name, &["schema"])?;
         let staging = self.staging.as_deref().map(|staging| choose(staging, true)).transpose()?;
         let create = registry.destination(plugin.name)?.1;
         let destination = create(&settings).map_err(|error| redact(error, &secrets))?;
@@ -268,6 +278,7 @@ impl PipelineBuilder {
         Ok(Pipeline {
             working: WorkingFolder::of(&pipelines_dir, &name),
             schema_name: hints::schema_name(&name),
+            naming: schema.naming.as_deref().map(hints::naming_from).transpose()?,
             load: layers.read_section(&name, &["load"])?,
             writer: layers.read_section(&name, &["data_writer"])?,
             redactor: Redactor::new(&secrets),
@@ -313,6 +324,7 @@ pub struct Pipeline {
     dataset: Dataset,
     folder: PathBuf,
     working: WorkingFolder,
+    naming: Option<Naming>,
     load: LoadSettings,
     writer: WriterSettings,
     redactor: Redactor,
@@ -467,12 +479,13 @@ impl Pipeline {
     ) -> Result<(PathBuf, Manifest)> {
         let mut schema = match &state.schema {
             Some(text) => Schema::from_json(text)?,
-            None => hints::new_schema(&self.schema_name),
+            None => hints::new_schema(&self.schema_name, self.naming.unwrap_or_default()),
         };
+        let naming = hints::naming_of(&schema, self.naming)?;
         let capabilities = self.destination.plugin.capabilities();
         let identifiers = &capabilities.identifiers;
         let names = Names {
-            naming: Naming::SnakeCase,
+            naming,
             max_length: identifiers.max_table_length.min(identifiers.max_column_length),
         };
         let mut opened = Vec::new();

@@ -2,6 +2,8 @@
 //!
 //! A program of its own instead of the test harness, since it starts itself as the process that is killed.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to its user")]
+
 use std::path::Path;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::{AtomicUsize, Ordering};

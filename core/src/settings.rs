@@ -415,7 +415,7 @@ macro_rules! settings {
 
         impl $name {
             /// The keys, for the reference and for [`Plugin::settings`]($crate::Plugin::settings).
-            pub const KEYS: &'static [$crate::settings::SettingKey] = &[
+            $vis const KEYS: &'static [$crate::settings::SettingKey] = &[
                 $( $crate::settings::SettingKey {
                     name: $crate::settings::__key_name(stringify!($field)),
                     doc: $crate::settings::__trim_doc(concat!($($doc, "\n"),*)),

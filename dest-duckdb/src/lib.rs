@@ -4,7 +4,7 @@
 //! behind the fence, and what goes wrong leaves nothing behind. DuckDB reads only files that Transload wrote and held
 //! against their hash.
 //!
-#![doc = include_str!("../docs.md")]
+#![doc = include_str!("docs.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod cancel;

@@ -2,6 +2,8 @@
 //!
 //! It does what `pipeline.toml` beside it does, with a row of its own in a second resource.
 
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "a program speaks to its user")]
+
 use std::path::Path;
 
 use transload::{Event, FileFormat, Resource, WriteDisposition};

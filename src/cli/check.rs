@@ -13,7 +13,7 @@ use super::choice::{Choice, Resolved};
 use super::show;
 use super::{Document, Outcome, World, code, code_of};
 use crate::config::{Layers, Line, State, report, warnings};
-use crate::pipeline::{DestinationSettings, LoadSettings, WriterSettings};
+use crate::pipeline::{DestinationSettings, LoadSettings, SchemaSettings, WriterSettings};
 use crate::plugins;
 
 /// One table of the configuration.
@@ -91,10 +91,11 @@ fn problems(
         }
     }
     let name = choice.destination.as_deref().unwrap_or_default();
-    let sections: [(&[&str], &'static [SettingKey]); 3] = [
+    let sections: [(&[&str], &'static [SettingKey]); 4] = [
         (&["destination", name], DestinationSettings::KEYS),
         (&["load"], LoadSettings::KEYS),
         (&["data_writer"], WriterSettings::KEYS),
+        (&["schema"], SchemaSettings::KEYS),
     ];
     for (path, keys) in sections.into_iter().filter(|(path, _)| path.last() != Some(&"")) {
         match layers.resolve_section(pipeline, path, keys) {
@@ -109,6 +110,7 @@ fn problems(
     }
     problems.extend(layers.read_section::<LoadSettings>(pipeline, &["load"]).err());
     problems.extend(layers.read_section::<WriterSettings>(pipeline, &["data_writer"]).err());
+    problems.extend(layers.read_section::<SchemaSettings>(pipeline, &["schema"]).err());
     problems
 }
 

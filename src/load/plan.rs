@@ -78,7 +78,7 @@ pub(crate) fn change_names(changes: &[SchemaChange]) -> Vec<String> {
 }
 
 /// The tables of a load, in the order of its chains: those with files, and those that a replacement empties.
-pub(crate) fn tables_of<'m>(manifest: &'m Manifest) -> Vec<&'m str> {
+pub(crate) fn tables_of(manifest: &Manifest) -> Vec<&str> {
     let mut tables = Vec::new();
     for root in &manifest.tables {
         for table in manifest.schema.chain_of(root) {

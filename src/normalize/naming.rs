@@ -38,6 +38,16 @@ impl Naming {
         })
     }
 
+    /// The name of the convention in schemas and settings.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::SnakeCase => "snake_case",
+            Self::Direct => "direct",
+            Self::SqlCi => "sql_ci_v1",
+            Self::SqlCs => "sql_cs_v1",
+        }
+    }
+
     /// What stands between the parts of a path.
     pub(crate) fn separator(self) -> &'static str {
         match self {

@@ -126,14 +126,6 @@ impl TableWriter {
         self.attempt(|writer| writer.take(columns, batch))
     }
 
-    /// Rows that were taken.
-    pub(crate) fn rows(&self) -> u64 {
-        let waiting: usize = self.waiting.iter().map(RecordBatch::num_rows).sum();
-        self.files.iter().map(|file| file.rows).sum::<u64>()
-            + self.open.as_ref().map_or(0, |open| open.rows)
-            + waiting as u64
-    }
-
     /// Completes the table: all its files, on the disk and under their names. A table without rows has none.
     ///
     /// # Errors

@@ -1,3 +1,5 @@
+//! Staging destination and destination `filesystem` of Transload: folders and S3.
+//!
 #![doc = include_str!("docs.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 

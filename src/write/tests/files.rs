@@ -180,7 +180,6 @@ fn a_dropped_writer_leaves_no_unfinished_file() {
         let mut writer = TableWriter::new("t", Arc::new(options));
         writer.write(&columns, &batch(&columns, vec![integers(0, 9)])).unwrap();
         assert_eq!(names(folder.path()), [".1.part"]);
-        assert_eq!(writer.rows(), 9);
         drop(writer);
         assert_eq!(names(folder.path()), Vec::<String>::new());
     }
