@@ -178,14 +178,16 @@ pub(crate) fn apply(schema: &mut Schema, resource: &Resource, names: Names) -> R
             .with("parent", parent)
             .with_hint("choose another name"));
     }
-    table.write_disposition = resource.write_disposition.or(table.write_disposition);
+    // What a run does not ask for is not taken from an earlier one: `replace` and `merge` destroy rows.
+    table.write_disposition = Some(resource.write_disposition.unwrap_or_default());
     for (hint, value) in [
         ("x-merge-strategy", resource.merge_strategy.map(|strategy| json!(strategy))),
         ("x-replace-strategy", resource.replace_strategy.map(|strategy| json!(strategy))),
     ] {
-        if let Some(value) = value {
-            table.hints.insert(hint.to_owned(), value);
-        }
+        match value {
+            Some(value) => table.hints.insert(hint.to_owned(), value),
+            None => table.hints.remove(hint),
+        };
     }
     if let Some(levels) = resource.max_table_nesting {
         let normalizer = table.hints.entry("x-normalizer".to_owned()).or_insert_with(|| json!({}));
@@ -245,14 +247,14 @@ mod tests {
     }
 
     #[test]
-    fn a_new_key_replaces_the_old_one_and_no_key_says_nothing() {
+    fn a_new_key_replaces_the_old_one_no_key_says_nothing_and_rows_stay_unless_said() {
         let mut schema = new_schema("chess", Naming::SnakeCase);
         apply(&mut schema, &resource(), NAMES).unwrap();
         apply(&mut schema, &Resource::json("Players", "").primary_key(["name"]), NAMES).unwrap();
         apply(&mut schema, &Resource::json("Players", ""), NAMES).unwrap();
         let table = &schema.tables["players"];
         assert_eq!(table.columns_with_hint("primary_key"), ["name"]);
-        assert_eq!(table.write_disposition, Some(WriteDisposition::Replace));
+        assert_eq!(table.write_disposition, Some(WriteDisposition::Append));
     }
 
     #[test]

@@ -11,7 +11,7 @@ use transload_core::settings::{SettingValue, Settings};
 use transload_core::{
     DataType, Dataset, DatasetState, Destination, Error, ErrorKind, FileFormat, Inquiry, LoadId,
     MANIFEST_VERSION, Manifest, Plugin, Redactor, Registry, Result, Schema, Secret, Sha256Hex,
-    StagingDestination,
+    StagingDestination, WriteDisposition,
 };
 
 use crate::arrow_types::Defaults;
@@ -23,7 +23,7 @@ use crate::load::negotiate::negotiate;
 use crate::load::{
     Chosen, Endpoint, Event, LoadInfo, LoadStatus, Loader, Observer, Receipt, RunError, Step,
 };
-use crate::load::{known_loads, receipt_of};
+use crate::load::{Retries, known_loads, receipt_of};
 use crate::normalize::{Naming, Options, random_id};
 use crate::package::{Package, WorkingFolder};
 use crate::plugins;
@@ -419,6 +419,12 @@ impl Pipeline {
                 .with("pipeline", &self.name)
                 .with_hint("name a table and its source: `--table t --source rows.jsonl`"));
         }
+        let skips =
+            |resource: &Resource| resource.write_disposition == Some(WriteDisposition::Skip);
+        let resources: Vec<Resource> = resources.into_iter().filter(|r| !skips(r)).collect();
+        if resources.is_empty() {
+            return Ok(());
+        }
         // Asked before anything is done: what cannot be done at all is said at once.
         let format = self.format(&resources, None)?;
         let resources: Vec<Resource> =
@@ -630,6 +636,13 @@ impl Pipeline {
         let endpoints = self.new_receipt();
         (receipt.destination, receipt.staging) = (endpoints.destination, endpoints.staging);
         let result = loader.load(folder, manifest, &mut receipt).await;
+        let result = result.map_err(|error| match error.kind() {
+            // It would fail again, and the runs after it with it: the user has to know what to move out of the way.
+            ErrorKind::Terminal | ErrorKind::BadData | ErrorKind::Unsupported => {
+                error.with("package", folder.display())
+            }
+            _ => error,
+        });
         receipt.finished_at = clock::now();
         receipt.error = result.as_ref().err().map(Error::report);
         receipt.error =
@@ -663,7 +676,8 @@ impl Pipeline {
             schema: self.schema_name.clone(),
             load: None,
         };
-        self.destination.plugin.describe(&inquiry).await
+        let describe = || self.destination.plugin.describe(&inquiry);
+        Retries::default().run(&self.redacting_observer(), &self.stop, describe).await
     }
 
     /// The format of the files, and whether the destination can do with every table what is asked.
@@ -672,11 +686,25 @@ impl Pipeline {
         let capabilities = self.destination.plugin.capabilities();
         let side = (self.destination.endpoint.name.as_str(), capabilities);
         let mut wanted: Option<(&str, FileFormat)> = None;
-        for resource in resources {
+        for (index, resource) in resources.iter().enumerate() {
+            let disposition = resource.write_disposition.unwrap_or_default();
+            let other = resources[..index].iter().find(|other| other.table == resource.table);
+            if let Some(other) =
+                other.filter(|o| o.write_disposition.unwrap_or_default() != disposition)
+            {
+                return Err(Error::new(
+                    ErrorKind::Configuration,
+                    "two resources want different things of one table",
+                )
+                .with("table", &resource.table)
+                .with(other.name.clone(), other.write_disposition.unwrap_or_default())
+                .with(resource.name.clone(), disposition)
+                .with_hint("give both the same write disposition, or tables of their own"));
+            }
             check_disposition(
                 side,
                 &resource.table,
-                resource.write_disposition.unwrap_or_default(),
+                disposition,
                 resource.merge_strategy,
                 resource.replace_strategy,
             )?;

@@ -191,6 +191,11 @@ pub enum AccessKind {
 }
 
 impl AccessKind {
+    /// Whether the destination brings this way in along: it is in its settings, and the storage has nothing to give.
+    pub fn is_brought_along(self) -> bool {
+        matches!(self, Self::OwnIdentity | Self::Role | Self::Integration)
+    }
+
     /// The name in configuration and messages.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -27,7 +27,7 @@ pub use receipt::{Endpoint, FileReceipt, LoadInfo, LoadStatus, Receipt, RunError
 use crate::package;
 use crate::stop::Stop;
 use negotiate::{Route, Way, check_disposition, negotiate};
-use retry::Retries;
+pub(crate) use retry::Retries;
 
 /// A destination or staging destination that a run has chosen.
 #[derive(Clone, Debug)]
@@ -233,6 +233,9 @@ impl Loader<'_> {
         let retries = Retries::default();
         match route.way {
             Way::Direct => Ok(StagingAccess::None),
+            Way::Staged(access) if access.is_brought_along() => {
+                Ok(StagingAccess::Configured(access))
+            }
             Way::Staged(access) => {
                 let request = AccessRequest { files, takes: vec![access] };
                 retries.run(self.observer, self.stop, || staging.plugin.grant(&request)).await

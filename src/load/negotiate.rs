@@ -99,8 +99,9 @@ fn way_through(
     let both = |formats: &[FileFormat]| {
         formats.iter().copied().filter(|f| staging.formats.contains(f)).collect()
     };
+    let given = |access: &&AccessKind| access.is_brought_along() || staging.access.contains(access);
     for source in capabilities.copies.iter().filter(|source| source.storage == staging.storage) {
-        if let Some(access) = source.access.iter().find(|access| staging.access.contains(access)) {
+        if let Some(access) = source.access.iter().find(given) {
             return Some((Way::Staged(*access), both(&source.formats)));
         }
     }
@@ -251,8 +252,17 @@ mod tests {
         let route = negotiate(("w", &warehouse()), Some(("fs", &store)), None, &[]).unwrap();
         assert_eq!(
             route,
-            Route { format: FileFormat::Parquet, way: Way::Staged(AccessKind::Credentials) }
+            Route { format: FileFormat::Parquet, way: Way::Staged(AccessKind::Role) }
         );
+    }
+
+    #[test]
+    fn without_a_role_of_its_own_a_destination_takes_what_the_storage_gives() {
+        let mut warehouse = warehouse();
+        warehouse.copies[0].access = vec![AccessKind::SignedUrls, AccessKind::Credentials];
+        let store = store(StorageKind::S3, AccessKind::Credentials);
+        let route = negotiate(("w", &warehouse), Some(("fs", &store)), None, &[]).unwrap();
+        assert_eq!(route.way, Way::Staged(AccessKind::Credentials));
     }
 
     #[test]

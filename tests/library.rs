@@ -1,0 +1,215 @@
+//! The library as a program uses it: rows from values, text, Arrow, streams and files, into one dataset.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use transload::arrow::array::{Array, Int64Array, ListArray, RecordBatch, StringArray};
+use transload::arrow::datatypes::{DataType as ArrowType, Field, Int64Type, Schema};
+use transload::{
+    ErrorKind, Event, FileFormat, LoadStatus, Pipeline, PipelineBuilder, Resource, Rows,
+    WriteDisposition,
+};
+
+fn builder(folder: &Path) -> PipelineBuilder {
+    transload::pipeline("library")
+        .destination("duckdb")
+        .staging("filesystem")
+        .dataset_name("d")
+        .folder(folder)
+        .pipelines_dir("pipelines")
+        .setting("destination.filesystem.bucket_url", "staged")
+}
+
+fn pipeline(folder: &Path) -> Pipeline {
+    builder(folder).build().unwrap()
+}
+
+/// Asks the database, which no pipeline may have open.
+fn count(folder: &Path, sql: &str) -> i64 {
+    let database = duckdb::Connection::open(folder.join("library.duckdb")).unwrap();
+    database.query_row(sql, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+#[derive(serde::Serialize)]
+struct Player {
+    id: u32,
+    name: &'static str,
+    titles: Vec<u16>,
+}
+
+fn players() -> Vec<Player> {
+    vec![
+        Player { id: 1, name: "Mikhail Tal", titles: vec![1960] },
+        Player { id: 2, name: "Тигран Петросян", titles: vec![1963, 1966] },
+    ]
+}
+
+fn batch(from: i64) -> RecordBatch {
+    let numbers: Vec<i64> = (from..from + 3).collect();
+    let lists = numbers.iter().map(|n| Some(vec![Some(*n), None]));
+    let lists = ListArray::from_iter_primitive::<Int64Type, _, _>(lists);
+    let fields = vec![
+        Field::new("Number", ArrowType::Int64, false),
+        Field::new("text", ArrowType::Utf8, true),
+        Field::new("list", lists.data_type().clone(), true),
+    ];
+    let columns: Vec<Arc<dyn Array>> = vec![
+        Arc::new(Int64Array::from(numbers)),
+        Arc::new(StringArray::from(vec![Some("a"), None, Some("ü")])),
+        Arc::new(lists),
+    ];
+    RecordBatch::try_new(Arc::new(Schema::new(fields)), columns).unwrap()
+}
+
+#[tokio::test]
+async fn rows_come_from_values_text_arrow_streams_and_files() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    std::fs::write(folder.join("rows.json"), r#"[{"a": 1, "b": {"c": true}}, {"a": 2}]"#).unwrap();
+    let stream = futures::stream::iter([
+        Ok(Rows::from("{\"s\": 1}\n{\"s\": 2}\n")),
+        Ok(Rows::from(r#"[{"s": 3}]"#)),
+    ]);
+    let resources = vec![
+        Resource::rows("players", players()).primary_key(["id"]),
+        Resource::json("text", r#"{"t": "2024-01-02T03:04:05Z"}"#),
+        Resource::arrow("batches", [batch(1), batch(4)]),
+        Resource::stream("streamed", stream),
+        Resource::files("files", ["rows.json"]).table_name("Some Files"),
+    ];
+    let info = pipeline(folder).run(resources).await.unwrap();
+    let [receipt] = &info.loads[..] else { panic!("one load: {info}") };
+    assert_eq!(receipt.status, LoadStatus::Loaded);
+    assert_eq!(receipt.rows(), 2 + 3 + 1 + 6 + 3 + 2);
+    assert!(info.to_string().contains("players__titles"), "{info}");
+
+    assert_eq!(count(folder, "select count(*) from d.players"), 2);
+    assert_eq!(count(folder, "select sum(value) from d.players__titles"), 1960 + 1963 + 1966);
+    assert_eq!(count(folder, "select year(t) from d.text"), 2024);
+    assert_eq!(count(folder, "select count(*) from d.batches where text is null"), 2);
+    assert_eq!(count(folder, "select cast(list->>0 as bigint) from d.batches where number = 6"), 6);
+    assert_eq!(count(folder, "select sum(s) from d.streamed"), 6);
+    assert_eq!(count(folder, "select count(*) from d.some_files where b__c"), 1);
+    assert_eq!(count(folder, "select count(*) from d._dlt_loads"), 1);
+}
+
+#[tokio::test]
+async fn every_format_holds_the_same_rows() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let odd = r#"{"id": 1, "text": "a\"b\\c,\n'\té\u0001", "number": -1.5e300, "empty": "", "deep": {"list": [[1], []]}}"#;
+    for format in FileFormat::ALL {
+        let table = format!("t_{format}");
+        let resource = Resource::json(table, odd).loader_file_format(format);
+        let info = pipeline(folder).run(resource).await.unwrap();
+        assert!(info.loads[0].files.iter().all(|file| file.url.is_some()), "{format}");
+    }
+    for format in FileFormat::ALL {
+        let same = format!(
+            "select count(*) from d.t_{format} a join d.t_parquet b using (id, text, number, empty) \
+             where a.text = 'a\"b\\c,' || chr(10) || '''' || chr(9) || 'é' || chr(1) and a.empty = ''"
+        );
+        assert_eq!(count(folder, &same), 1, "{format}");
+        assert_eq!(
+            count(folder, &format!("select count(*) from d.t_{format}__deep__list")),
+            2,
+            "{format}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn replace_takes_stale_nested_rows_along() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let replace =
+        |text: &str| Resource::json("t", text).write_disposition(WriteDisposition::Replace);
+    pipeline(folder).run(replace(r#"[{"l": [1, 2]}, {"l": [3]}]"#)).await.unwrap();
+    pipeline(folder).run(replace(r#"{"n": 1}"#)).await.unwrap();
+    assert_eq!(count(folder, "select count(*) from d.t"), 1);
+    assert_eq!(count(folder, "select count(*) from d.t__l"), 0);
+    pipeline(folder).run(replace("")).await.unwrap();
+    assert_eq!(count(folder, "select count(*) from d.t"), 0);
+    assert_eq!(count(folder, "select count(*) from d._dlt_loads"), 3);
+}
+
+#[tokio::test]
+async fn what_a_run_does_not_ask_for_is_not_taken_from_an_earlier_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let replace = Resource::json("t", r#"{"a": 1}"#).write_disposition(WriteDisposition::Replace);
+    pipeline(folder).run(replace).await.unwrap();
+    pipeline(folder).run(Resource::json("t", r#"{"a": 2, "new": "column"}"#)).await.unwrap();
+    assert_eq!(count(folder, "select count(*) from d.t"), 2);
+    assert_eq!(count(folder, "select count(*) from d.t where new is null"), 1);
+}
+
+#[tokio::test]
+async fn a_resource_that_is_skipped_loads_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let skipped = Resource::json("t", "no JSON").write_disposition(WriteDisposition::Skip);
+    let info = pipeline(folder.path()).run(skipped).await.unwrap();
+    assert!(info.loads.is_empty());
+    assert!(!folder.path().join("library.duckdb").exists());
+}
+
+#[tokio::test]
+async fn a_bad_row_loads_nothing_and_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let pipeline = pipeline(folder);
+    let failed = pipeline.run(Resource::json("t", "{\"a\": 1}\n{\"a\": }\n")).await.unwrap_err();
+    assert_eq!(failed.error.kind(), ErrorKind::BadData);
+    assert_eq!(failed.error.context("line"), Some("2"));
+    assert_eq!(failed.info.loads[0].status, LoadStatus::Failed);
+    assert!(pipeline.working_folder().packages().unwrap().is_empty());
+    let failing = futures::stream::iter([
+        Ok(Rows::from("{\"a\": 1}")),
+        Err(transload::Error::new(ErrorKind::Transient, "the source went away")),
+    ]);
+    let failed = pipeline.run(Resource::stream("t", failing)).await.unwrap_err();
+    assert_eq!(failed.error.message(), "the source went away");
+    drop(pipeline);
+    assert_eq!(
+        count(folder, "select count(*) from information_schema.tables where table_name = 't'"),
+        0
+    );
+}
+
+#[tokio::test]
+async fn a_run_that_is_asked_to_stop_can_be_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let sealed = Arc::new(AtomicU64::new(0));
+    let seen = Arc::clone(&sealed);
+    let stop: Arc<std::sync::OnceLock<transload::Stop>> = Arc::default();
+    let handle = Arc::clone(&stop);
+    let observer = move |event: Event| {
+        if let Event::StepEnded(transload::Step::Stage) = event {
+            seen.fetch_add(1, Ordering::SeqCst);
+            handle.get().unwrap().stop();
+        }
+    };
+    let stopped = builder(folder).observer(observer).build().unwrap();
+    stop.set(stopped.stop_handle()).unwrap();
+    let failed = stopped.run(Resource::rows("players", players())).await.unwrap_err();
+    assert_eq!(failed.error.kind(), ErrorKind::Interrupted);
+    assert_eq!(failed.info.loads[0].status, LoadStatus::Pending);
+    assert_eq!(sealed.load(Ordering::SeqCst), 1);
+    drop(stopped);
+    let info = pipeline(folder).resume().await.unwrap();
+    assert!(info.loads[0].resumed);
+    assert_eq!(count(folder, "select count(*) from d.players"), 2);
+}
+
+#[tokio::test]
+async fn two_resources_may_not_want_different_things_of_one_table() {
+    let folder = tempfile::tempdir().unwrap();
+    let append = Resource::json("a", "{}").table_name("t");
+    let replace =
+        Resource::json("b", "{}").table_name("t").write_disposition(WriteDisposition::Replace);
+    let failed = pipeline(folder.path()).run([append, replace]).await.unwrap_err();
+    assert_eq!(failed.error.kind(), ErrorKind::Configuration);
+    assert_eq!(failed.error.context("b"), Some("replace"));
+}
