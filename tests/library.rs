@@ -1,5 +1,7 @@
 //! The library as a program uses it: rows from values, text, Arrow, streams and files, into one dataset.
 
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
