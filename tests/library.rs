@@ -215,3 +215,27 @@ async fn two_resources_may_not_want_different_things_of_one_table() {
     assert_eq!(failed.error.kind(), ErrorKind::Configuration);
     assert_eq!(failed.error.context("b"), Some("replace"));
 }
+
+/// What the README says under "Staging to Redshift", with the configuration that it shows.
+#[cfg(feature = "redshift")]
+#[tokio::test]
+async fn redshift_resolves_its_configuration_and_refuses_to_load_for_now() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let readme = include_str!("../README.md");
+    let (_, after) = readme.split_once("# .transload/secrets.toml\n").unwrap();
+    let (secrets, _) = after.split_once("```").unwrap();
+    std::fs::create_dir(folder.join(".transload")).unwrap();
+    std::fs::write(folder.join(".transload/secrets.toml"), secrets).unwrap();
+    let pipeline = transload::pipeline("chess_pipeline")
+        .destination("redshift")
+        .staging("filesystem")
+        .dataset_name("player_data")
+        .folder(folder)
+        .build()
+        .unwrap();
+    let failed = pipeline.run(Resource::rows("players", players())).await.unwrap_err();
+    assert_eq!(failed.error.kind(), ErrorKind::Unsupported);
+    let shown = format!("{:?}", failed.error);
+    assert!(shown.contains("redshift") && !shown.contains("<password>"), "{shown}");
+}

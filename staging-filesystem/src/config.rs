@@ -110,7 +110,8 @@ fn bucket(settings: &Settings, rest: &str) -> Result<Root> {
             .wrong(KEY, "it holds a user")
             .with_hint("put the keys into `credentials`, in `secrets.toml` or the environment"));
     }
-    let proper = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    // What else a name may hold is the store's to say, which knows its own rules and answers by name.
+    let proper = |c: char| c.is_ascii_graphic() && !matches!(c, '\\' | '?' | '#' | '%' | ':');
     if bucket.is_empty() || bucket.len() > 255 || !bucket.chars().all(proper) {
         return Err(settings
             .wrong(KEY, "it names no bucket")
