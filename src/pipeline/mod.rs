@@ -1,22 +1,25 @@
 //! A pipeline: built once, run as often as there are rows.
 
-use std::ffi::OsString;
+mod builder;
+
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use transload_core::settings::{SettingValue, Settings};
 use transload_core::{
     DataType, Dataset, DatasetState, Destination, Error, ErrorKind, FileFormat, Inquiry, LoadId,
-    MANIFEST_VERSION, Manifest, Plugin, Redactor, Registry, Result, Schema, Secret, Sha256Hex,
-    StagingDestination, WriteDisposition,
+    MANIFEST_VERSION, Manifest, Redactor, Result, Schema, Sha256Hex, StagingDestination,
+    WriteDisposition,
+};
+
+pub use builder::{
+    DestinationSettings, LoadSettings, PipelineBuilder, SchemaSettings, WriterSettings, pipeline,
 };
 
 use crate::arrow_types::Defaults;
 use crate::clock;
-use crate::config::{self, Layers};
 use crate::extract;
 use crate::hints::{self, Names};
 use crate::load::negotiate::negotiate;
@@ -26,294 +29,10 @@ use crate::load::{
 use crate::load::{Retries, known_loads, receipt_of};
 use crate::normalize::{Naming, Options, random_id};
 use crate::package::{Package, WorkingFolder};
-use crate::plugins;
 use crate::resource::{IntoResources, Resource};
 use crate::state::{Identity, PipelineState};
 use crate::stop::Stop;
 use crate::write::WriteOptions;
-
-transload_core::settings! {
-    /// The settings under `[load]`.
-    pub struct LoadSettings {
-        /// Jobs that run at once.
-        pub workers: usize = "20",
-        /// Whether the data files of a package are removed from the working folder once it is published. Its manifest
-        /// and its receipt stay.
-        pub delete_completed_jobs: bool = "true",
-    }
-}
-
-transload_core::settings! {
-    /// The settings under `[data_writer]`.
-    pub struct WriterSettings {
-        /// Bytes at which a file is cut, as it is written. By default what the destination likes best.
-        pub file_max_bytes: Option<u64>,
-        /// Whether text files are left uncompressed.
-        pub disable_compression: bool = "false",
-    }
-}
-
-transload_core::settings! {
-    /// The settings under `[schema]`.
-    pub struct SchemaSettings {
-        /// How names of tables and columns are made: `snake_case` (the usual), `direct`, `sql_ci_v1` or `sql_cs_v1`. A
-        /// dataset keeps the convention with which it began.
-        pub naming: Option<String>,
-    }
-}
-
-transload_core::settings! {
-    /// The engine's keys in the section of a destination, beside those of its plugin.
-    pub struct DestinationSettings {
-        /// The name of the staging dataset; `%s` stands for that of the dataset.
-        pub staging_dataset_name_layout: String = "%s_staging",
-    }
-}
-
-/// Begins a pipeline of this name.
-///
-/// ```no_run
-/// use transload::{FileFormat, Resource};
-///
-/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let pipeline = transload::pipeline("chess_pipeline")
-///     .destination("duckdb")
-///     .staging("filesystem")
-///     .dataset_name("player_data")
-///     .build()?;
-/// let players = Resource::files("players", ["examples/chess/players.jsonl"]);
-/// let info = pipeline.run(players.loader_file_format(FileFormat::Parquet)).await?;
-/// println!("{info}");
-/// # Ok(())
-/// # }
-/// ```
-pub fn pipeline(name: impl Into<String>) -> PipelineBuilder {
-    PipelineBuilder {
-        name: name.into(),
-        destination: None,
-        staging: None,
-        dataset_name: None,
-        pipelines_dir: None,
-        folder: PathBuf::from("."),
-        project: None,
-        home: None,
-        environment: Vec::new(),
-        values: Vec::new(),
-        registry: None,
-        observer: None,
-    }
-}
-
-/// A pipeline that is being described.
-pub struct PipelineBuilder {
-    name: String,
-    destination: Option<String>,
-    staging: Option<String>,
-    dataset_name: Option<String>,
-    pipelines_dir: Option<PathBuf>,
-    folder: PathBuf,
-    project: Option<PathBuf>,
-    home: Option<PathBuf>,
-    environment: Vec<(OsString, OsString)>,
-    values: Vec<(String, String)>,
-    registry: Option<Registry>,
-    observer: Option<Arc<dyn Observer>>,
-}
-
-impl PipelineBuilder {
-    /// The destination, by the name of its plugin or one of the configuration's own.
-    #[must_use]
-    pub fn destination(mut self, name: impl Into<String>) -> Self {
-        self.destination = Some(name.into());
-        self
-    }
-
-    /// The staging destination that the files go through. Without one the destination takes local files.
-    #[must_use]
-    pub fn staging(mut self, name: impl Into<String>) -> Self {
-        self.staging = Some(name.into());
-        self
-    }
-
-    /// The dataset, by default `<pipeline>_dataset`.
-    #[must_use]
-    pub fn dataset_name(mut self, name: impl Into<String>) -> Self {
-        self.dataset_name = Some(name.into());
-        self
-    }
-
-    /// Where the working folders of pipelines lie. By default `.transload/pipelines` in the home folder, or in the
-    /// working folder where no home folder was given.
-    #[must_use]
-    pub fn pipelines_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.pipelines_dir = Some(folder.into());
-        self
-    }
-
-    /// The folder that relative paths start from. By default the working folder of the process.
-    #[must_use]
-    pub fn folder(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.folder = folder.into();
-        self
-    }
-
-    /// The folder whose `.transload/` (and `.dlt/`) holds `config.toml` and `secrets.toml`. By default that of
-    /// [`folder`](Self::folder).
-    #[must_use]
-    pub fn config_dir(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.project = Some(folder.into());
-        self
-    }
-
-    /// The home folder, whose `.transload/` (and `.dlt/`) is read after that of the project.
-    #[must_use]
-    pub fn home(mut self, folder: impl Into<PathBuf>) -> Self {
-        self.home = Some(folder.into());
-        self
-    }
-
-    /// The environment variables that may hold settings. The library does not read them by itself: hand it
-    /// `std::env::vars_os()`.
-    #[must_use]
-    pub fn environment<N: Into<OsString>, V: Into<OsString>>(
-        mut self,
-        variables: impl IntoIterator<Item = (N, V)>,
-    ) -> Self {
-        self.environment =
-            variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
-        self
-    }
-
-    /// One setting, which goes before those of all other places: `destination.filesystem.bucket_url`.
-    #[must_use]
-    pub fn setting(mut self, key: impl Into<String>, value: impl Into<String>) -> Self {
-        self.values.push((key.into(), value.into()));
-        self
-    }
-
-    /// The plugins to choose from. By default those that are linked into the program.
-    #[must_use]
-    pub fn registry(mut self, registry: Registry) -> Self {
-        self.registry = Some(registry);
-        self
-    }
-
-    /// Someone who is told what happens while the pipeline runs.
-    #[must_use]
-    pub fn observer(mut self, observer: impl Observer + 'static) -> Self {
-        self.observer = Some(Arc::new(observer));
-        self
-    }
-
-    /// Reads the configuration and makes the destination and the staging destination. Connects to nothing.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Configuration`] where a name is not known or a setting is missing or wrong.
-    pub fn build(self) -> Result<Pipeline> {
-        let name = self.name.trim().to_owned();
-        if name.is_empty() || name.contains(['/', '\\']) || name.chars().any(char::is_control) {
-            return Err(Error::new(ErrorKind::Configuration, "a pipeline cannot have this name")
-                .with("name", format!("{name:?}"))
-                .with_hint("take letters, digits, blanks, `_`, `-` and `.`"));
-        }
-        let Some(destination) = &self.destination else {
-            return Err(Error::new(ErrorKind::Configuration, "no destination was chosen")
-                .with("pipeline", &name)
-                .with_hint("name one: `--destination duckdb`, `destination = \"duckdb\"`, `.destination(\"duckdb\")`"));
-        };
-        let mut layers = Layers::builder()
-            .project(self.project.as_ref().unwrap_or(&self.folder))
-            .folder(&self.folder)
-            .environment(self.environment)
-            .shared_keys(DestinationSettings::KEYS);
-        if let Some(home) = &self.home {
-            layers = layers.home(home);
-        }
-        for (key, value) in &self.values {
-            layers = layers.value(key, SettingValue::text(value));
-        }
-        let layers = layers.build()?;
-        let registry = self.registry.unwrap_or_else(plugins::registry);
-        let mut secrets = Vec::new();
-        let mut warnings = Vec::new();
-        let mut choose = |chosen: &str, staging: bool| -> Result<(Endpoint, Settings, Plugin)> {
-            let kind = layers
-                .destination_type(&name, chosen)
-                .map_or_else(|| chosen.to_owned(), |(kind, _)| kind);
-            let plugin =
-                if staging { registry.staging(&kind)?.0 } else { registry.destination(&kind)?.0 };
-            let settings = layers.resolve(&name, chosen, plugin.settings)?;
-            secrets.extend(config::secrets_of(&settings, plugin.settings));
-            warnings.extend(config::warnings(&settings, plugin.settings));
-            Ok((
-                Endpoint { name: chosen.to_owned(), r#type: plugin.name.to_owned() },
-                settings,
-                *plugin,
-            ))
-        };
-        let redact = |error: Error, secrets: &[Secret]| error.redacted(&Redactor::new(secrets));
-
-        let (endpoint, settings, plugin) = choose(destination, false)?;
-        let shared: DestinationSettings =
-            layers.read_section(&name, &["destination", destination])?;
-        let schema: SchemaSettings = layers.read_section(&name, &["schema"])?;
-        let staging = self.staging.as_deref().map(|staging| choose(staging, true)).transpose()?;
-        let create = registry.destination(plugin.name)?.1;
-        let destination = create(&settings).map_err(|error| redact(error, &secrets))?;
-        let destination = Chosen { endpoint, plugin: destination };
-        let staging = match staging {
-            None => None,
-            Some((endpoint, settings, plugin)) => {
-                let create = registry.staging(plugin.name)?.1;
-                let plugin = create(&settings).map_err(|error| redact(error, &secrets))?;
-                Some(Chosen { endpoint, plugin })
-            }
-        };
-        let dataset =
-            dataset(&name, self.dataset_name.as_deref(), &shared.staging_dataset_name_layout)?;
-        let pipelines_dir =
-            self.pipelines_dir.map(|folder| self.folder.join(folder)).unwrap_or_else(|| {
-                self.home.as_deref().unwrap_or(&self.folder).join(".transload").join("pipelines")
-            });
-        Ok(Pipeline {
-            working: WorkingFolder::of(&pipelines_dir, &name),
-            schema_name: hints::schema_name(&name),
-            naming: schema.naming.as_deref().map(hints::naming_from).transpose()?,
-            load: layers.read_section(&name, &["load"])?,
-            writer: layers.read_section(&name, &["data_writer"])?,
-            redactor: Redactor::new(&secrets),
-            observer: self.observer.unwrap_or_else(|| Arc::new(|_: Event| {})),
-            stop: Stop::default(),
-            folder: self.folder,
-            name,
-            destination,
-            staging,
-            dataset,
-            warnings,
-        })
-    }
-}
-
-/// The names of the dataset and of its staging dataset, normalised.
-fn dataset(pipeline: &str, name: Option<&str>, layout: &str) -> Result<Dataset> {
-    let name = name.map_or_else(|| format!("{pipeline}_dataset"), str::to_owned);
-    let refused = |reason: &'static str| {
-        Error::new(ErrorKind::Configuration, "a dataset cannot have this name")
-            .with("name", &name)
-            .with("reason", reason)
-    };
-    if name.trim().is_empty() {
-        return Err(refused("it is empty"));
-    }
-    let normalised = Naming::SnakeCase.normalize_identifier(&name, usize::MAX);
-    let staging = Naming::SnakeCase.normalize_path(&layout.replace("%s", &normalised), usize::MAX);
-    if staging == normalised || staging.is_empty() {
-        return Err(refused("the staging dataset would be the dataset itself").with_hint(
-            "change `staging_dataset_name_layout`; `%s` stands for the name of the dataset",
-        ));
-    }
-    Ok(Dataset { name: normalised, staging })
-}
 
 /// A pipeline: resources into one dataset of one destination, perhaps through one staging destination.
 pub struct Pipeline {
@@ -784,34 +503,5 @@ impl Observer for Redacting {
             Event::Warning(text) => Event::Warning(scrub(&text)),
             other => other,
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn datasets_are_named_after_the_pipeline_and_normalised() {
-        assert_eq!(dataset("chess", None, "%s_staging").unwrap(), Dataset::new("chess_dataset"));
-        assert_eq!(
-            dataset("chess", Some("Player Data"), "%s_staging").unwrap().name,
-            "player_data"
-        );
-        assert_eq!(
-            dataset("chess", Some("d"), "shared_staging").unwrap().staging,
-            "shared_staging"
-        );
-        assert_eq!(dataset("chess", Some("d"), "%s").unwrap_err().kind(), ErrorKind::Configuration);
-        assert!(dataset("chess", Some(" "), "%s_staging").is_err());
-    }
-
-    #[test]
-    fn a_pipeline_needs_a_name_and_a_destination() {
-        assert_eq!(
-            pipeline("a/b").destination("duckdb").build().unwrap_err().message(),
-            "a pipeline cannot have this name"
-        );
-        assert_eq!(pipeline("a").build().unwrap_err().message(), "no destination was chosen");
     }
 }
