@@ -51,7 +51,8 @@ pub struct Capabilities {
     pub loads: Vec<FileFormat>,
     /// Storages from which it copies, with the formats and the ways in. Empty: it takes no staging destination.
     pub copies: Vec<CopySource>,
-    /// Types that a format does not carry into this destination: a table that has one takes another format.
+    /// Types that a format does not carry into this destination: a load that has one takes another format, or is refused
+    /// before it is sealed.
     pub not_carried: Vec<(FileFormat, DataType)>,
     /// What it does with rows that are there already.
     pub write_dispositions: Vec<WriteDisposition>,
@@ -91,7 +92,8 @@ pub struct CopySource {
     pub storage: StorageKind,
     /// Formats that it copies from there.
     pub formats: Vec<FileFormat>,
-    /// How it can be let in.
+    /// How it can be let in. A way that the destination brings along itself (a role, an integration, its own identity)
+    /// is listed only where its settings hold it: the engine takes it at its word.
     pub access: Vec<AccessKind>,
 }
 

@@ -24,10 +24,22 @@ pub trait Destination: fmt::Debug + Send + Sync + 'static {
     /// What it can do. What is not claimed is never asked.
     fn capabilities(&self) -> &Capabilities;
 
-    /// Whether it can be reached and written to. Changes nothing.
+    /// What tells this place from any other of its kind, without secrets: the absolute path of a file, host and
+    /// database, the URL of a bucket. A load that was begun for one place is never finished in another.
+    fn identity(&self) -> String;
+
+    /// The type by which a column is created here, in the words in which [`describe`](Self::describe) gives it back. The
+    /// engine refuses a load whose column has another type in the dataset, since casts there may change values.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for a column that cannot be had here.
+    fn native_type(&self, column: &Column) -> Result<String>;
+
+    /// Whether it can be reached and written to. Leaves nothing behind.
     async fn check(&self) -> Result<()>;
 
-    /// What it holds. A dataset that does not exist is no error: [`DatasetState::exists`] is false.
+    /// What it holds. A dataset that does not exist is no error: [`DatasetState::exists`] is false. What was committed
+    /// before a call of [`fence`](Self::fence) returned is seen by every later call of this.
     async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState>;
 
     /// Makes these changes, all of them additions. A change that is there already counts as made. Returns the
@@ -45,7 +57,7 @@ pub trait Destination: fmt::Debug + Send + Sync + 'static {
     async fn publish(&self, publication: &Publication, context: &JobContext<'_>) -> Result<Commit>;
 
     /// Removes what the load left behind, in this epoch and in earlier ones: staging tables, uploaded files. Is called
-    /// only after the commit was seen, or on request for a dead load.
+    /// only after the commit was seen, or on request for a dead load; more than once, too.
     async fn clear(&self, load: &Load) -> Result<()>;
 }
 
@@ -103,7 +115,8 @@ pub struct Fence {
     pub owner: String,
 }
 
-/// The proof that a load was published.
+/// What is known of a load with the id that was asked for. Only one with the digest of the load itself proves that it was
+/// published; any other means that the id is taken.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CommitRecord {
     /// The load.

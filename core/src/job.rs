@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::{DataFile, Load, Schema, Secret};
 
-/// The id of a job: `<kind>:<table>` or `<kind>:<table>/<file>`, unique within its load.
+/// The id of a job: `<kind>:<table>` or `<kind>:<table>/<file>`, unique within its load. A custom step has the hash of
+/// its payload in the place of a file.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(String);
@@ -59,7 +60,12 @@ impl Job {
             Self::Stage(job) => JobId::new("stage", &job.file.table, Some(&job.file.name)),
             Self::Load(job) => JobId::new("load", &job.file.table, Some(&job.file.name)),
             Self::Copy(job) => JobId::new("copy", &job.table, None),
-            Self::Custom(job) => JobId::new(&job.name, &job.table, None),
+            Self::Custom(job) => {
+                // Steps of one kind on one table differ in what they are to know.
+                let payload = crate::canonical_json(&serde_json::json!(job.payload));
+                let tag = crate::Sha256Hex::of(payload.as_bytes());
+                JobId::new(&job.name, &job.table, Some(tag.short()))
+            }
         }
     }
 
@@ -139,7 +145,8 @@ pub struct StagedFile {
 pub struct JobOutcome {
     /// Figures.
     pub statistics: JobStatistics,
-    /// What has to follow. The engine alone decides when.
+    /// What has to follow, before the publication. The engine alone decides when; one that it has run already is not
+    /// run again.
     pub follow_ups: Vec<FollowUp>,
 }
 

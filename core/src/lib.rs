@@ -35,7 +35,9 @@ pub use job::{
     LoadJob, StageJob, StagedFile, StagingAccess, StorageCredentials,
 };
 pub use load::{Dataset, Epoch, Load, LoadId, Sha256Hex};
-pub use manifest::{DataFile, MANIFEST_NAME, MANIFEST_VERSION, Manifest, StateRow, escape_segment};
+pub use manifest::{
+    DataFile, MANIFEST_NAME, MANIFEST_VERSION, Manifest, SealedManifest, StateRow, escape_segment,
+};
 pub use publication::{Commit, Disposition, Publication, TableChain, TablePublication};
 pub use registry::{CONTRACT_VERSION, Plugin, Registry};
 pub use schema::{

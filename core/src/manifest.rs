@@ -85,6 +85,11 @@ pub struct Manifest {
     pub created_at: String,
     /// The name of the destination for which the files were made.
     pub destination: String,
+    /// [`Destination::identity`](crate::Destination::identity): the place that the load was made for.
+    pub place: String,
+    /// The load that the dataset named as the last one of this pipeline when this one was made. Loads are published in
+    /// the order in which they were made, or not at all.
+    pub previous: Option<LoadId>,
     /// The name of the staging destination that the files go through, if they go through one.
     #[serde(default)]
     pub staging: Option<String>,
@@ -101,50 +106,15 @@ pub struct Manifest {
 }
 
 impl Manifest {
-    /// The bytes that are sealed, uploaded and hashed: the same for the same manifest.
-    pub fn to_bytes(&self) -> Vec<u8> {
+    fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = serde_json::to_vec_pretty(self).expect("a manifest has only text keys");
         bytes.push(b'\n');
         bytes
     }
 
-    /// Reads a manifest.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Terminal`] where it is damaged, of a newer format, or names files outside its folder.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let damaged = || {
-            Error::new(ErrorKind::Terminal, "the manifest of the package is damaged")
-                .with_hint("nothing was loaded from it; load its source again, or restore the file")
-        };
-        let version = serde_json::from_slice::<VersionOnly>(bytes)
-            .map_err(|error| damaged().with_source(error))?;
-        if version.manifest_version > MANIFEST_VERSION {
-            return Err(Error::new(
-                ErrorKind::Terminal,
-                "the manifest was written by a newer version",
-            )
-            .with("format", version.manifest_version)
-            .with("understood", MANIFEST_VERSION)
-            .with_hint("resume the load with the version that wrote it, or a newer one"));
-        }
-        let manifest: Self =
-            serde_json::from_slice(bytes).map_err(|error| damaged().with_source(error))?;
-        for file in &manifest.files {
-            if file.name.contains(['/', '\\', '\0'])
-                || matches!(file.name.as_str(), "" | "." | "..")
-            {
-                return Err(damaged()
-                    .with("file", &file.name)
-                    .with("reason", "the name leaves the folder"));
-            }
-        }
-        Ok(manifest)
-    }
-
-    /// The digest of the bytes.
-    pub fn digest(&self) -> Sha256Hex {
-        Sha256Hex::of(&self.to_bytes())
+    /// Seals the manifest: from here on its bytes are what counts.
+    pub fn seal(self) -> SealedManifest {
+        SealedManifest { bytes: self.to_bytes(), manifest: self }
     }
 
     /// Rows of one table.
@@ -168,6 +138,70 @@ impl Manifest {
     /// The key of the manifest itself below the root of a staging storage.
     pub fn key(&self) -> String {
         format!("{}/{MANIFEST_NAME}", self.prefix())
+    }
+}
+
+/// A manifest with the bytes in which it is sealed, uploaded and hashed.
+///
+/// The bytes are kept as they were read: another version of this crate would write the same manifest in other bytes, and
+/// take its own load for somebody else's.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SealedManifest {
+    manifest: Manifest,
+    bytes: Vec<u8>,
+}
+
+impl std::ops::Deref for SealedManifest {
+    type Target = Manifest;
+
+    fn deref(&self) -> &Manifest {
+        &self.manifest
+    }
+}
+
+impl SealedManifest {
+    /// Reads a manifest.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Terminal`] where it is damaged, of a newer format, or names files outside its folder.
+    pub fn from_bytes(bytes: Vec<u8>) -> Result<Self> {
+        let damaged = || {
+            Error::new(ErrorKind::Terminal, "the manifest of the package is damaged")
+                .with_hint("nothing was loaded from it; load its source again, or restore the file")
+        };
+        let version = serde_json::from_slice::<VersionOnly>(&bytes)
+            .map_err(|error| damaged().with_source(error))?;
+        if version.manifest_version > MANIFEST_VERSION {
+            return Err(Error::new(
+                ErrorKind::Terminal,
+                "the manifest was written by a newer version",
+            )
+            .with("format", version.manifest_version)
+            .with("understood", MANIFEST_VERSION)
+            .with_hint("resume the load with the version that wrote it, or a newer one"));
+        }
+        let manifest: Manifest =
+            serde_json::from_slice(&bytes).map_err(|error| damaged().with_source(error))?;
+        for file in &manifest.files {
+            if file.name.contains(['/', '\\', '\0'])
+                || matches!(file.name.as_str(), "" | "." | "..")
+            {
+                return Err(damaged()
+                    .with("file", &file.name)
+                    .with("reason", "the name leaves the folder"));
+            }
+        }
+        Ok(Self { manifest, bytes })
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The digest of the bytes: what makes this load this load.
+    pub fn digest(&self) -> Sha256Hex {
+        Sha256Hex::of(&self.bytes)
     }
 }
 
@@ -212,6 +246,8 @@ mod tests {
             dataset: Dataset::new("d"),
             created_at: "2026-11-22T17:45:39.736473Z".into(),
             destination: "duckdb".into(),
+            place: "/d.duckdb".into(),
+            previous: None,
             staging: None,
             format: FileFormat::Parquet,
             tables: vec!["t".into()],
@@ -243,29 +279,42 @@ mod tests {
     #[test]
     fn a_manifest_comes_back_with_the_same_digest() {
         let manifest = manifest();
-        let back = Manifest::from_bytes(&manifest.to_bytes()).unwrap();
-        assert_eq!(back, manifest);
-        assert_eq!(back.digest(), manifest.digest());
+        let back = SealedManifest::from_bytes(manifest.to_bytes()).unwrap();
+        assert_eq!(*back, manifest);
+        assert_eq!(back.digest(), manifest.seal().digest());
         assert_eq!(back.rows_of("t"), 3);
+    }
+
+    #[test]
+    fn a_manifest_of_another_version_keeps_its_digest() {
+        let text = String::from_utf8(manifest().to_bytes()).unwrap();
+        let older = text.replace("  \"staging\": null,\n", "");
+        assert_ne!(older, text);
+        let digest = Sha256Hex::of(older.as_bytes());
+        let sealed = SealedManifest::from_bytes(older.into_bytes()).unwrap();
+        assert_eq!(sealed.digest(), digest);
+        assert_eq!(sealed.staging, None);
     }
 
     #[test]
     fn damaged_newer_and_foreign_manifests_are_refused() {
         let bytes = manifest().to_bytes();
         assert_eq!(
-            Manifest::from_bytes(&bytes[..bytes.len() / 2]).unwrap_err().kind(),
+            SealedManifest::from_bytes(bytes[..bytes.len() / 2].to_vec()).unwrap_err().kind(),
             ErrorKind::Terminal
         );
-        assert_eq!(Manifest::from_bytes(b"").unwrap_err().kind(), ErrorKind::Terminal);
+        assert_eq!(SealedManifest::from_bytes(Vec::new()).unwrap_err().kind(), ErrorKind::Terminal);
         let mut newer = manifest();
         newer.manifest_version = 99;
         assert_eq!(
-            Manifest::from_bytes(&newer.to_bytes()).unwrap_err().context("format"),
+            SealedManifest::from_bytes(newer.to_bytes()).unwrap_err().context("format"),
             Some("99")
         );
         let mut escaping = manifest();
         escaping.files[0].name = "../../etc/passwd".into();
-        assert!(Manifest::from_bytes(&escaping.to_bytes()).unwrap_err().context("file").is_some());
+        assert!(
+            SealedManifest::from_bytes(escaping.to_bytes()).unwrap_err().context("file").is_some()
+        );
     }
 
     #[test]

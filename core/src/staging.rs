@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccessKind, Job, JobContext, JobOutcome, Manifest, Result, StagedFile, StagingAccess,
+    AccessKind, Job, JobContext, JobOutcome, Result, SealedManifest, StagedFile, StagingAccess,
     StagingCapabilities,
 };
 
@@ -31,10 +31,10 @@ pub trait StagingDestination: fmt::Debug + Send + Sync + 'static {
 
     /// Writes the manifest of a load at its key, only if none is there. One that is there with the same content counts
     /// as written; one with another content is a terminal error: the load id is taken.
-    async fn write_manifest(&self, manifest: &Manifest) -> Result<()>;
+    async fn write_manifest(&self, manifest: &SealedManifest) -> Result<()>;
 
     /// The manifests in a scope, the oldest load first. Damaged ones are an error, not left out.
-    async fn read_manifests(&self, scope: &Scope) -> Result<Vec<Manifest>>;
+    async fn read_manifests(&self, scope: &Scope) -> Result<Vec<SealedManifest>>;
 
     /// Lets a destination at staged files in the first of the ways of the request that this storage can give.
     async fn grant(&self, request: &AccessRequest) -> Result<StagingAccess>;

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use transload_core::settings::Settings;
 use transload_core::{
-    AccessKind, AccessRequest, Capabilities, Commit, Dataset, DatasetState, Destination, Epoch,
-    Error, ErrorKind, Fence, FileFormat, Inquiry, Job, JobContext, JobOutcome, Load, Manifest,
-    Plugin, Publication, Registry, Result, SchemaChange, Scope, StagedFile, StagedObject,
+    AccessKind, AccessRequest, Capabilities, Column, Commit, Dataset, DatasetState, Destination,
+    Epoch, Error, ErrorKind, Fence, FileFormat, Inquiry, Job, JobContext, JobOutcome, Load, Plugin,
+    Publication, Registry, Result, SchemaChange, Scope, SealedManifest, StagedFile, StagedObject,
     StagingAccess, StagingCapabilities, StagingDestination, StorageKind, WriteDisposition,
     settings,
 };
@@ -32,6 +32,14 @@ struct Nowhere {
 impl Destination for Nowhere {
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    fn identity(&self) -> String {
+        "nowhere".to_owned()
+    }
+
+    fn native_type(&self, _column: &Column) -> Result<String> {
+        Ok("anything".to_owned())
     }
 
     async fn check(&self) -> Result<()> {
@@ -94,11 +102,11 @@ impl StagingDestination for Drawer {
         Ok(JobOutcome::default())
     }
 
-    async fn write_manifest(&self, _manifest: &Manifest) -> Result<()> {
+    async fn write_manifest(&self, _manifest: &SealedManifest) -> Result<()> {
         Ok(())
     }
 
-    async fn read_manifests(&self, _scope: &Scope) -> Result<Vec<Manifest>> {
+    async fn read_manifests(&self, _scope: &Scope) -> Result<Vec<SealedManifest>> {
         Ok(Vec::new())
     }
 
