@@ -1,6 +1,6 @@
 //! From resources to the files of a package: rows are read, normalised and written, a chunk at a time.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Cursor, Read};
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use parquet::arrow::arrow_reader::ParquetRecordBatchReaderBuilder;
 use tokio::sync::mpsc;
-use transload_core::{DataFile, Error, ErrorKind, Result, Schema, Sha256Hex};
+use transload_core::{DataFile, Error, ErrorKind, Result, Schema, WriteDisposition};
 
 use crate::load::{Event, Observer};
 use crate::normalize::{Normalizer, Options};
@@ -61,35 +61,70 @@ pub(crate) fn open(resource: Resource, table: String) -> Result<Opened> {
     Ok(Opened { table, chunks })
 }
 
-/// What tells the files of a run from those of another one: names, sizes, times, and where their rows go. `None` where
-/// rows come from elsewhere, which cannot be told.
-///
-/// A run that was killed after its package was sealed and is then started again must not load its files twice.
-pub(crate) fn fingerprint(resources: &[Resource]) -> Result<Option<Sha256Hex>> {
-    let mut parts = Vec::new();
-    let mut known = !resources.is_empty();
+/// Replaces paths and globs by the files that they stand for, each once. What is missing is said before anything is
+/// begun.
+pub(crate) fn find_files(resources: &mut [Resource]) -> Result<()> {
     for resource in resources {
-        let RowSource::Files(paths) = &resource.source else {
-            known = false;
-            continue;
-        };
-        parts.push(format!("{} {:?}", resource.table, resource.write_disposition));
-        for input in expand(paths)? {
-            let (Input::Json(path, _) | Input::Parquet(path)) = &input else {
-                known = false;
-                continue;
-            };
-            let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
-            let path = std::path::absolute(path).unwrap_or_else(|_| path.clone());
-            parts.push(format!(
-                "{} {} {:?}",
-                path.display(),
-                metadata.len(),
-                metadata.modified().ok()
-            ));
+        if let RowSource::Files(paths) = &mut resource.source {
+            *paths = expand(paths)?.into_iter().map(Input::into_path).collect();
         }
     }
-    Ok(known.then(|| Sha256Hex::of(parts.join("\n").as_bytes())))
+    Ok(())
+}
+
+/// What tells the files of a run from those of another one: where their rows go, path, size and time. Rows from elsewhere
+/// have no mark.
+///
+/// A run that was killed after its package was sealed and is then started again must not load its files twice.
+pub(crate) fn marks(resources: &[Resource]) -> Result<BTreeSet<String>> {
+    let mut marks = BTreeSet::new();
+    for resource in resources {
+        if let RowSource::Files(paths) = &resource.source {
+            for path in paths {
+                marks.extend(mark(&resource.table, path)?);
+            }
+        }
+    }
+    Ok(marks)
+}
+
+fn mark(table: &str, path: &Path) -> Result<Option<String>> {
+    if path.as_os_str() == STDIN {
+        return Ok(None);
+    }
+    let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, error))?;
+    let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let time = metadata.modified().map(crate::clock::rfc3339).unwrap_or_default();
+    Ok(Some(format!("{table:?} {:?} {} bytes of {time}", path.display(), metadata.len())))
+}
+
+/// The resources without the files that a load has brought already. A resource that replaces or merges stays whole unless
+/// all of it was brought: its other files must not take the place of those.
+pub(crate) fn without(
+    resources: Vec<Resource>,
+    brought: &BTreeSet<String>,
+) -> Result<Vec<Resource>> {
+    let mut left = Vec::new();
+    for mut resource in resources {
+        if let RowSource::Files(paths) = &mut resource.source {
+            let mut fresh = Vec::new();
+            for path in paths.iter() {
+                match mark(&resource.table, path)? {
+                    Some(mark) if brought.contains(&mark) => {}
+                    _ => fresh.push(path.clone()),
+                }
+            }
+            let adds = resource.write_disposition.unwrap_or_default() == WriteDisposition::Append;
+            if fresh.is_empty() {
+                continue;
+            }
+            if adds {
+                *paths = fresh;
+            }
+        }
+        left.push(resource);
+    }
+    Ok(left)
 }
 
 /// Reads all rows and writes the files of a package into `folder`. Blocks; memory is bounded by a chunk and what the
@@ -180,6 +215,9 @@ impl Iterator for Received {
     }
 }
 
+/// The path that stands for the standard input.
+const STDIN: &str = "-";
+
 /// A file to read, or the standard input.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Input {
@@ -189,11 +227,18 @@ enum Input {
 }
 
 impl Input {
+    fn into_path(self) -> PathBuf {
+        match self {
+            Self::Stdin => PathBuf::from(STDIN),
+            Self::Json(path, _) | Self::Parquet(path) => path,
+        }
+    }
+
     fn of(path: PathBuf) -> Result<Self> {
         let extension =
             path.extension().and_then(|extension| extension.to_str()).unwrap_or_default();
         match extension.to_ascii_lowercase().as_str() {
-            "jsonl" | "ndjson" => Ok(Self::Json(path, JsonShape::Lines)),
+            "jsonl" | "ndjson" => Ok(Self::Json(path, JsonShape::Auto)),
             "json" => Ok(Self::Json(path, JsonShape::Document)),
             "parquet" => Ok(Self::Parquet(path)),
             _ => Err(Error::new(ErrorKind::Unsupported, "files of this kind cannot be read yet")
@@ -242,7 +287,7 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<Input>> {
     let mut inputs = Vec::new();
     for path in paths {
         let text = path.to_string_lossy();
-        if text == "-" {
+        if text == STDIN {
             inputs.push(Input::Stdin);
         } else if !path.exists() && text.contains(['*', '?', '[']) {
             let refused = |reason: String| {
@@ -271,6 +316,12 @@ fn expand(paths: &[PathBuf]) -> Result<Vec<Input>> {
             inputs.push(Input::of(path.clone())?);
         }
     }
+    // A file that is named twice is read once.
+    let mut seen = BTreeSet::new();
+    inputs.retain(|input| {
+        let path = input.clone().into_path();
+        seen.insert(path.canonicalize().unwrap_or(path))
+    });
     Ok(inputs)
 }
 
@@ -294,7 +345,7 @@ mod tests {
         }
         let inputs = expand(&[folder.path().join("*.jsonl")]).unwrap();
         let names = ["a.jsonl", "b.jsonl"]
-            .map(|name| Input::Json(folder.path().join(name), JsonShape::Lines));
+            .map(|name| Input::Json(folder.path().join(name), JsonShape::Auto));
         assert_eq!(inputs, names);
         assert!(expand(&[folder.path().join("*.json")]).unwrap_err().context("reason").is_some());
         assert_eq!(
@@ -308,19 +359,44 @@ mod tests {
     }
 
     #[test]
-    fn a_fingerprint_tells_files_apart() {
+    fn files_that_were_brought_are_left_out_once_they_are_the_very_same() {
+        let folder = tempfile::tempdir().unwrap();
+        let paths = ["a.jsonl", "b.jsonl"].map(|name| folder.path().join(name));
+        paths.iter().for_each(|path| std::fs::write(path, "{}").unwrap());
+        let of = |disposition| Resource::files("t", &paths).write_disposition(disposition);
+        let left = |disposition, brought: &BTreeSet<String>| -> Vec<usize> {
+            let left = without(vec![of(disposition)], brought).unwrap();
+            left.iter()
+                .map(|resource| match &resource.source {
+                    RowSource::Files(paths) => paths.len(),
+                    _ => 0,
+                })
+                .collect()
+        };
+        use WriteDisposition::{Append, Replace};
+        let both = marks(&[of(Append)]).unwrap();
+        assert_eq!(both.len(), 2);
+        assert!(left(Append, &both).is_empty());
+        assert!(left(Replace, &both).is_empty());
+        let first = marks(&[Resource::files("t", &paths[..1])]).unwrap();
+        assert_eq!(left(Append, &first), [1]);
+        assert_eq!(left(Replace, &first), [2]);
+        assert_eq!(left(Append, &marks(&[Resource::files("other", &paths)]).unwrap()), [2]);
+        std::fs::write(&paths[0], "{}\n{}").unwrap();
+        assert_eq!(left(Append, &both), [1]);
+        assert!(
+            marks(&[Resource::files("t", ["-"]), Resource::json("t", "{}")]).unwrap().is_empty()
+        );
+    }
+
+    #[test]
+    fn a_file_that_is_named_twice_is_read_once() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a.jsonl");
         std::fs::write(&path, "{}").unwrap();
-        let of = |table: &str| fingerprint(&[Resource::files(table, [&path])]).unwrap();
-        let before = of("t");
-        assert!(before.is_some());
-        assert_eq!(before, of("t"));
-        assert_ne!(before, of("other"));
-        std::fs::write(&path, "{}\n{}").unwrap();
-        assert_ne!(before, of("t"));
-        assert_eq!(fingerprint(&[Resource::json("t", "{}")]).unwrap(), None);
-        assert_eq!(fingerprint(&[Resource::files("t", ["-"])]).unwrap(), None);
+        let again = folder.path().join(".").join("a.jsonl");
+        let found = expand(&[path.clone(), folder.path().join("*.jsonl"), again]).unwrap();
+        assert_eq!(found, [Input::Json(path, JsonShape::Auto)]);
     }
 
     #[test]

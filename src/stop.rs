@@ -37,7 +37,7 @@ impl Stop {
     pub(crate) fn check(&self) -> Result<()> {
         if self.is_stopped() {
             return Err(Error::new(ErrorKind::Interrupted, "the run was asked to stop").with_hint(
-                "run it again, or `transload resume`: what was sealed is finished first",
+                "run it again: a load whose files were complete is finished first, any other begins anew",
             ));
         }
         Ok(())

@@ -16,6 +16,9 @@ const CHILD: &str = "TRANSLOAD_CRASH_CHILD";
 
 const ROWS: u64 = 40;
 
+/// Rows that stand there before a load that replaces.
+const OLD_ROWS: u64 = 7;
+
 fn main() -> ExitCode {
     // Whoever lists tests or wants the ignored ones alone wants nothing of this one.
     if std::env::args().any(|argument| argument == "--list" || argument == "--ignored") {
@@ -34,15 +37,24 @@ fn parent() -> ExitCode {
     {
         for die_at in 1.. {
             let folder = tempfile::tempdir().expect("a folder for temporary files");
-            write_rows(folder.path());
             let orders = format!("{};{staging};{disposition}", folder.path().display());
+            if disposition == "replace" {
+                write_rows(folder.path(), OLD_ROWS);
+                assert!(run(&format!("{orders};0")), "the rows that are to be replaced");
+            }
+            write_rows(folder.path(), ROWS);
             let killed = !run(&format!("{orders};{die_at}"));
             let case = format!("staging {staging:?}, {disposition}, killed at event {die_at}");
             if killed {
                 kills += 1;
+                if disposition == "replace" {
+                    let rows = rows_of(folder.path());
+                    assert!(rows == OLD_ROWS || rows == ROWS, "{case}: a reader sees {rows} rows");
+                }
                 assert!(run(&format!("{orders};0")), "{case}: the second run failed");
             }
-            check(folder.path(), &case);
+            let loads = if disposition == "replace" { 2 } else { 1 };
+            check(folder.path(), loads, &case);
             if !killed {
                 println!("{staging:>10} {disposition:<7}: {} events", die_at - 1);
                 assert!(die_at > 8, "the load has fewer events than steps");
@@ -54,9 +66,9 @@ fn parent() -> ExitCode {
     ExitCode::SUCCESS
 }
 
-fn write_rows(folder: &Path) {
+fn write_rows(folder: &Path, rows: u64) {
     let rows: Vec<String> =
-        (0..ROWS).map(|n| format!(r#"{{"n": {n}, "tags": ["a{n}", "b{n}"]}}"#)).collect();
+        (0..rows).map(|n| format!(r#"{{"n": {n}, "tags": ["a{n}", "b{n}"]}}"#)).collect();
     std::fs::write(folder.join("rows.jsonl"), rows.join("\n")).expect("the rows can be written");
 }
 
@@ -72,7 +84,14 @@ fn run(orders: &str) -> bool {
     }
 }
 
-fn check(folder: &Path, case: &str) {
+fn rows_of(folder: &Path) -> u64 {
+    let database =
+        duckdb::Connection::open(folder.join("crash.duckdb")).expect("the database opens");
+    let sql = "select count(*) from d.events";
+    database.query_row(sql, [], |row| row.get(0)).expect("the rows are counted")
+}
+
+fn check(folder: &Path, loads: u64, case: &str) {
     let database =
         duckdb::Connection::open(folder.join("crash.duckdb")).expect("the database opens");
     let count = |sql: &str| -> u64 {
@@ -90,7 +109,7 @@ fn check(folder: &Path, case: &str) {
         2 * ROWS,
         "{case}: links"
     );
-    assert_eq!(count("select count(*) from d._dlt_loads"), 1, "{case}: loads");
+    assert_eq!(count("select count(*) from d._dlt_loads"), loads, "{case}: loads");
     let pending =
         std::fs::read_dir(folder.join("pipelines/crash/loads")).map_or(0, Iterator::count);
     assert_eq!(pending, 0, "{case}: nothing is left pending");

@@ -213,6 +213,8 @@ struct VersionOnly {
 /// A name as one segment of a path or key: what is not a letter, digit, `_`, `-` or `.` is percent-encoded, and a
 /// segment of dots alone too, so that no name can leave its folder or run into another.
 ///
+/// A long name is cut, and told apart by its hash: a file system has room for 255 bytes.
+///
 /// Capital letters are encoded as well (`%41` for `A`): two names that differ only in case must not become one file
 /// on a file system that folds it.
 pub fn escape_segment(name: &str) -> String {
@@ -225,8 +227,16 @@ pub fn escape_segment(name: &str) -> String {
             _ => out.push_str(&format!("%{byte:02x}")),
         }
     }
+    if out.len() > LONGEST_SEGMENT {
+        out.truncate(LONGEST_SEGMENT - 17);
+        out.push('-');
+        out.push_str(Sha256Hex::of(name.as_bytes()).short());
+    }
     out
 }
+
+/// Bytes of the longest segment that [`escape_segment`] makes.
+const LONGEST_SEGMENT: usize = 180;
 
 #[cfg(test)]
 mod tests {
@@ -329,5 +339,8 @@ mod tests {
         ] {
             assert_eq!(escape_segment(name), segment);
         }
+        let (one, two) = ("a".repeat(300), "a".repeat(301));
+        assert_eq!(escape_segment(&one).len(), 180);
+        assert_ne!(escape_segment(&one), escape_segment(&two));
     }
 }

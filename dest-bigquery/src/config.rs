@@ -73,6 +73,19 @@ fn key_file(text: &str) -> Result<BTreeMap<String, String>> {
         .collect()
 }
 
+/// The project that is loaded into, without who does it and how. Another root of the service is another place: an
+/// emulator has projects of the same names.
+pub(crate) fn identity(settings: &BigQuerySettings) -> String {
+    let own = settings.credentials.as_ref().map(|account| account.project_id.as_str());
+    let project = settings.project_id.as_deref().or(own).unwrap_or_default();
+    // What stands behind a question mark may be a key.
+    let endpoint = settings.api_endpoint.split(['?', '#']).next().unwrap_or_default();
+    match endpoint.trim_end_matches('/') {
+        "https://bigquery.googleapis.com" => format!("bigquery:{project}"),
+        endpoint => format!("bigquery:{project}@{endpoint}"),
+    }
+}
+
 /// Reads the settings and refuses those that cannot be right.
 pub(crate) fn read(settings: &Settings) -> Result<BigQuerySettings> {
     let read: BigQuerySettings = settings.read()?;
@@ -194,6 +207,13 @@ pub(crate) mod tests {
         assert_eq!(bigquery.http_timeout, Duration::from_secs(15));
         assert_eq!(bigquery.file_upload_timeout, Duration::from_secs(1800));
         assert!(bigquery.has_case_sensitive_identifiers);
+        assert_eq!(identity(&bigquery), "bigquery:analytics-prod");
+        let emulated = BigQuerySettings {
+            project_id: Some("other-one".into()),
+            api_endpoint: "http://localhost:9050/?key=canary".into(),
+            ..bigquery.clone()
+        };
+        assert_eq!(identity(&emulated), "bigquery:other-one@http://localhost:9050");
         assert!(!format!("{bigquery:?}").contains(CANARY));
     }
 

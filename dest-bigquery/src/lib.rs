@@ -11,8 +11,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use transload_core::settings::Settings;
 use transload_core::{
-    CONTRACT_VERSION, Capabilities, Commit, Dataset, DatasetState, Destination, Error, ErrorKind,
-    Fence, Inquiry, Job, JobContext, JobOutcome, Load, Plugin, Publication, Result, SchemaChange,
+    CONTRACT_VERSION, Capabilities, Column, Commit, Dataset, DatasetState, Destination, Error,
+    ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, Plugin, Publication, Result,
+    SchemaChange,
 };
 
 pub use config::{BigQuerySettings, ServiceAccount};
@@ -32,11 +33,15 @@ transload_core::register!(Plugin {
 #[derive(Debug)]
 struct BigQuery {
     capabilities: Capabilities,
+    identity: String,
 }
 
 fn create(settings: &Settings) -> Result<Arc<dyn Destination>> {
     let settings = config::read(settings)?;
-    Ok(Arc::new(BigQuery { capabilities: capabilities::capabilities(&settings) }))
+    Ok(Arc::new(BigQuery {
+        capabilities: capabilities::capabilities(&settings),
+        identity: config::identity(&settings),
+    }))
 }
 
 fn not_yet() -> Error {
@@ -50,6 +55,14 @@ fn not_yet() -> Error {
 impl Destination for BigQuery {
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    fn identity(&self) -> String {
+        self.identity.clone()
+    }
+
+    fn native_type(&self, _: &Column) -> Result<String> {
+        Err(not_yet())
     }
 
     async fn check(&self) -> Result<()> {
@@ -85,7 +98,9 @@ impl Destination for BigQuery {
 mod tests {
     use std::path::Path;
 
-    use transload_core::{CopyJob, Epoch, LoadId, Registry, Schema, Sha256Hex, StagingAccess};
+    use transload_core::{
+        CopyJob, DataType, Epoch, LoadId, Registry, Schema, Sha256Hex, StagingAccess,
+    };
 
     use super::*;
 
@@ -136,7 +151,9 @@ mod tests {
             published_at: String::new(),
         };
         let bigquery = destination();
+        let column = Column::new("c", DataType::Text);
         for error in [
+            bigquery.native_type(&column).unwrap_err(),
             bigquery.check().await.unwrap_err(),
             bigquery.describe(&inquiry).await.unwrap_err(),
             bigquery.apply(&dataset, &[]).await.unwrap_err(),

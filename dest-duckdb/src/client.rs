@@ -32,6 +32,8 @@ const STATEMENT_BYTES: usize = 1 << 20;
 /// A database file, for one destination.
 pub(crate) struct DuckDb {
     config: Config,
+    /// [`canonical`].
+    path: PathBuf,
     database: Arc<Database>,
 }
 
@@ -61,9 +63,10 @@ impl Drop for DuckDb {
 impl DuckDb {
     pub(crate) fn new(config: Config) -> Self {
         let mut databases = DATABASES.lock().unwrap_or_else(PoisonError::into_inner);
-        let database = Arc::clone(databases.entry(canonical(&config.path)).or_default());
+        let path = canonical(&config.path);
+        let database = Arc::clone(databases.entry(path.clone()).or_default());
         database.users.fetch_add(1, Ordering::SeqCst);
-        Self { config, database }
+        Self { config, path, database }
     }
 
     /// Whether the file is there.
@@ -245,6 +248,10 @@ impl Session for Open<'_> {
 
 #[async_trait]
 impl SqlClient for DuckDb {
+    fn identity(&self) -> String {
+        format!("duckdb:{}", self.path.display())
+    }
+
     async fn query(&self, statement: &Statement) -> Result<Vec<Row>> {
         let statement = statement.clone();
         self.run(move |open| open.query(&statement)).await
@@ -361,13 +368,41 @@ fn no_folder(path: &Path) -> Error {
     .with_hint("make the folder, or set `database` to another path")
 }
 
-/// One path for all names of a file.
+/// One path for all names of a file, the same before and after the file and its folder are made.
 fn canonical(path: &Path) -> PathBuf {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-    let resolved = absolute.canonicalize().or_else(|_| {
-        // It is not there yet, but its folder may be.
-        let name = absolute.file_name().unwrap_or_default();
-        folder_of(&absolute).canonicalize().map(|folder| folder.join(name))
+    let resolved = absolute.ancestors().find_map(|known| {
+        let rest = absolute.strip_prefix(known).ok()?;
+        let known = known.canonicalize().ok()?;
+        // Joined with nothing, a path would get a slash at its end.
+        Some(if rest == Path::new("") { known } else { known.join(rest) })
     });
     resolved.unwrap_or(absolute)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_database_is_one_place_under_all_its_names_and_at_all_times() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let at = |path: PathBuf| {
+            DuckDb::new(Config { path, threads: None, memory_limit: None }).identity()
+        };
+        let place = format!("duckdb:{}", folder.join("new/x.duckdb").display());
+        assert_eq!(at(folder.join("new/x.duckdb")), place);
+        std::fs::create_dir(folder.join("new")).unwrap();
+        assert_eq!(at(folder.join("new/../new/x.duckdb")), place);
+        std::fs::write(folder.join("new/x.duckdb"), "").unwrap();
+        assert_eq!(at(folder.join("new/x.duckdb")), place);
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(folder.join("new"), folder.join("link")).unwrap();
+            assert_eq!(at(folder.join("link/x.duckdb")), place);
+        }
+        let here = std::env::current_dir().unwrap().canonicalize().unwrap();
+        assert_eq!(at("y.duckdb".into()), format!("duckdb:{}", here.join("y.duckdb").display()));
+    }
 }

@@ -59,12 +59,17 @@ impl Dialect for DuckDbDialect {
         format!("strftime(CAST({expression} AS TIMESTAMP), '%Y-%m-%dT%H:%M:%S.%fZ')")
     }
 
+    fn folds_case(&self) -> bool {
+        // https://duckdb.org/docs/stable/sql/dialect/keywords_and_identifiers
+        true
+    }
+
     fn dataset_exists(&self, dataset: &str) -> Statement {
-        dataset_query(Some(&self.literal(CATALOG)), dataset)
+        dataset_query(self, Some(&self.literal(CATALOG)), dataset)
     }
 
     fn columns(&self, dataset: &str) -> Statement {
-        columns_query(Some(&self.literal(CATALOG)), dataset)
+        columns_query(self, Some(&self.literal(CATALOG)), dataset)
     }
 
     fn max_text_bytes(&self) -> Option<usize> {

@@ -20,10 +20,10 @@ use async_trait::async_trait;
 use transload_core::settings::Settings;
 use transload_core::sql::{Row, SqlClient as _, SqlDestination, Statement};
 use transload_core::{
-    AccessKind, BinaryEncoding, BinaryLiteral, CONTRACT_VERSION, Capabilities, Commit, CopySource,
-    Dataset, DatasetState, Destination, Fence, FileFormat, IdentifierCase, IdentifierRules,
-    Inquiry, Job, JobContext, JobOutcome, LiteralRules, Load, Plugin, Publication, ReplaceStrategy,
-    Result, SchemaChange, StorageKind, WriteDisposition,
+    AccessKind, BinaryEncoding, BinaryLiteral, CONTRACT_VERSION, Capabilities, Column, Commit,
+    CopySource, Dataset, DatasetState, Destination, Fence, FileFormat, IdentifierCase,
+    IdentifierRules, Inquiry, Job, JobContext, JobOutcome, LiteralRules, Load, Plugin, Publication,
+    ReplaceStrategy, Result, SchemaChange, StorageKind, WriteDisposition,
 };
 
 use client::DuckDb;
@@ -128,6 +128,14 @@ fn capabilities() -> Capabilities {
 impl Destination for DuckDbDestination {
     fn capabilities(&self) -> &Capabilities {
         self.sql.capabilities()
+    }
+
+    fn identity(&self) -> String {
+        self.sql.identity()
+    }
+
+    fn native_type(&self, column: &Column) -> Result<String> {
+        self.sql.native_type(column)
     }
 
     async fn check(&self) -> Result<()> {

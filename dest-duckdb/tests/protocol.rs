@@ -232,6 +232,161 @@ async fn a_load_of_another_tool_is_known_without_a_digest() {
 }
 
 #[tokio::test]
+async fn an_id_that_another_pipeline_took_is_found_with_its_digest() {
+    let mut world = players().await;
+    let digest = |text: &str| Sha256Hex::of(text.as_bytes());
+    let insert = |pipeline: &str, digest: Sha256Hex| {
+        format!(
+            "INSERT INTO chess.chess._transload_commits VALUES \
+             ('7.0', '{pipeline}', 'chess', '{}', 2, '{{}}', now())",
+            digest.as_str()
+        )
+    };
+    world.meddle("INSERT INTO chess.chess._dlt_loads VALUES ('7.0', 'chess', 0, now(), 'h')");
+    world.meddle(&insert("other", digest("theirs")));
+    let commit = world.describe(Some("7.0")).await.commit.unwrap();
+    assert_eq!(commit.digest, Some(digest("theirs")));
+    // Our own counts before it.
+    world.meddle(&insert("it''s a pipeline", digest("ours")));
+    let commit = world.describe(Some("7.0")).await.commit.unwrap();
+    assert_eq!(commit.digest, Some(digest("ours")));
+    assert_eq!(world.describe(Some("8.0")).await.commit, None);
+}
+
+#[tokio::test]
+async fn names_are_found_in_any_case() {
+    let mut world = World::new();
+    // As a hand may have made them. Letters beyond ASCII are not folded by DuckDB, so these are other schemas.
+    world.meddle(
+        "CREATE SCHEMA \"Chess\"; CREATE SCHEMA \"Äß\"; CREATE SCHEMA \"äß\"; \
+         CREATE TABLE chess.\"Chess\".\"Players\" (\"ID\" BIGINT, \"Name\" VARCHAR)",
+    );
+    let found = world.describe(Some("1.0")).await;
+    assert!(found.exists);
+    assert_eq!(found.tables["Players"][0].name, "ID", "names are as they were made");
+
+    world.table("players", &[("id", DataType::Bigint), ("name", DataType::Text)]);
+    world.apply().await;
+    let file = world.parquet("players", &["id"], 1, "SELECT 1 AS id");
+    let chains = vec![chain("players", THROUGH_STAGING, &[&file])];
+    let load = world.fence("1.0").await;
+    let mut publication = publication(None, chains);
+    publication.stores_schema = true;
+    world.publish(&load, &publication).await.unwrap();
+
+    for dataset in ["chess", "CHESS"] {
+        world.dataset = transload_core::Dataset::new(dataset);
+        let found = world.describe(Some("1.0")).await;
+        assert_eq!(found.commit.unwrap().digest, Some(Sha256Hex::of(b"1.0")));
+        assert_eq!(found.fence.unwrap().last_load.unwrap().as_str(), "1.0");
+        assert_eq!(found.schema_hashes, ["h1"]);
+    }
+    world.destination().clear(&load).await.unwrap();
+    let schemas = "SELECT schema_name AS s FROM duckdb_schemas() \
+                   WHERE database_name = 'chess' AND NOT internal ORDER BY s";
+    let schemas = world.look(schemas);
+    assert_eq!(schemas[0], "{'s': Chess}");
+    assert_eq!(world.look("FROM chess.chess.players").len(), 1);
+
+    // System tables in other letters.
+    world.meddle(
+        "ALTER TABLE chess.chess._dlt_loads RENAME TO x; ALTER TABLE chess.chess.x RENAME TO _DLT_LOADS; \
+         DROP TABLE chess.chess._transload_commits",
+    );
+    assert_eq!(world.describe(Some("1.0")).await.commit.unwrap().digest, None);
+    for (dataset, exists) in [("ÄSS", false), ("Äß", true)] {
+        world.dataset = transload_core::Dataset::new(dataset);
+        assert_eq!(world.describe(None).await.exists, exists);
+    }
+}
+
+#[tokio::test]
+async fn a_load_is_never_published_on_top_of_itself() {
+    let mut world = players().await;
+    let file = world.parquet("players", &["id"], 1, "SELECT 1 AS id");
+    let chains = vec![chain("players", Disposition::Append, &[&file])];
+    let load = world.fence("1.0").await;
+    world.publish(&load, &publication(None, chains.clone())).await.unwrap();
+    let load = world.fence("1.0").await;
+    let again = publication(Some("1.0"), chains);
+    assert_eq!(world.publish(&load, &again).await.unwrap_err().kind(), ErrorKind::Fenced);
+    assert_eq!(rows(&mut world).len(), 1);
+}
+
+#[tokio::test]
+async fn a_clock_that_goes_back_makes_no_schema_the_newest() {
+    let mut world = players().await;
+    world.meddle(
+        "INSERT INTO chess.chess._dlt_version VALUES \
+         (2, 11, '2026-01-02', 'chess', 'old', '{\"v\":2}'), \
+         (10, 11, '2026-01-01', 'chess', 'new', '{\"v\":10}'), \
+         (10, 11, '2025-01-01', 'chess', 'before', '{\"v\":9}')",
+    );
+    let found = world.describe(None).await;
+    assert_eq!(found.schema_hashes, ["new", "before", "old"]);
+    assert_eq!(found.schema.as_deref(), Some("{\"v\":10}"));
+}
+
+#[tokio::test]
+async fn types_are_described_in_the_words_in_which_they_are_asked_for() {
+    let mut world = World::new();
+    let mut columns = Vec::new();
+    for data_type in DataType::ALL {
+        for precision in [None, Some(0), Some(3), Some(6), Some(9), Some(20), Some(38), Some(100)] {
+            for (scale, timezone) in [(None, None), (Some(2), Some(false)), (Some(0), Some(true))] {
+                let name = format!("c{}", columns.len());
+                columns.push(Column { precision, scale, timezone, ..Column::new(name, data_type) });
+            }
+        }
+    }
+    columns.retain(|column| world.destination().native_type(column).is_ok());
+    // System tables too: dlt's may be compared as well.
+    for table in transload_core::sql::system::tables() {
+        world.schema.tables.insert(table.name.clone(), table);
+    }
+    world.table("every", &[]);
+    for column in &columns {
+        world.schema.tables["every"].put(column.clone());
+    }
+    world.apply().await;
+    let found = world.describe(None).await.tables;
+    let mut seen = std::collections::BTreeSet::new();
+    for table in world.schema.tables.clone().values() {
+        for (column, existing) in table.columns.values().zip(&found[&table.name]) {
+            let native = world.destination().native_type(column).unwrap();
+            assert_eq!(existing.native_type, native, "{column:?}");
+            seen.insert(native);
+        }
+    }
+    for name in [
+        "VARCHAR",
+        "DECIMAL(38,9)",
+        "DECIMAL(9,2)",
+        "DECIMAL(38,0)",
+        "TIMESTAMP WITH TIME ZONE",
+        "TIMESTAMP",
+        "TIMESTAMP_S",
+        "TIMESTAMP_MS",
+        "TIMESTAMP_NS",
+        "JSON",
+        "BLOB",
+        "DOUBLE",
+        "BOOLEAN",
+        "DATE",
+        "TIME",
+        "BIGINT",
+        "TINYINT",
+        "SMALLINT",
+        "INTEGER",
+        "HUGEINT",
+    ] {
+        assert!(seen.contains(name), "{name}: {seen:?}");
+    }
+    let place = format!("duckdb:{}", world.database().canonicalize().unwrap().display());
+    assert_eq!(world.destination().identity(), place);
+}
+
+#[tokio::test]
 async fn a_dataset_without_our_tables_gets_a_fence() {
     let mut world = World::new();
     world.meddle("CREATE SCHEMA chess; CREATE TABLE chess.chess.players (id BIGINT)");

@@ -84,6 +84,12 @@ impl Setting for SslMode {
     }
 }
 
+/// The database that is loaded into, without who does it and how.
+pub(crate) fn identity(settings: &RedshiftSettings) -> String {
+    let RedshiftCredentials { host, port, database, .. } = &settings.credentials;
+    format!("redshift://{}:{port}/{database}", host.to_ascii_lowercase())
+}
+
 /// Reads the settings and refuses those that cannot be right.
 pub(crate) fn read(settings: &Settings) -> Result<RedshiftSettings> {
     let read: RedshiftSettings = settings.read()?;
@@ -174,6 +180,7 @@ pub(crate) mod tests {
         let redshift = read(&Settings::from_pairs("redshift", &COMPLETE)).unwrap();
         let login = &redshift.credentials;
         assert_eq!((login.port, login.sslmode), (5439, SslMode::VerifyFull));
+        assert_eq!(identity(&redshift), "redshift://localhost:5439/dlt_data");
         assert_eq!(login.connect_timeout, Duration::from_secs(15));
         assert!(redshift.staging_iam_role.is_none() && !redshift.has_case_sensitive_identifiers);
         assert!(!format!("{redshift:?}").contains(CANARY));

@@ -88,6 +88,12 @@ impl Setting for Authenticator {
     }
 }
 
+/// The database that is loaded into, without who does it and how.
+pub(crate) fn identity(settings: &SnowflakeSettings) -> String {
+    let SnowflakeCredentials { host, database, .. } = &settings.credentials;
+    format!("snowflake://{}/{database}", host.to_ascii_lowercase())
+}
+
 /// Reads the settings and refuses those that cannot be right.
 pub(crate) fn read(settings: &Settings) -> Result<SnowflakeSettings> {
     let read: SnowflakeSettings = settings.read()?;
@@ -240,6 +246,7 @@ pub(crate) mod tests {
     fn a_table_is_read_with_its_defaults() {
         let snowflake = read(&Settings::from_pairs("snowflake", &COMPLETE)).unwrap();
         assert!(snowflake.keep_staged_files && !snowflake.create_indexes);
+        assert_eq!(identity(&snowflake), "snowflake://myorg-account1/RAW");
         assert!(snowflake.stage_name.is_none() && snowflake.credentials.authenticator.is_none());
         assert!(!format!("{snowflake:?}").contains(CANARY));
     }

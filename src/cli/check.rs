@@ -58,10 +58,17 @@ pub(super) fn check(world: &World, args: Check) -> Outcome {
     };
     let redactor = choice.redactor(world, &registry);
     let problems = problems(&choice, &layers, &registry, &mut findings);
-    let error =
-        one_of(problems.into_iter().map(|problem| problem.redacted(&redactor).report()).collect());
+    let mut reports: Vec<ErrorReport> = Vec::new();
+    for problem in problems {
+        let report = problem.redacted(&redactor).report();
+        // What serves as destination and as staging destination is wrong once.
+        if !reports.contains(&report) {
+            reports.push(report);
+        }
+    }
+    let error = one_of(&reports);
     let text = redactor.scrub(&text(&findings, error.is_none())).into_owned();
-    let document = Document { text, json: json(&findings, error.as_ref(), &redactor) };
+    let document = Document { text, json: json(&findings, error.as_ref(), &reports, &redactor) };
     let code = error.as_ref().map_or(code::DONE, |error| code_of(error.kind));
     Outcome { document, error, code }
 }
@@ -86,7 +93,13 @@ fn problems(
             None => {}
             Some(Err(error)) => problems.push(error),
             Some(Ok(resolved)) => {
-                problems.extend(look_at(&resolved, is_staging, registry, findings))
+                let keys = resolved.plugin.settings;
+                for warning in layers.ignored(pipeline, &resolved.name, keys) {
+                    if !findings.warnings.contains(&warning) {
+                        findings.warnings.push(warning);
+                    }
+                }
+                problems.extend(look_at(&resolved, is_staging, registry, findings));
             }
         }
     }
@@ -165,28 +178,14 @@ impl Findings {
     }
 }
 
-/// Several problems as one, each with what it needs.
-fn one_of(mut problems: Vec<ErrorReport>) -> Option<ErrorReport> {
-    if problems.len() <= 1 {
-        return problems.pop();
+/// Several problems as one, each of them in full.
+fn one_of(problems: &[ErrorReport]) -> Option<ErrorReport> {
+    if let [] | [_] = problems {
+        return problems.first().cloned();
     }
-    let named = |problem: &ErrorReport| {
-        let value = |wanted: &str| {
-            problem.context.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.as_str())
-        };
-        let text =
-            value("key").or_else(|| value("name")).map(|key| format!("{}: {key}", problem.message));
-        text.unwrap_or_else(|| problem.message.clone())
-    };
-    let hints: Vec<&str> = problems.iter().filter_map(|problem| problem.hint.as_deref()).collect();
-    let error =
-        Error::new(ErrorKind::Configuration, format!("{} things are wrong", problems.len()));
-    let mut report =
-        if hints.is_empty() { error } else { error.with_hint(hints.join("\n")) }.report();
-    for problem in &problems {
-        report.causes.push(named(problem));
-        report.causes.extend(problem.causes.iter().cloned());
-    }
+    let message = format!("{} things are wrong", problems.len());
+    let mut report = Error::new(ErrorKind::Configuration, message).report();
+    report.causes.extend(problems.iter().map(|problem| problem.to_string().replace("\n\n", "\n")));
     Some(report)
 }
 
@@ -226,10 +225,12 @@ fn cells(line: &Line) -> Vec<String> {
 fn json(
     findings: &Findings,
     error: Option<&ErrorReport>,
+    errors: &[ErrorReport],
     redactor: &Redactor,
 ) -> serde_json::Value {
     let mut json = json!(findings);
     json["error"] = json!(error);
+    json["errors"] = json!(errors);
     // What is shown is free of secrets as it is; a value that repeats one in an odd place is caught here.
     serde_json::from_str(&redactor.scrub(&json.to_string())).unwrap_or_default()
 }
@@ -239,23 +240,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn several_problems_are_named_together() {
-        let settings = Settings::from_pairs("lake", &[]);
-        let problems = ["url", "token"].map(|key| settings.missing(key).report());
-        let one = one_of(problems.to_vec()).unwrap();
-        assert_eq!(one.message, "2 things are wrong");
+    fn several_problems_are_shown_in_full() {
+        let problem = |key: &str, line: u32| {
+            Error::new(ErrorKind::Configuration, "there is no such setting")
+                .with("key", key)
+                .with("in", format!("config.toml:{line}"))
+                .with_hint(format!("did you mean `{}`?", &key[..3]))
+                .report()
+        };
+        let one = one_of(&[problem("urll", 3), problem("keyy", 7)]).unwrap();
         assert_eq!(
-            one.causes,
-            [
-                "a setting is missing: destination.lake.url",
-                "a setting is missing: destination.lake.token"
-            ]
+            one.to_string(),
+            "2 things are wrong\n  \
+               because: there is no such setting (key: urll, in: config.toml:3)\n           \
+                        hint: did you mean `url`?\n  \
+               because: there is no such setting (key: keyy, in: config.toml:7)\n           \
+                        hint: did you mean `key`?"
         );
-        let hint = one.hint.unwrap();
-        assert!(
-            hint.contains("DESTINATION__LAKE__URL") && hint.contains("DESTINATION__LAKE__TOKEN"),
-            "{hint}"
-        );
-        assert_eq!(one_of(Vec::new()), None);
+        assert_eq!(one_of(&[]), None);
+        assert_eq!(one_of(&[problem("urll", 3)]), Some(problem("urll", 3)));
     }
 }

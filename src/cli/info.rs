@@ -1,6 +1,8 @@
 //! `info`: one load, from its package on this machine. Needs neither destination nor configuration.
 
+use std::error::Error as _;
 use std::fmt::Write as _;
+use std::io;
 
 use serde_json::json;
 use transload_core::{Error, ErrorKind, Manifest, Result};
@@ -57,8 +59,11 @@ pub(super) fn info(world: &World, args: &Info) -> Result<Document> {
             }
         });
     };
+    if let Some(damage) = damage_of(package) {
+        return Err(damage.with("load", &package.load_id).with("pipeline", name));
+    }
     let receipt = receipt_of(package)?;
-    let text = text(package, &receipt, package.manifest().ok().as_ref());
+    let text = text(package, &receipt, package.manifest().ok().as_deref());
     Ok(Document { text, json: json!(receipt) })
 }
 
@@ -77,6 +82,26 @@ pub(super) fn receipt_of(package: &Package) -> Result<Receipt> {
         started_at: manifest.created_at.clone(),
         ..crate::load::receipt_of(&manifest)
     })
+}
+
+/// Why a package that waits to be resumed cannot be. A receipt beside it tells nothing of that.
+pub(super) fn damage_of(package: &Package) -> Option<Error> {
+    if package.status != PackageStatus::Pending {
+        return None;
+    }
+    let error = package.manifest().err()?;
+    let is_unreadable = error.source().is_some_and(|source| source.is::<io::Error>());
+    if is_unreadable || error.context("understood").is_some() {
+        // Whole, for all that is known: it must not be moved away.
+        return Some(error);
+    }
+    let folder = package.folder.display();
+    Some(
+        Error::new(ErrorKind::Terminal, format!("damaged: {}", error.message()))
+            .with("folder", &folder)
+            .with_hint(format!("move it away and load its source again: `{folder}`"))
+            .with_source(error),
+    )
 }
 
 fn text(package: &Package, receipt: &Receipt, manifest: Option<&Manifest>) -> String {

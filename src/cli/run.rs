@@ -197,12 +197,10 @@ fn outcome(info: &LoadInfo, mut error: Option<ErrorReport>) -> Outcome {
     Outcome { document: Document { text, json }, error, code }
 }
 
+/// Whatever ended a load whose package is sealed: once its cause is gone, a resume finishes it.
 fn code_of_run(kind: ErrorKind, last: Option<LoadStatus>) -> u8 {
-    use ErrorKind::{Fenced, Interrupted, OutcomeUnknown, Transient};
-    match (kind, last) {
-        (Transient | OutcomeUnknown | Interrupted | Fenced, Some(LoadStatus::Pending)) => {
-            code::RESUMABLE
-        }
+    match last {
+        Some(LoadStatus::Pending) => code::RESUMABLE,
         _ => code_of(kind),
     }
 }
@@ -281,13 +279,10 @@ mod tests {
 
     #[test]
     fn what_can_be_resumed_has_a_code_of_its_own() {
-        use ErrorKind::{
-            BadData, Configuration, Fenced, Interrupted, Terminal as Final, Transient,
-        };
+        use ErrorKind::{BadData, Configuration, Interrupted, Terminal as Final, Transient};
         let pending = Some(LoadStatus::Pending);
         assert_eq!(code_of_run(Transient, pending), 3);
-        assert_eq!(code_of_run(Fenced, pending), 3);
-        assert_eq!(code_of_run(Final, pending), 1);
+        assert_eq!(code_of_run(Final, pending), 3);
         assert_eq!(code_of_run(Transient, Some(LoadStatus::Failed)), 1);
         assert_eq!(code_of_run(Interrupted, None), 3);
         assert_eq!(code_of_run(BadData, Some(LoadStatus::Failed)), 1);

@@ -10,7 +10,7 @@ use serde_json::json;
 use transload_core::{Error, ErrorKind, ErrorReport, LoadId, Result};
 
 use super::args::Status;
-use super::info::receipt_of;
+use super::info::{damage_of, receipt_of};
 use super::show::{self, counted};
 use super::{Document, World};
 use crate::Receipt;
@@ -111,7 +111,7 @@ fn pipeline(folder: &Path, name: String) -> Result<PipelineStatus> {
 }
 
 fn load(package: &Package) -> LoadStatus {
-    let (receipt, damage) = match receipt_of(package) {
+    let (receipt, damage) = match damage_of(package).map_or_else(|| receipt_of(package), Err) {
         Ok(receipt) => (receipt, None),
         Err(error) => (Receipt::default(), Some(error.report())),
     };
@@ -130,7 +130,8 @@ fn load(package: &Package) -> LoadStatus {
 fn shown(pipeline: &PipelineStatus) -> String {
     let mut facts = Vec::new();
     for load in &pipeline.pending {
-        facts.push(show::fact("pending", in_short(load)));
+        let name = if load.damage.is_some() { "damaged" } else { "pending" };
+        facts.push(show::fact(name, in_short(load)));
     }
     let loaded = counted(pipeline.loaded as u64, "load");
     match &pipeline.last_load {
@@ -157,7 +158,8 @@ fn shown(pipeline: &PipelineStatus) -> String {
 
 fn in_short(load: &LoadStatus) -> String {
     if let Some(damage) = &load.damage {
-        return format!("{}, which cannot be read: {}", load.load_id, damage.message);
+        let hint = damage.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
+        return format!("{}, which cannot be read: {}{hint}", load.load_id, damage.message);
     }
     let staging =
         load.staging.as_ref().map(|staging| format!(" through {staging}")).unwrap_or_default();

@@ -193,37 +193,44 @@ fn is_json_object(text: &str) -> bool {
     text.trim_start().strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with('"'))
 }
 
-/// A text without what may be secret in it: the user and password of a URL, the values of its query, and the whole of
-/// a text that is a JSON object.
+/// A text without what may be secret in it: the user and password of a URL, all that follows a `?` in any text, and the
+/// whole of a text that is a JSON object.
 fn shown_text(text: &str) -> String {
     if is_json_object(text) {
         return HIDDEN.to_owned();
     }
-    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
-    let (path, query) = match rest.split_once('?') {
-        // It cannot be told whether this belongs to the password or to the query.
-        Some((_, query)) if query.contains('@') => return format!("{scheme}://{HIDDEN}"),
-        Some((path, query)) => (path, Some(query)),
-        None => (rest, None),
+    let (place, query) = match text.split_once('?') {
+        Some((place, query)) => (place, Some(query)),
+        None => (text, None),
     };
-    let authority = path.split(['/', '#']).next().unwrap_or_default();
-    let path = match path.rsplit_once('@') {
-        // The last `@`, wherever it is: a password may have signs that should have been encoded.
-        Some((user, host)) if authority.contains('@') || user.contains(':') => {
-            format!("{HIDDEN}@{host}")
+    let place = match place.split_once("://") {
+        // It cannot be told whether what follows belongs to the password or to the query.
+        Some((scheme, _)) if query.is_some_and(|query| query.contains('@')) => {
+            return format!("{scheme}://{HIDDEN}");
         }
-        _ => path.to_owned(),
+        Some((scheme, rest)) => {
+            let authority = rest.split(['/', '#']).next().unwrap_or_default();
+            match rest.rsplit_once('@') {
+                // The last `@`, wherever it is: a password may have signs that should have been encoded.
+                Some((user, host)) if authority.contains('@') || user.contains(':') => {
+                    format!("{scheme}://{HIDDEN}@{host}")
+                }
+                _ => place.to_owned(),
+            }
+        }
+        None => place.to_owned(),
     };
-    let Some(query) = query else { return format!("{scheme}://{path}") };
-    let names = query.split('&').map(|pair| match pair.split_once('=') {
-        Some((name, _)) => format!("{name}={HIDDEN}"),
-        None => HIDDEN.to_owned(),
-    });
-    format!("{scheme}://{path}?{}", names.collect::<Vec<_>>().join("&"))
+    if query.is_some() { format!("{place}?{HIDDEN}") } else { place }
 }
 
-/// Adds the passwords in a URL, as they are written and decoded.
+/// Adds the passwords in a URL, as they are written and decoded, and those in the query of any text.
 fn passwords(text: &str, secrets: &mut Vec<Secret>) {
+    let query = text.split_once('?').map(|(_, query)| query).unwrap_or_default();
+    for (name, value) in query.split(['&', '#']).filter_map(|pair| pair.split_once('=')) {
+        if is_suspect(name) {
+            add_decoded(secrets, value);
+        }
+    }
     let Some((_, rest)) = text.split_once("://") else { return };
     // Both ends of a password are tried, in case it has an `@` or a `/` that should have been encoded.
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -232,12 +239,6 @@ fn passwords(text: &str, secrets: &mut Vec<Secret>) {
             part.rsplit_once('@').and_then(|(user, _)| user.split_once(':'))
         {
             add_decoded(secrets, password);
-        }
-    }
-    let query = rest.split_once('?').map(|(_, query)| query).unwrap_or_default();
-    for (name, value) in query.split(['&', '#']).filter_map(|pair| pair.split_once('=')) {
-        if is_suspect(name) {
-            add_decoded(secrets, value);
         }
     }
 }

@@ -21,8 +21,27 @@ impl Layers {
     /// [`ErrorKind::Configuration`] where `[destination.<name>]` has a key that is none of these, or where a text that
     /// stands for a table cannot be taken apart. A missing or wrong value is found when the settings are read.
     pub fn resolve(&self, pipeline: &str, name: &str, keys: &[SettingKey]) -> Result<Settings> {
-        unknown::check(self, pipeline, name, keys)?;
-        self.resolve_section(pipeline, &["destination", name], keys)
+        Ok(self.resolve_destination(pipeline, name, keys)?.0)
+    }
+
+    /// A warning for each key of `[destination.<name>]` that dlt knows and that means nothing here, with its place.
+    /// Empty where [`Layers::resolve`] fails.
+    pub fn ignored(&self, pipeline: &str, name: &str, keys: &[SettingKey]) -> Vec<String> {
+        self.resolve_destination(pipeline, name, keys).map(|found| found.1).unwrap_or_default()
+    }
+
+    fn resolve_destination(
+        &self,
+        pipeline: &str,
+        name: &str,
+        keys: &[SettingKey],
+    ) -> Result<(Settings, Vec<String>)> {
+        let plugin = self.destination_type(pipeline, name);
+        let plugin = plugin.map_or_else(|| name.to_owned(), |(plugin, _)| plugin);
+        let mut ignored = unknown::check(self, pipeline, name, &plugin, keys)?;
+        let sections = &["destination", name];
+        let settings = self.settings(pipeline, sections, keys, &plugin, &mut ignored)?;
+        Ok((settings, ignored))
     }
 
     /// The settings of a section of the engine. The sections are dropped from the right, as in [`Layers::get`].
@@ -35,13 +54,25 @@ impl Layers {
         sections: &[&str],
         keys: &[SettingKey],
     ) -> Result<Settings> {
+        self.settings(pipeline, sections, keys, "", &mut Vec::new())
+    }
+
+    fn settings(
+        &self,
+        pipeline: &str,
+        sections: &[&str],
+        keys: &[SettingKey],
+        plugin: &str,
+        ignored: &mut Vec<String>,
+    ) -> Result<Settings> {
         let mut settings = Settings {
             name: sections.last().copied().unwrap_or_default().to_owned(),
             pipeline: pipeline.to_owned(),
             folder: self.folder().to_owned(),
             ..Settings::default()
         };
-        self.fill(&mut settings, Scope { pipeline, sections }, "", keys)?;
+        let scope = Scope { pipeline, sections };
+        self.fill(&mut settings, scope, "", keys, &mut Dlt { plugin, ignored })?;
         Ok(settings)
     }
 
@@ -64,14 +95,15 @@ impl Layers {
         scope: Scope<'_>,
         above: &str,
         keys: &[SettingKey],
+        dlt: &mut Dlt<'_>,
     ) -> Result<()> {
         for key in keys {
             let name = join_key(above, key.name);
             settings.looked_at.insert(name.clone(), self.looked_at(scope, &name));
             match key.kind {
                 SettingKind::Group(group) => {
-                    self.fill(settings, scope, &name, group.keys)?;
-                    self.fill_from_text(settings, scope, &name, group)?;
+                    self.fill(settings, scope, &name, group.keys, dlt)?;
+                    self.fill_from_text(settings, scope, &name, group, dlt)?;
                 }
                 SettingKind::Map => {
                     let found = self.find(scope, &name, Accept::All);
@@ -94,6 +126,7 @@ impl Layers {
         scope: Scope<'_>,
         name: &str,
         group: SettingGroup,
+        dlt: &mut Dlt<'_>,
     ) -> Result<()> {
         let Some((value, origin)) = self.find(scope, name, Accept::NoTablesOfCode) else {
             return Ok(());
@@ -107,9 +140,21 @@ impl Layers {
                 }
                 return Ok(());
             }
-            SettingValue::Text(text) => parts(text.expose(), group).map_err(|problem| {
-                problem.into_error().with("key", full(scope, name)).with("from", &origin)
-            })?,
+            SettingValue::Text(text) => {
+                let mut passed_over = |part: &str| {
+                    let key = join_key(name, part);
+                    let path: Vec<&str> = key.split('.').collect();
+                    let is_of_dlt = unknown::of_dlt(dlt.plugin, &path).is_some();
+                    if is_of_dlt {
+                        let key = full(scope, &key);
+                        dlt.ignored.push(unknown::not_used(&key, &origin.to_string()));
+                    }
+                    is_of_dlt
+                };
+                parts(text.expose(), group, &mut passed_over).map_err(|problem| {
+                    problem.into_error().with("key", full(scope, name)).with("from", &origin)
+                })?
+            }
             other => {
                 let reason = format!("expected a table or a text, found a {}", other.kind());
                 return Err(Error::new(ErrorKind::Configuration, "a setting is wrong")
@@ -129,6 +174,13 @@ impl Layers {
         }
         Ok(())
     }
+}
+
+/// The keys of dlt that mean nothing here: whose they are, and what was said of those that were found.
+struct Dlt<'a> {
+    /// Empty in the sections of the engine.
+    plugin: &'a str,
+    ignored: &'a mut Vec<String>,
 }
 
 /// Says of every key of a group where else its value could have come from.
@@ -173,8 +225,12 @@ impl Problem {
     }
 }
 
-/// Takes a text apart that stands for a table.
-fn parts(text: &str, group: SettingGroup) -> Result<BTreeMap<String, SettingValue>, Problem> {
+/// Takes a text apart that stands for a table. A part that is no setting is an error unless it is to be passed over.
+fn parts(
+    text: &str,
+    group: SettingGroup,
+    passed_over: &mut dyn FnMut(&str) -> bool,
+) -> Result<BTreeMap<String, SettingValue>, Problem> {
     let mut parts = BTreeMap::new();
     match group.from_text {
         Some(_) if has_stray_sign(text) => return Err(Problem::StraySign),
@@ -182,7 +238,7 @@ fn parts(text: &str, group: SettingGroup) -> Result<BTreeMap<String, SettingValu
             for (part, text) in from_text(text).map_err(Problem::Refused)? {
                 if is_leaf(group.keys, &part) {
                     parts.insert(part, SettingValue::text(text));
-                } else if part != DRIVER {
+                } else if part != DRIVER && !passed_over(&part) {
                     return Err(unknown_part(part, group.keys));
                 }
             }
@@ -190,7 +246,7 @@ fn parts(text: &str, group: SettingGroup) -> Result<BTreeMap<String, SettingValu
         None => {
             let json: BTreeMap<String, serde_json::Value> =
                 serde_json::from_str(text).map_err(|_| Problem::NotJson)?;
-            flatten(json, group.keys, "", &mut parts)?;
+            flatten(json, group.keys, "", &mut parts, passed_over)?;
         }
     }
     Ok(parts)
@@ -211,15 +267,19 @@ fn flatten(
     keys: &[SettingKey],
     above: &str,
     parts: &mut BTreeMap<String, SettingValue>,
+    passed_over: &mut dyn FnMut(&str) -> bool,
 ) -> Result<(), Problem> {
     for (name, value) in json {
         let path = join_key(above, &name);
         let Some(key) = keys.iter().find(|key| key.name == name) else {
+            if passed_over(&path) {
+                continue;
+            }
             return Err(unknown_part(path, keys));
         };
         match (key.kind, value) {
             (SettingKind::Group(group), serde_json::Value::Object(inner)) => {
-                flatten(inner, group.keys, &path, parts)?;
+                flatten(inner, group.keys, &path, parts, passed_over)?;
             }
             (_, value) => parts.extend(setting_value(value).map(|value| (path, value))),
         }

@@ -9,16 +9,16 @@ pub(crate) mod plan;
 mod receipt;
 mod retry;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 use transload_core::{
-    AccessRequest, Commit, DataType, Destination, Disposition, Error, ErrorKind, FollowUp, Inquiry,
-    Job, JobContext, JobOutcome, Load, LoadId, Manifest, Result, StagedFile, StagingAccess,
-    StagingDestination,
+    AccessRequest, Column, Commit, DataFile, DataType, DatasetState, Destination, Disposition,
+    Error, ErrorKind, FollowUp, Inquiry, Job, JobContext, JobOutcome, Load, LoadId, Manifest,
+    Result, SealedManifest, StagedFile, StagingAccess, StagingDestination,
 };
 
 pub use event::{Event, Observer, Step};
@@ -57,7 +57,7 @@ impl Loader<'_> {
     pub(crate) async fn load(
         &self,
         folder: &Path,
-        manifest: &Manifest,
+        manifest: &SealedManifest,
         receipt: &mut Receipt,
     ) -> Result<()> {
         let dispositions = self.dispositions(manifest)?;
@@ -87,12 +87,68 @@ impl Loader<'_> {
     async fn attempt(
         &self,
         folder: &Path,
-        manifest: &Manifest,
+        manifest: &SealedManifest,
         dispositions: &BTreeMap<String, Disposition>,
         route: Route,
         staged: &mut Option<Vec<FollowUp>>,
         receipt: &mut Receipt,
     ) -> Result<(), Ended> {
+        let destination = &self.destination.plugin;
+        let Held { load, state, last } = match self.take_hold(manifest, receipt).await? {
+            Hold::Taken(held) => held,
+            Hold::Published(load) => {
+                self.finish(&load, manifest, receipt, None).await;
+                return Ok(());
+            }
+        };
+        check_order(manifest, dispositions, last.as_ref())?;
+
+        let jobs = match (self.staging, route.way) {
+            (Some(staging), Way::Staged(_) | Way::Fetched) => {
+                if staged.is_none() {
+                    *staged = Some(self.stage(staging, folder, manifest, &load, receipt).await?);
+                }
+                plan::coalesce(staged.clone().unwrap_or_default())
+            }
+            _ => plan::first_jobs(manifest, false),
+        };
+        plan::check_coverage(manifest, &jobs)?;
+        let scratch = Scratch::default();
+        let access = self.access(&jobs, route, &scratch).await?;
+        self.check_hashes(folder, &jobs, &access).await?;
+        let context = JobContext {
+            load: &load,
+            schema: &manifest.schema,
+            folder,
+            access: &access,
+            on_bytes: &|bytes| self.observer.observe(Event::Bytes(bytes)),
+        };
+        let (custom, rows): (Vec<Job>, Vec<Job>) =
+            jobs.into_iter().partition(|job| matches!(job, Job::Custom(_)));
+        let first = match destination.capabilities().loads_in_publication {
+            true => Vec::new(),
+            false => rows.clone(),
+        };
+        if !first.is_empty() || !custom.is_empty() {
+            let jobs = first.len() + custom.len();
+            let work = self.run_rounds(manifest, first, custom, &context);
+            self.step(Step::Copy, Some(jobs), receipt, work).await?;
+        }
+        self.stop.check()?;
+        let publication = plan::publication(manifest, dispositions, &rows, &state, last);
+        let commit = self
+            .step(Step::Publish, Some(1), receipt, destination.publish(&publication, &context))
+            .await
+            .map_err(|error| match error.is_transient() {
+                true => Ended::ForNow(error),
+                false => error.into(),
+            })?;
+        self.finish(&load, manifest, receipt, Some(&commit)).await;
+        Ok(())
+    }
+
+    /// Brings the dataset to the schema, raises the fence, and looks whether the load is published already.
+    async fn take_hold(&self, manifest: &SealedManifest, receipt: &mut Receipt) -> Result<Hold> {
         let destination = &self.destination.plugin;
         let retries = Retries::default();
         let inquiry = Inquiry {
@@ -106,6 +162,8 @@ impl Loader<'_> {
             retries.run(self.observer, self.stop, || destination.describe(&inquiry)).await?;
         let tables = plan::tables_of(manifest);
         let identifiers = &destination.capabilities().identifiers;
+        let native = |column: &Column| destination.native_type(column);
+        plan::check_types(&manifest.schema, &tables, &state, identifiers, &native)?;
         let changes = plan::schema_changes(&manifest.schema, &tables, &state, identifiers);
         if !changes.is_empty() {
             retries
@@ -120,7 +178,8 @@ impl Loader<'_> {
             })
             .await?;
         // Looked at only now: from here on nobody else can publish this load, so what is seen stays true.
-        let look = retries.run(self.observer, self.stop, || destination.describe(&inquiry)).await?;
+        let state =
+            retries.run(self.observer, self.stop, || destination.describe(&inquiry)).await?;
         let load = Load {
             load_id: manifest.load_id.clone(),
             pipeline: manifest.pipeline.clone(),
@@ -128,59 +187,75 @@ impl Loader<'_> {
             digest: manifest.digest(),
             epoch: fence.epoch,
         };
-        if let Some(commit) = &look.commit {
-            if commit.digest.as_ref().is_some_and(|digest| *digest != load.digest) {
-                return Err(Error::new(
-                    ErrorKind::Terminal,
-                    "the load id is taken by another load",
-                )
-                .with("load", &load.load_id)
-                .with("dataset", &load.dataset.name)
-                .with_hint("load the source again: the new load has another id")
-                .into());
-            }
-            self.finish(&load, receipt, None).await;
-            return Ok(());
+        match &state.commit {
+            Some(commit) if commit.digest.as_ref() != Some(&load.digest) => Err(Error::new(
+                ErrorKind::Terminal,
+                "the load id is taken by another load",
+            )
+            .with("load", &load.load_id)
+            .with("dataset", &load.dataset.name)
+            .with_hint(
+                "move the package away and load its source again: the new load has another id",
+            )),
+            Some(_) => Ok(Hold::Published(load)),
+            // The fence knows it, whatever was or was not found in the dataset: it must never be published again.
+            None if fence.last_load.as_ref() == Some(&load.load_id) => Ok(Hold::Published(load)),
+            None => Ok(Hold::Taken(Held { load, state, last: fence.last_load })),
         }
-        package::check_files(folder, &manifest.files)?;
+    }
 
-        let jobs = match (self.staging, route.way) {
-            (Some(staging), Way::Staged(_) | Way::Fetched) => {
-                if staged.is_none() {
-                    *staged = Some(self.stage(staging, folder, manifest, &load, receipt).await?);
-                }
-                plan::coalesce(staged.clone().unwrap_or_default())
+    /// Runs jobs on the destination, and then what they ask for, until nothing is asked for that has not run.
+    async fn run_rounds(
+        &self,
+        manifest: &Manifest,
+        rows: Vec<Job>,
+        mut custom: Vec<Job>,
+        context: &JobContext<'_>,
+    ) -> Result<()> {
+        let destination = &self.destination.plugin;
+        let limit = destination.capabilities().max_parallel_jobs;
+        let outcomes = self.run_jobs(&rows, limit, |job| destination.run(job, context)).await?;
+        reconcile(manifest, &rows, &outcomes)?;
+        let mut done: BTreeSet<_> = rows.iter().map(Job::id).collect();
+        custom.extend(plan::coalesce(outcomes.into_iter().flat_map(|o| o.follow_ups).collect()));
+        loop {
+            custom.retain(|job| done.insert(job.id()));
+            if custom.is_empty() {
+                return Ok(());
             }
-            _ => plan::first_jobs(manifest, false),
-        };
-        let scratch = Scratch::default();
-        let access = self.access(&jobs, route, &scratch).await?;
-        let context = JobContext {
-            load: &load,
-            schema: &manifest.schema,
-            folder,
-            access: &access,
-            on_bytes: &|bytes| self.observer.observe(Event::Bytes(bytes)),
-        };
-        if !destination.capabilities().loads_in_publication {
-            self.step(Step::Copy, Some(jobs.len()), receipt, async {
-                let outcomes = self.run_jobs(&jobs, |job| destination.run(job, &context)).await?;
-                reconcile(manifest, &jobs, &outcomes)
-            })
-            .await?;
+            let outcomes =
+                self.run_jobs(&custom, limit, |job| destination.run(job, context)).await?;
+            custom = plan::coalesce(outcomes.into_iter().flat_map(|o| o.follow_ups).collect());
         }
-        self.stop.check()?;
-        let publication =
-            plan::publication(manifest, dispositions, &jobs, &look, fence.last_load.clone());
-        let commit = self
-            .step(Step::Publish, Some(1), receipt, destination.publish(&publication, &context))
-            .await
-            .map_err(|error| match error.is_transient() {
-                true => Ended::ForNow(error),
-                false => error.into(),
-            })?;
-        self.finish(&load, receipt, Some(&commit)).await;
-        Ok(())
+    }
+
+    /// Holds the files that the destination is about to read against their hashes: engines read some damaged files
+    /// without a word. What was fetched was checked on the way.
+    async fn check_hashes(
+        &self,
+        folder: &Path,
+        jobs: &[Job],
+        access: &StagingAccess,
+    ) -> Result<()> {
+        let mut files: Vec<(PathBuf, DataFile)> = Vec::new();
+        for job in jobs {
+            match (job, access) {
+                (Job::Load(job), _) => files.push((folder.join(job.file.path()), job.file.clone())),
+                (Job::Copy(job), StagingAccess::LocalPaths(paths)) => {
+                    let paths = job.files.iter().filter_map(|staged| {
+                        paths.get(&staged.key).map(|path| (path.clone(), staged.file.clone()))
+                    });
+                    files.extend(paths);
+                }
+                _ => {}
+            }
+        }
+        let check =
+            move || files.iter().try_for_each(|(path, file)| package::check_file(path, file));
+        tokio::task::spawn_blocking(check).await.map_err(|error| {
+            Error::new(ErrorKind::Bug, "the check of the files ended unexpectedly")
+                .with_source(error)
+        })?
     }
 
     /// Uploads the files and then the manifest, and returns what the uploads ask for.
@@ -188,10 +263,11 @@ impl Loader<'_> {
         &self,
         staging: &Chosen<dyn StagingDestination>,
         folder: &Path,
-        manifest: &Manifest,
+        manifest: &SealedManifest,
         load: &Load,
         receipt: &mut Receipt,
     ) -> Result<Vec<FollowUp>> {
+        let limit = staging.plugin.capabilities().max_parallel_uploads;
         let jobs = plan::first_jobs(manifest, true);
         let context = JobContext {
             load,
@@ -202,8 +278,8 @@ impl Loader<'_> {
         };
         let outcomes = self
             .step(Step::Stage, Some(jobs.len()), receipt, async {
-                let outcomes =
-                    self.run_jobs(&jobs, |job| staging.plugin.stage(job, &context)).await?;
+                let stage = |job| staging.plugin.stage(job, &context);
+                let outcomes = self.run_jobs(&jobs, limit, stage).await?;
                 // Written last: whoever finds it finds all that it names.
                 Retries::default()
                     .run(self.observer, self.stop, || staging.plugin.write_manifest(manifest))
@@ -264,18 +340,13 @@ impl Loader<'_> {
     async fn run_jobs<'j, F>(
         &self,
         jobs: &'j [Job],
+        limit: Option<usize>,
         run: impl Fn(&'j Job) -> F,
     ) -> Result<Vec<JobOutcome>>
     where
         F: Future<Output = Result<JobOutcome>>,
     {
-        let limit = self
-            .destination
-            .plugin
-            .capabilities()
-            .max_parallel_jobs
-            .unwrap_or(self.workers)
-            .min(self.workers);
+        let limit = limit.unwrap_or(self.workers).min(self.workers);
         let run = &run;
         let one = |job: &'j Job| async move {
             self.stop.check()?;
@@ -305,13 +376,30 @@ impl Loader<'_> {
     }
 
     /// Records what was published and removes what the load left behind. The load is visible, so nothing here fails it.
-    async fn finish(&self, load: &Load, receipt: &mut Receipt, commit: Option<&Commit>) {
+    async fn finish(
+        &self,
+        load: &Load,
+        manifest: &Manifest,
+        receipt: &mut Receipt,
+        commit: Option<&Commit>,
+    ) {
         receipt.status = LoadStatus::Loaded;
         receipt.epoch = Some(load.epoch);
-        if let Some(commit) = commit {
-            for table in &mut receipt.tables {
-                table.loaded_rows = commit.rows.get(&table.table).copied();
-                table.statements = commit.statements.get(&table.table).copied();
+        for table in receipt.tables.iter_mut().filter(|_| commit.is_some()) {
+            let rows = commit.and_then(|commit| commit.rows.get(&table.table)).copied();
+            table.loaded_rows = rows;
+            table.statements =
+                commit.and_then(|commit| commit.statements.get(&table.table)).copied();
+            let expected = manifest.rows_of(&table.table);
+            if rows.is_some_and(|rows| rows != expected) {
+                // A destination owes it to refuse this before its commit; that one did not must not go unsaid.
+                let warning = format!(
+                    "the destination published {} rows of {} where {expected} were written",
+                    rows.unwrap_or_default(),
+                    table.table
+                );
+                self.observer.observe(Event::Warning(warning.clone()));
+                receipt.warnings.push(warning);
             }
         }
         if let Err(error) = self.destination.plugin.clear(load).await {
@@ -347,6 +435,32 @@ impl Loader<'_> {
         Ok(dispositions)
     }
 
+    /// Whether a load that is about to be sealed can be loaded into the dataset as it is: what can be known before is
+    /// refused before.
+    pub(crate) fn check(&self, manifest: &Manifest, state: &DatasetState) -> Result<()> {
+        let destination = &self.destination.plugin;
+        self.dispositions(manifest)?;
+        self.route(manifest)?;
+        let native = |column: &Column| destination.native_type(column);
+        let identifiers = &destination.capabilities().identifiers;
+        let tables = plan::tables_of(manifest);
+        if let Some(most) = destination.capabilities().max_tables_in_publication
+            && tables.len() > most
+        {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "the load has more tables than can be published at once",
+            )
+            .with("destination", &self.destination.endpoint.name)
+            .with("tables", tables.len())
+            .with("at most", most)
+            .with_hint(
+                "split the resources over several pipelines, or lower `max_table_nesting`",
+            ));
+        }
+        plan::check_types(&manifest.schema, &tables, state, identifiers, &native)
+    }
+
     fn route(&self, manifest: &Manifest) -> Result<Route> {
         let types: Vec<DataType> = plan::tables_of(manifest)
             .into_iter()
@@ -364,7 +478,7 @@ impl Loader<'_> {
 }
 
 /// The receipt of a package, as far as its manifest tells.
-pub(crate) fn receipt_of(manifest: &Manifest) -> Receipt {
+pub(crate) fn receipt_of(manifest: &SealedManifest) -> Receipt {
     let mut tables: BTreeMap<&str, TableReceipt> = BTreeMap::new();
     for file in &manifest.files {
         let table = tables.entry(&file.table).or_default();
@@ -405,6 +519,42 @@ pub(crate) fn receipt_of(manifest: &Manifest) -> Receipt {
     }
 }
 
+/// What a loader has before it moves a row.
+enum Hold {
+    /// The load is to be published, by this loader and no other.
+    Taken(Held),
+    /// It is published already.
+    Published(Load),
+}
+
+/// See [`Hold`].
+struct Held {
+    load: Load,
+    /// The dataset as it was after the fence was raised.
+    state: DatasetState,
+    /// The load that the fence names as the last one.
+    last: Option<LoadId>,
+}
+
+/// Refuses to let older rows take the place of newer ones: a load that replaces or merges follows the one after which it
+/// was made.
+fn check_order(
+    manifest: &Manifest,
+    dispositions: &BTreeMap<String, Disposition>,
+    last: Option<&LoadId>,
+) -> Result<()> {
+    let only_adds = dispositions.values().all(|d| *d == Disposition::Append);
+    if only_adds || last == manifest.previous.as_ref() {
+        return Ok(());
+    }
+    let name = |load: Option<&LoadId>| load.map_or("none".to_owned(), ToString::to_string);
+    Err(Error::new(ErrorKind::Terminal, "another load of this pipeline was published meanwhile")
+        .with("load", &manifest.load_id)
+        .with("made after", name(manifest.previous.as_ref()))
+        .with("published last", name(last))
+        .with_hint("its rows may be older than those in the dataset: move the package away and load its source again"))
+}
+
 /// How an attempt to load a package ended before the load was visible.
 enum Ended {
     /// The answer to the commit was lost, or the commit met another one: fence again, look, and redo.
@@ -422,26 +572,24 @@ impl From<Error> for Ended {
     }
 }
 
-/// Refuses a load whose jobs moved other numbers of rows than its manifest names.
+/// Refuses a load whose jobs moved other numbers of rows than its manifest names. Where a destination does not count, it
+/// is left to the publication.
 fn reconcile(manifest: &Manifest, jobs: &[Job], outcomes: &[JobOutcome]) -> Result<()> {
-    let mut counted: BTreeMap<&str, u64> = BTreeMap::new();
-    let mut unknown = false;
+    let mut counted: BTreeMap<&str, Option<u64>> = BTreeMap::new();
     for (job, outcome) in jobs.iter().zip(outcomes) {
-        match outcome.statistics.rows {
-            Some(rows) => *counted.entry(job.table()).or_default() += rows,
-            None => unknown = true,
-        }
+        let sum = counted.entry(job.table()).or_insert(Some(0));
+        *sum = sum.zip(outcome.statistics.rows).map(|(sum, rows)| sum + rows);
     }
-    for (table, counted) in counted.into_iter().filter(|_| !unknown) {
+    for (table, counted) in counted {
         let expected = manifest.rows_of(table);
-        if counted != expected {
+        if let Some(arrived) = counted.filter(|counted| *counted != expected) {
             return Err(Error::new(
                 ErrorKind::Terminal,
                 "the rows that arrived are not those that were written",
             )
             .with("table", table)
             .with("written", expected)
-            .with("arrived", counted)
+            .with("arrived", arrived)
             .with_hint("nothing became visible; the package is kept: `transload info` shows it"));
         }
     }

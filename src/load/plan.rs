@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use transload_core::{
-    CopyJob, DatasetState, Disposition, FollowUp, IdentifierCase, IdentifierRules, Job, LoadJob,
-    Manifest, Publication, Schema, SchemaChange, StageJob, StagedFile, Table, TableChain,
-    TablePublication,
+    Column, CopyJob, DatasetState, Disposition, Error, ErrorKind, FollowUp, IdentifierCase,
+    IdentifierRules, Job, LoadJob, Manifest, Publication, Result, Schema, SchemaChange, StageJob,
+    StagedFile, Table, TableChain, TablePublication,
 };
 
 /// The changes that bring a dataset to a schema: additions only, for the tables of this load.
@@ -17,7 +17,7 @@ pub(crate) fn schema_changes(
 ) -> Vec<SchemaChange> {
     let fold = |name: &str| match identifiers.case {
         IdentifierCase::Sensitive => name.to_owned(),
-        _ => name.to_lowercase(),
+        _ => name.to_ascii_lowercase(),
     };
     let existing: BTreeMap<String, Vec<String>> = state
         .tables
@@ -57,6 +57,81 @@ pub(crate) fn schema_changes(
         }
     }
     changes
+}
+
+/// Refuses a column whose type in the dataset is not the one that it would be created with: a cast there may change
+/// values and say nothing. Refuses a column that the destination cannot have at all, too.
+pub(crate) fn check_types(
+    schema: &Schema,
+    tables: &[&str],
+    state: &DatasetState,
+    identifiers: &IdentifierRules,
+    native_type: &dyn Fn(&Column) -> Result<String>,
+) -> Result<()> {
+    for table in tables.iter().filter_map(|name| schema.tables.get(*name)) {
+        let existing = state.tables.iter().find(|(name, _)| same(identifiers, name, &table.name));
+        for column in table.complete_columns() {
+            let wanted = native_type(column).map_err(|error| error.with("table", &table.name))?;
+            let Some((_, existing)) = existing else { continue };
+            let existing = existing.iter().find(|e| same(identifiers, &e.name, &column.name));
+            let Some(existing) = existing else { continue };
+            if !existing.native_type.eq_ignore_ascii_case(&wanted) {
+                return Err(Error::new(
+                    ErrorKind::Configuration,
+                    "a column has another type in the dataset than in the schema",
+                )
+                .with("table", &table.name)
+                .with("column", &column.name)
+                .with("in the dataset", &existing.native_type)
+                .with("in the schema", wanted)
+                .with_hint(
+                    "give the column the type that it has (`columns` of the resource), or load into another table",
+                ));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Refuses jobs that do not bring each file of the manifest exactly once.
+pub(crate) fn check_coverage(manifest: &Manifest, jobs: &[Job]) -> Result<()> {
+    let mut brought: Vec<(&str, &str)> = Vec::new();
+    for job in jobs {
+        match job {
+            Job::Load(job) => brought.push((&job.file.table, &job.file.name)),
+            Job::Copy(job) => {
+                brought.extend(
+                    job.files.iter().map(|f| (f.file.table.as_str(), f.file.name.as_str())),
+                );
+            }
+            _ => {}
+        }
+    }
+    let mut written: Vec<(&str, &str)> =
+        manifest.files.iter().map(|file| (file.table.as_str(), file.name.as_str())).collect();
+    brought.sort_unstable();
+    written.sort_unstable();
+    if brought == written {
+        return Ok(());
+    }
+    let missing = written.iter().find(|file| !brought.contains(file));
+    Err(Error::new(ErrorKind::Bug, "the jobs of the load do not bring each of its files once")
+        .with("files", written.len())
+        .with("brought", brought.len())
+        .with(
+            "missing",
+            missing.map_or("none".to_owned(), |(table, name)| format!("{table}/{name}")),
+        )
+        .with_hint("the staging destination has to ask for a copy of every file that it stages"))
+}
+
+/// Whether two names are one to the destination.
+fn same(identifiers: &IdentifierRules, a: &str, b: &str) -> bool {
+    match identifiers.case {
+        IdentifierCase::Sensitive => a == b,
+        // Engines fold ASCII letters alone: to DuckDB `Ä` and `ä` are two names.
+        _ => a.eq_ignore_ascii_case(b),
+    }
 }
 
 /// The names of what is added: `table` and `table.column`.
@@ -161,7 +236,7 @@ pub(crate) fn publication(
         previous,
         chains: chains.collect(),
         state: manifest.state.clone(),
-        stores_schema: !state.schema_hashes.contains(&manifest.schema.version_hash),
+        stores_schema: state.schema_hashes.first() != Some(&manifest.schema.version_hash),
         published_at: manifest.created_at.clone(),
     }
 }
@@ -170,7 +245,7 @@ pub(crate) fn publication(
 mod tests {
     use super::*;
     use transload_core::{
-        Column, DataFile, DataType, Dataset, ExistingColumn, FileFormat, LoadId, Sha256Hex,
+        DataFile, DataType, Dataset, ExistingColumn, FileFormat, LoadId, Sha256Hex,
     };
     use transload_core::{ReplaceStrategy, WriteDisposition};
 
@@ -199,6 +274,8 @@ mod tests {
             dataset: Dataset::new("d"),
             created_at: "2026-11-22T17:45:39.0Z".into(),
             destination: "duckdb".into(),
+            place: "here".into(),
+            previous: None,
             staging: None,
             format: FileFormat::Parquet,
             tables: vec!["players".into()],
@@ -267,6 +344,40 @@ mod tests {
         assert_eq!(tables_of(&replaced), ["players", "players__l", "players__m"]);
         let appended = manifest(WriteDisposition::Append, vec![file("players", 1, 1)]);
         assert_eq!(tables_of(&appended), ["players"]);
+    }
+
+    #[test]
+    fn a_column_of_another_type_is_refused_with_both() {
+        let manifest = manifest(WriteDisposition::Append, vec![file("players", 1, 1)]);
+        let native = |column: &Column| Ok(format!("{:?}", column.data_type));
+        let with = |native_type: &str| {
+            let column = ExistingColumn {
+                name: "ID".into(),
+                native_type: native_type.into(),
+                nullable: true,
+            };
+            let mut state = DatasetState { exists: true, ..DatasetState::default() };
+            state.tables.insert("players".into(), vec![column]);
+            let rules =
+                IdentifierRules { case: IdentifierCase::Lower, ..IdentifierRules::default() };
+            check_types(&manifest.schema, &["players"], &state, &rules, &native)
+        };
+        with("some(bigint)").unwrap();
+        let error = with("Some(Double)").unwrap_err();
+        assert_eq!(error.context("in the dataset"), Some("Some(Double)"));
+        assert_eq!(error.context("in the schema"), Some("Some(Bigint)"));
+    }
+
+    #[test]
+    fn every_file_is_brought_once() {
+        let manifest =
+            manifest(WriteDisposition::Append, vec![file("players", 1, 1), file("players", 2, 1)]);
+        let jobs = first_jobs(&manifest, false);
+        check_coverage(&manifest, &jobs).unwrap();
+        let error = check_coverage(&manifest, &jobs[1..]).unwrap_err();
+        assert!(error.context("missing").unwrap().starts_with("players/000001"));
+        let twice = [jobs.clone(), jobs[..1].to_vec()].concat();
+        assert_eq!(check_coverage(&manifest, &twice).unwrap_err().kind(), ErrorKind::Bug);
     }
 
     #[test]

@@ -1,21 +1,27 @@
-//! Batches of Arrow into the columns of a table: names, types and order; no child tables and no ids.
+//! Batches of Arrow into the columns of a table: names, types and order; no child tables, and ids only where the table
+//! has them from rows of JSON.
 //!
 //! dlt leaves values of another type than the column's to the destination, which then fails or truncates. Here they are
-//! cast where nothing is lost, and refused before anything is written where something would be.
+//! cast where nothing is lost, and refused before anything is written where something would be. One thing is cut off, as
+//! in dlt: what is finer than the destination's own precision of times, where the column does not give one.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use arrow::array::{
-    Array as _, ArrayRef, RecordBatch, RecordBatchOptions, StringBuilder, new_null_array,
+    Array as _, ArrayRef, AsArray as _, Int64Array, RecordBatch, RecordBatchOptions, StringArray,
+    StringBuilder, new_null_array,
 };
 use arrow::compute::{CastOptions, cast, cast_with_options};
-use arrow::datatypes::{DataType as ArrowType, FieldRef, Schema as ArrowSchema, TimeUnit};
+use arrow::datatypes::{
+    DataType as ArrowType, FieldRef, Int64Type, Schema as ArrowSchema, TimeUnit,
+};
 use arrow::json::EncoderOptions;
 use arrow::json::writer::make_encoder;
 use transload_core::{Column, DataType, Error, ErrorKind, Result, Table};
 
-use super::{Snapshot, TableBatch, undeclared};
+use super::root::{RootIds, RootPlan};
+use super::{Snapshot, TableBatch, ids, undeclared};
 use crate::arrow_types::{arrow_field, arrow_type};
 
 /// A batch in the columns of its table.
@@ -68,7 +74,10 @@ pub(super) fn conform(snapshot: &Snapshot, name: &str, batch: &RecordBatch) -> R
         let field = arrow_field(column, &snapshot.options.defaults)?;
         let array = match arrays.remove(&column.name) {
             Some(array) => array,
-            None => new_null_array(field.data_type(), batch.num_rows()),
+            None => match system_values(snapshot, &table, column, batch.num_rows())? {
+                Some(array) => array,
+                None => new_null_array(field.data_type(), batch.num_rows()),
+            },
         };
         if !column.nullable && array.null_count() > 0 {
             let row = (0..array.len()).find(|row| array.is_null(*row)).unwrap_or_default();
@@ -84,8 +93,61 @@ pub(super) fn conform(snapshot: &Snapshot, name: &str, batch: &RecordBatch) -> R
         out_fields.push(field);
         out_arrays.push(array);
     }
+    if out_fields.is_empty() && batch.num_rows() > 0 {
+        let names: Vec<&str> = schema.fields().iter().map(|field| field.name().as_str()).collect();
+        return Err(Error::new(ErrorKind::BadData, "the rows have no column with a type")
+            .with("table", name)
+            .with("rows", batch.num_rows())
+            .with(
+                "columns of type null",
+                if names.is_empty() { "none".to_owned() } else { names.join(", ") },
+            )
+            .with_hint(
+                "give one of the columns a type in the source, or declare it in the schema",
+            ));
+    }
     let batch = make_batch(name, ArrowSchema::new(out_fields), out_arrays, batch.num_rows())?;
     Ok(Conformed { table: changed.then_some(table), batch })
+}
+
+/// The values of a column that rows of JSON brought into the table and batches of Arrow do not have: the load, and an id.
+/// None for every other column.
+fn system_values(
+    snapshot: &Snapshot,
+    table: &Table,
+    column: &Column,
+    rows: usize,
+) -> Result<Option<ArrayRef>> {
+    let names = &snapshot.names;
+    if table.parent.is_some() || column.data_type != Some(DataType::Text) {
+        return Ok(None);
+    }
+    if column.name == names.load_id {
+        let load_id = snapshot.options.load_id.as_str();
+        return Ok(Some(Arc::new(StringArray::from_iter_values(std::iter::repeat_n(
+            load_id, rows,
+        )))));
+    }
+    if column.name != names.row_id {
+        return Ok(None);
+    }
+    match RootPlan::of(&snapshot.schema, &table.name, names)?.ids {
+        RootIds::Random => {
+            let ids = (0..rows).map(|_| ids::random_id());
+            Ok(Some(Arc::new(StringArray::from_iter_values(ids))))
+        }
+        // Rows of JSON have ids that say which row they are; a random one would be another row to its nested rows.
+        RootIds::KeyHash(_) | RootIds::RowHash => Err(Error::new(
+            ErrorKind::BadData,
+            "rows of Arrow or Parquet cannot get the ids that this merge strategy makes of the row",
+        )
+        .with("table", &table.name)
+        .with("column", &column.name)
+        .with_hint(
+            "the table has rows that came as JSON: load these as JSON too, give them the column, \
+             or load them into another table",
+        )),
+    }
 }
 
 /// The columns that a table has got since a batch was made, as NULLs. None where one of them must not be NULL.
@@ -214,6 +276,7 @@ fn convert(
     let target = arrow_type(column, &snapshot.options.defaults)?;
     let source = array.data_type();
     if source == &target && column.data_type != Some(DataType::Json) {
+        check_times_of_day(array)?;
         return Ok(Arc::clone(array));
     }
     let is_nested =
@@ -242,18 +305,29 @@ fn convert(
         })
     };
     let decoded = if plain == source { Arc::clone(array) } else { strictly(array, plain)? };
-    let converted = match (plain, &target) {
-        // By way of the number: a cast between zones would need a database of zones, and shift naive times.
-        (ArrowType::Timestamp(_, zone), ArrowType::Timestamp(unit, _)) => {
-            let in_unit = strictly(&decoded, &ArrowType::Timestamp(*unit, zone.clone()))?;
-            strictly(&strictly(&in_unit, &ArrowType::Int64)?, &target)?
-        }
-        (ArrowType::Date32 | ArrowType::Date64, ArrowType::Timestamp(unit, _)) => {
-            let midnight = strictly(&decoded, &ArrowType::Timestamp(*unit, None))?;
-            strictly(&strictly(&midnight, &ArrowType::Int64)?, &target)?
-        }
-        _ => strictly(&decoded, &target)?,
-    };
+    check_times_of_day(&decoded)?;
+    // By way of the numbers: a cast between zones would need a database of zones, and shift naive times; and not every
+    // cast of times looks whether the result fits.
+    if let (Some(from), Some(to)) = (tick(plain), tick(&target)) {
+        let is_narrow =
+            |times: &ArrowType| matches!(times, ArrowType::Date32 | ArrowType::Time32(_));
+        let counts =
+            if is_narrow(plain) { strictly(&decoded, &ArrowType::Int32)? } else { decoded };
+        let counts = strictly(&counts, &ArrowType::Int64)?;
+        let counts =
+            recount(counts.as_primitive(), from, to, may_cut(column)).map_err(|error| {
+                error
+                    .with("type", source)
+                    .with("unit", unit_name(from))
+                    .with("column type", describe(column))
+                    .with("column unit", unit_name(to))
+            })?;
+        let counts: ArrayRef = Arc::new(counts);
+        let counts =
+            if is_narrow(&target) { strictly(&counts, &ArrowType::Int32)? } else { counts };
+        return strictly(&counts, &target);
+    }
+    let converted = strictly(&decoded, &target)?;
     // A cast rounds and cuts off without a word; what comes back different had lost something.
     if may_lose(plain, &target) && !same(&decoded, &strictly(&converted, plain)?) {
         return Err(Error::new(
@@ -264,6 +338,102 @@ fn convert(
         .with("column type", describe(column)));
     }
     Ok(converted)
+}
+
+const SECOND: i64 = 1_000_000_000;
+const DAY: i64 = 86_400 * SECOND;
+
+/// Arrow checks no time that it is given; one of another day has no way to be written.
+fn check_times_of_day(array: &ArrayRef) -> Result<()> {
+    let counts = match array.data_type() {
+        ArrowType::Time32(_) => cast(array, &ArrowType::Int32),
+        ArrowType::Time64(_) => Ok(Arc::clone(array)),
+        _ => return Ok(()),
+    };
+    let counts = counts
+        .and_then(|counts| cast(&counts, &ArrowType::Int64))
+        .map_err(|error| Error::new(ErrorKind::Bug, "a time is no number").with_source(error))?;
+    let counts: &Int64Array = counts.as_primitive();
+    let a_day = tick(array.data_type()).map_or(DAY, |tick| DAY / tick);
+    let fits = |count: i64| (0..a_day).contains(&count);
+    if counts.iter().flatten().all(fits) {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::BadData, "a time of day lies outside of a day")
+        .with("type", array.data_type())
+        .with("row of the batch", first_bad(counts, fits))
+        .with_hint("correct the value in the source"))
+}
+
+/// The nanoseconds that one step of a date or a time stands for.
+fn tick(arrow_type: &ArrowType) -> Option<i64> {
+    match arrow_type {
+        ArrowType::Timestamp(unit, _) | ArrowType::Time32(unit) | ArrowType::Time64(unit) => {
+            Some(match unit {
+                TimeUnit::Second => SECOND,
+                TimeUnit::Millisecond => 1_000_000,
+                TimeUnit::Microsecond => 1_000,
+                TimeUnit::Nanosecond => 1,
+            })
+        }
+        ArrowType::Date32 => Some(DAY),
+        ArrowType::Date64 => Some(1_000_000),
+        _ => None,
+    }
+}
+
+fn unit_name(tick: i64) -> &'static str {
+    match tick {
+        DAY => "day",
+        SECOND => "second",
+        1_000_000 => "millisecond",
+        1_000 => "microsecond",
+        _ => "nanosecond",
+    }
+}
+
+/// Whether what is finer than the column is cut off: the column has the destination's own precision.
+fn may_cut(column: &Column) -> bool {
+    column.precision.is_none() && column.data_type != Some(DataType::Date)
+}
+
+/// Counts of one tick as counts of another one.
+fn recount(counts: &Int64Array, from: i64, to: i64, may_cut: bool) -> Result<Int64Array> {
+    if from == to {
+        return Ok(counts.clone());
+    }
+    if from > to {
+        let factor = from / to;
+        return match counts
+            .try_unary::<_, Int64Type, ()>(|count| count.checked_mul(factor).ok_or(()))
+        {
+            Ok(counts) => Ok(counts),
+            Err(()) => {
+                let fits = |count: i64| count.checked_mul(factor).is_some();
+                Err(Error::new(
+                    ErrorKind::BadData,
+                    "a time lies outside of what its column can say",
+                )
+                .with("row of the batch", first_bad(counts, fits))
+                .with_hint("correct the value in the source, or load the field under another name"))
+            }
+        };
+    }
+    let factor = to / from;
+    let fits = |count: i64| count % factor == 0;
+    if !may_cut && !counts.iter().flatten().all(fits) {
+        return Err(Error::new(ErrorKind::BadData, "a time is finer than its column and would be cut off")
+            .with("row of the batch", first_bad(counts, fits))
+            .with_hint(
+                "cast the field to the unit of the column in the source, or load it under another name; \
+                 a column takes finer times only if it has that precision from its first load",
+            ));
+    }
+    Ok(counts.unary(|count| count / factor))
+}
+
+fn first_bad(counts: &Int64Array, fits: impl Fn(i64) -> bool) -> usize {
+    counts.iter().position(|count| count.is_some_and(|count| !fits(count))).unwrap_or_default()
 }
 
 fn same(left: &ArrayRef, right: &ArrayRef) -> bool {
@@ -353,6 +523,7 @@ fn json_text(array: &ArrayRef, field: &FieldRef) -> Result<ArrayRef> {
     };
     let field = Arc::new(field.as_ref().clone().with_data_type(plain));
     let mut encoder = make_encoder(&field, array.as_ref(), &options).map_err(refused)?;
+    let has_times = holds_times(array.data_type());
     let mut texts = StringBuilder::with_capacity(array.len(), array.len() * 16);
     let mut text = Vec::new();
     for row in 0..array.len() {
@@ -362,9 +533,37 @@ fn json_text(array: &ArrayRef, field: &FieldRef) -> Result<ArrayRef> {
         }
         text.clear();
         encoder.encode(row, &mut text);
+        // The encoder writes what is wrong with a time into its place, and does not say so.
+        if has_times && text.windows(NO_TIME.len()).any(|part| part == NO_TIME) {
+            return Err(Error::new(
+                ErrorKind::BadData,
+                "a nested time lies outside of what can be written",
+            )
+            .with("type", array.data_type())
+            .with("row of the batch", row)
+            .with_hint("correct the value in the source"));
+        }
         texts.append_value(String::from_utf8_lossy(&text));
     }
     Ok(Arc::new(texts.finish()))
+}
+
+/// How Arrow's encoder writes a time that it cannot write.
+const NO_TIME: &[u8] = b"\"ERROR: Cast error: Failed to convert ";
+
+fn holds_times(data_type: &ArrowType) -> bool {
+    match data_type {
+        ArrowType::Struct(fields) => fields.iter().any(|field| holds_times(field.data_type())),
+        ArrowType::List(field)
+        | ArrowType::LargeList(field)
+        | ArrowType::ListView(field)
+        | ArrowType::LargeListView(field)
+        | ArrowType::FixedSizeList(field, _)
+        | ArrowType::Map(field, _)
+        | ArrowType::RunEndEncoded(_, field) => holds_times(field.data_type()),
+        ArrowType::Dictionary(_, values) => holds_times(values),
+        other => other.is_temporal(),
+    }
 }
 
 /// The type with all times in UTC: the encoder knows no zone by its name.

@@ -220,12 +220,12 @@ fn parse_decimal(text: &str, precision: u8, scale: i8) -> Option<i256> {
     }
     if shift >= 0 {
         // Bounds what follows, whatever the exponent says.
-        if significant as i64 + shift > i64::from(precision) {
+        if shift > i64::from(precision) - significant as i64 {
             return None;
         }
         digits.push_str(&"0".repeat(shift as usize));
     } else {
-        let kept = digits.len().checked_sub(usize::try_from(-shift).ok()?)?;
+        let kept = digits.len().checked_sub(usize::try_from(shift.unsigned_abs()).ok()?)?;
         if digits[kept..].bytes().any(|byte| byte != b'0') {
             return None;
         }
@@ -320,6 +320,20 @@ mod tests {
         assert_eq!(to_bigint(&Value::Double(9_223_372_036_854_775_808.0)), None);
         assert_eq!(to_bigint(&Value::Double(-9_223_372_036_854_775_808.0)), Some(i64::MIN));
         assert_eq!(to_bigint(&Value::Double(1.5)), None);
+    }
+
+    #[test]
+    fn exponents_of_any_size_are_only_numbers_that_do_not_fit() {
+        let decimal = |text: &str, scale| to_decimal(&Value::Text(text), 38, scale);
+        for (text, scale) in [
+            ("1e9223372036854775798", 9),
+            ("1e9223372036854775807", 0),
+            ("1e-9223372036854775808", 0),
+            ("1.5e-9223372036854775808", 9),
+        ] {
+            assert_eq!(decimal(text, scale), None, "{text}");
+        }
+        assert_eq!(decimal("0e9223372036854775807", 0), Some(i256::ZERO));
     }
 
     #[test]

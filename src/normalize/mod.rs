@@ -179,7 +179,8 @@ impl Normalizer {
         })
     }
 
-    /// Normalises a batch of Arrow. It has no child tables and gets no ids; structs and lists become JSON.
+    /// Normalises a batch of Arrow. It has no child tables; structs and lists become JSON. Its rows get ids and the load
+    /// where the table has columns for them, which rows of JSON brought.
     ///
     /// # Errors
     /// [`ErrorKind::BadData`] where the batch does not fit the table. The schema is then as it was.
@@ -194,7 +195,11 @@ impl Normalizer {
         if conformed.batch.num_rows() == 0 {
             return Ok(Vec::new());
         }
-        mark_seen(&mut snapshot.schema, &name);
+        if !has_seen(&snapshot.schema, &name) {
+            mark_seen(&mut snapshot.schema, &name);
+            // Rows without ids are there: what was shredded before adds columns for them that are NOT NULL.
+            snapshot.generation += 1;
+        }
         Ok(vec![TableBatch { table: name, batch: conformed.batch }])
     }
 

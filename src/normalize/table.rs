@@ -237,13 +237,19 @@ impl TableValues {
     fn system_columns(&self, snapshot: &Snapshot) -> [Option<Column>; 5] {
         let names = &snapshot.names;
         let text = |name: &str| Column::new(name, DataType::Text).not_null();
+        // Batches of Arrow bring no ids: a root that has rows and no such column has rows without a value for it.
+        let own = |name: &str| match super::has_seen(&snapshot.schema, &self.name) {
+            true => Column::new(name, DataType::Text),
+            false => text(name),
+        };
         let (is_root, is_nested) = (self.is_root(), !self.is_root());
         [
             self.carries_root_id.then(|| text(&names.root_id).with_hint("root_key")),
-            is_root.then(|| text(&names.load_id)),
+            is_root.then(|| own(&names.load_id)),
             is_nested.then(|| text(&names.parent_id).with_hint("parent_key")),
             is_nested.then(|| Column::new(&names.list_index, DataType::Bigint).not_null()),
-            Some(text(&names.row_id).with_hint("unique").with_hint("row_key")),
+            Some(if is_root { own(&names.row_id) } else { text(&names.row_id) })
+                .map(|column| column.with_hint("unique").with_hint("row_key")),
         ]
     }
 

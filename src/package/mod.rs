@@ -12,12 +12,14 @@
 
 mod lock;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
+use sha2::{Digest as _, Sha256};
 use transload_core::{
-    DataFile, Error, ErrorKind, LoadId, Manifest, Result, Sha256Hex, escape_segment,
+    DataFile, Error, ErrorKind, LoadId, Manifest, Result, SealedManifest, Sha256Hex, escape_segment,
 };
 
 pub(crate) use lock::{Lock, owner};
@@ -139,14 +141,15 @@ impl WorkingFolder {
         Ok(moved)
     }
 
-    /// Notes in a package what it was read from, before it is sealed.
-    pub(crate) fn note_source(&self, folder: &Path, fingerprint: &Sha256Hex) -> Result<()> {
-        write_durably(folder, SOURCE, fingerprint.as_str().as_bytes())
+    /// Notes in a package the marks of the files that it was read from, before it is sealed.
+    pub(crate) fn note_source(&self, folder: &Path, marks: &BTreeSet<String>) -> Result<()> {
+        let lines: String = marks.iter().map(|mark| format!("{mark}\n")).collect();
+        write_durably(folder, SOURCE, lines.as_bytes())
     }
 
     /// Seals a package: writes its manifest so that it is there as a whole or not at all, even after a power cut.
-    pub(crate) fn seal(&self, folder: &Path, manifest: &Manifest) -> Result<()> {
-        write_durably(folder, MANIFEST, &manifest.to_bytes())?;
+    pub(crate) fn seal(&self, folder: &Path, manifest: &SealedManifest) -> Result<()> {
+        write_durably(folder, MANIFEST, manifest.bytes())?;
         // The entry of the package in its parent must be as durable as what it holds.
         sync_folder(&self.root.join("loads"))
     }
@@ -189,11 +192,11 @@ impl Package {
     ///
     /// # Errors
     /// [`ErrorKind::Terminal`] where there is none, or it is damaged, or of a newer version.
-    pub fn manifest(&self) -> Result<Manifest> {
+    pub fn manifest(&self) -> Result<SealedManifest> {
         let path = self.folder.join(MANIFEST);
         let bytes = fs::read(&path).map_err(|error| failed("read the manifest", &path, error))?;
-        let manifest =
-            Manifest::from_bytes(&bytes).map_err(|error| error.with("path", path.display()))?;
+        let manifest = SealedManifest::from_bytes(bytes)
+            .map_err(|error| error.with("path", path.display()))?;
         if manifest.load_id != self.load_id {
             return Err(Error::new(
                 ErrorKind::Terminal,
@@ -206,10 +209,10 @@ impl Package {
         Ok(manifest)
     }
 
-    /// Whether the package was read from what has this fingerprint.
-    pub(crate) fn is_from(&self, fingerprint: Option<&Sha256Hex>) -> bool {
-        let noted = fs::read_to_string(self.folder.join(SOURCE)).ok();
-        noted.is_some() && noted.as_deref() == fingerprint.map(Sha256Hex::as_str)
+    /// The marks of the files that the package was read from.
+    pub(crate) fn marks(&self) -> BTreeSet<String> {
+        let noted = fs::read_to_string(self.folder.join(SOURCE)).unwrap_or_default();
+        noted.lines().map(str::to_owned).collect()
     }
 
     /// The receipt, as it was written, where there is one.
@@ -218,26 +221,35 @@ impl Package {
     }
 }
 
-/// Whether every file of a manifest lies in a package's folder with its size. Hashes are checked when the files move.
-pub(crate) fn check_files(folder: &Path, files: &[DataFile]) -> Result<()> {
-    for file in files {
-        let path = folder.join(file.path());
-        let refused = |reason: &str| {
-            Error::new(ErrorKind::Terminal, "a data file of the package is damaged")
-                .with("path", path.display())
-                .with("reason", reason)
-                .with_hint("nothing of the package was loaded; load its source again")
-        };
-        match fs::symlink_metadata(&path) {
-            Ok(metadata) if !metadata.is_file() => return Err(refused("it is no file")),
-            Ok(metadata) if metadata.len() != file.bytes => {
-                return Err(refused("its size is not that of the manifest"));
-            }
-            Ok(_) => {}
-            Err(error) => return Err(refused("it cannot be read").with_source(error)),
+/// Holds a data file against what the manifest says of it.
+pub(crate) fn check_file(path: &Path, file: &DataFile) -> Result<()> {
+    let refused = |reason: &str| {
+        Error::new(ErrorKind::Terminal, "a data file of the load is damaged")
+            .with("path", path.display())
+            .with("reason", reason)
+            .with_hint("nothing of the load was published; move its package away and load its source again")
+    };
+    let unreadable = |error: io::Error| refused("it cannot be read").with_source(error);
+    let metadata = fs::symlink_metadata(path).map_err(unreadable)?;
+    if !metadata.is_file() {
+        return Err(refused("it is no file"));
+    }
+    if metadata.len() != file.bytes {
+        return Err(refused("its size is not that of the manifest"));
+    }
+    let mut hash = Sha256::new();
+    let mut reader = File::open(path).map_err(unreadable)?;
+    let mut buffer = vec![0; 1 << 16];
+    loop {
+        match reader.read(&mut buffer).map_err(unreadable)? {
+            0 => break,
+            read => hash.update(&buffer[..read]),
         }
     }
-    Ok(())
+    match Sha256Hex::from_digest(&hash.finalize()) == file.sha256 {
+        true => Ok(()),
+        false => Err(refused("its hash is not that of the manifest")),
+    }
 }
 
 fn write_durably(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
@@ -278,14 +290,16 @@ mod tests {
     use super::*;
     use transload_core::{Dataset, FileFormat, Schema};
 
-    fn manifest(load_id: &str) -> Manifest {
-        Manifest {
+    fn manifest(load_id: &str) -> SealedManifest {
+        let manifest = Manifest {
             manifest_version: transload_core::MANIFEST_VERSION,
             load_id: LoadId::new(load_id),
             pipeline: "p".into(),
             dataset: Dataset::new("d"),
             created_at: crate::clock::now(),
             destination: "duckdb".into(),
+            place: "here".into(),
+            previous: None,
             staging: None,
             format: FileFormat::Jsonl,
             tables: vec!["t".into()],
@@ -302,7 +316,8 @@ mod tests {
             schema: Schema::from_json(include_str!("../../core/tests/data/dlt-schema.json"))
                 .unwrap(),
             state: None,
-        }
+        };
+        manifest.seal()
     }
 
     fn folder() -> (tempfile::TempDir, WorkingFolder) {
@@ -323,7 +338,7 @@ mod tests {
         working.seal(&package, &manifest).unwrap();
         let pending = working.pending().unwrap();
         assert_eq!(pending[0].manifest().unwrap(), manifest);
-        check_files(&package, &manifest.files).unwrap();
+        check_file(&package.join(manifest.files[0].path()), &manifest.files[0]).unwrap();
         working.finish(&package, &manifest, false).unwrap();
         let packages = working.packages().unwrap();
         assert_eq!(packages[0].status, PackageStatus::Loaded);
@@ -349,13 +364,24 @@ mod tests {
         let manifest = manifest("1.5");
         let package = working.begin(&manifest.load_id).unwrap();
         working.seal(&package, &manifest).unwrap();
-        assert_eq!(
-            check_files(&package, &manifest.files).unwrap_err().context("reason"),
-            Some("it cannot be read")
-        );
+        let file = &manifest.files[0];
+        let path = package.join(file.path());
+        let reason_of =
+            || check_file(&path, file).unwrap_err().context("reason").map(str::to_owned);
+        assert_eq!(reason_of().as_deref(), Some("it cannot be read"));
         fs::create_dir(package.join("t")).unwrap();
-        fs::write(package.join("t/000001-x.jsonl"), "{}").unwrap();
-        assert!(check_files(&package, &manifest.files).is_err());
+        for (content, reason) in [
+            ("{}", "its size is not that of the manifest"),
+            ("{]\n", "its hash is not that of the manifest"),
+        ] {
+            fs::write(&path, content).unwrap();
+            assert_eq!(reason_of().as_deref(), Some(reason));
+        }
+        fs::write(&path, "{}\n").unwrap();
+        check_file(&path, file).unwrap();
+        fs::remove_file(&path).unwrap();
+        std::os::unix::fs::symlink("/etc/hostname", &path).unwrap();
+        assert_eq!(reason_of().as_deref(), Some("it is no file"));
         fs::write(package.join(MANIFEST), "").unwrap();
         assert_eq!(
             working.pending().unwrap()[0].manifest().unwrap_err().kind(),

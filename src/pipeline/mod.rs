@@ -2,6 +2,8 @@
 
 mod builder;
 
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,8 +11,8 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use transload_core::{
-    DataType, Dataset, DatasetState, Destination, Error, ErrorKind, FileFormat, Inquiry, LoadId,
-    MANIFEST_VERSION, Manifest, Redactor, Result, Schema, Sha256Hex, StagingDestination,
+    Dataset, DatasetState, Destination, Error, ErrorKind, FileFormat, Inquiry, LoadId,
+    MANIFEST_VERSION, Manifest, Redactor, Result, Schema, SealedManifest, StagingDestination,
     WriteDisposition,
 };
 
@@ -84,9 +86,8 @@ impl Pipeline {
 
     /// Finishes what earlier runs left unfinished, then loads the rows of the resources.
     ///
-    /// Where an unfinished load was read from the very files of this run (same names, sizes and times), finishing it is
-    /// what this run was started for, and they are not loaded once more. Rows that do not come from files are always
-    /// loaded.
+    /// Files of this run from which an unfinished load was read (same table, path, size and time) are not loaded once more:
+    /// finishing that load is what this run was started for. Rows that do not come from files are always loaded.
     ///
     /// When it returns without an error, every row is in the dataset exactly once. After an error that came before the
     /// package was sealed nothing was loaded; after a later one the package is kept, and the next run or
@@ -109,27 +110,27 @@ impl Pipeline {
         let mut info = LoadInfo { pipeline: self.name.clone(), loads: Vec::new() };
         let result = async {
             let _lock = self.working.lock()?;
-            self.finish_pending(None, &mut info).await.map(drop)
+            self.finish_pending(&mut info).await.map(drop)
         }
         .await;
         self.conclude(result, info)
     }
 
     fn conclude(&self, result: Result<()>, mut info: LoadInfo) -> Result<LoadInfo, RunError> {
-        let scrub = |text: &mut String| *text = self.redactor.scrub(text).into_owned();
-        for receipt in &mut info.loads {
-            receipt.warnings.iter_mut().for_each(scrub);
-            receipt.error = receipt
-                .error
-                .take()
-                .map(|report| report.map(|text| self.redactor.scrub(text).into_owned()));
-        }
+        info.loads.iter_mut().for_each(|receipt| self.scrub(receipt));
         match result {
             Ok(()) => Ok(info),
             Err(error) => {
                 Err(RunError { error: error.redacted(&self.redactor), info: Box::new(info) })
             }
         }
+    }
+
+    /// Takes secrets out of what engines and drivers said.
+    fn scrub(&self, receipt: &mut Receipt) {
+        let scrub = |text: &str| self.redactor.scrub(text).into_owned();
+        receipt.warnings.iter_mut().for_each(|warning| *warning = scrub(warning));
+        receipt.error = receipt.error.take().map(|report| report.map(scrub));
     }
 
     async fn run_all(&self, resources: Vec<Resource>, info: &mut LoadInfo) -> Result<()> {
@@ -142,20 +143,26 @@ impl Pipeline {
             |resource: &Resource| resource.write_disposition == Some(WriteDisposition::Skip);
         let resources: Vec<Resource> = resources.into_iter().filter(|r| !skips(r)).collect();
         if resources.is_empty() {
-            return Ok(());
+            let _lock = self.working.lock()?;
+            return self.finish_pending(info).await.map(drop);
         }
         // Asked before anything is done: what cannot be done at all is said at once.
-        let format = self.format(&resources, None)?;
-        let resources: Vec<Resource> =
+        let format = self.format(&resources)?;
+        let mut resources: Vec<Resource> =
             resources.into_iter().map(|resource| self.rooted(resource)).collect();
-        let fingerprint = extract::fingerprint(&resources)?;
+        extract::find_files(&mut resources)?;
         let _lock = self.working.lock()?;
-        if self.finish_pending(fingerprint.as_ref(), info).await? {
-            self.observe(Event::Warning(
-                "these files were being loaded when an earlier run was interrupted; that load is now complete, and they \
-                 were not loaded once more"
-                    .to_owned(),
-            ));
+        let brought = self.finish_pending(info).await?;
+        let marks = extract::marks(&resources)?;
+        let again = marks.intersection(&brought).count();
+        resources = extract::without(resources, &brought)?;
+        if again > 0 {
+            self.observe(Event::Warning(format!(
+                "{again} of the files were being loaded when an earlier run was interrupted; that load is now \
+                 complete, and they are not loaded once more"
+            )));
+        }
+        if resources.is_empty() {
             return Ok(());
         }
 
@@ -175,17 +182,19 @@ impl Pipeline {
             warnings: self.warnings.clone(),
             ..self.new_receipt()
         };
-        let sealed =
-            match self.seal(resources, fingerprint.as_ref(), format, &state, &load_id).await {
-                Ok(sealed) => sealed,
-                Err(error) => {
-                    receipt.finished_at = clock::now();
-                    receipt.error = Some(error.report());
-                    info.loads.push(receipt);
-                    return Err(error);
-                }
-            };
-        let (folder, manifest) = sealed;
+        let folder = self.working.begin(&load_id)?;
+        let sealed = self.seal(&folder, resources, format, &state, &load_id);
+        let manifest = match sealed.await {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                // What stays behind is set aside by the next run.
+                let _ = fs::remove_dir_all(&folder);
+                receipt.finished_at = clock::now();
+                receipt.error = Some(error.report());
+                info.loads.push(receipt);
+                return Err(error);
+            }
+        };
         let mut of_package = receipt_of(&manifest);
         of_package.started_at = receipt.started_at;
         of_package.warnings = receipt.warnings;
@@ -193,15 +202,15 @@ impl Pipeline {
         self.load_package(&folder, &manifest, of_package, info).await
     }
 
-    /// Reads, normalises and writes the rows, and seals the package.
+    /// Reads, normalises and writes the rows, and seals the package. After an error nothing is sealed.
     async fn seal(
         &self,
+        folder: &Path,
         resources: Vec<Resource>,
-        fingerprint: Option<&Sha256Hex>,
         format: FileFormat,
         state: &DatasetState,
         load_id: &LoadId,
-    ) -> Result<(PathBuf, Manifest)> {
+    ) -> Result<SealedManifest> {
         let mut schema = match &state.schema {
             Some(text) => Schema::from_json(text)?,
             None => hints::new_schema(&self.schema_name, self.naming.unwrap_or_default()),
@@ -213,12 +222,30 @@ impl Pipeline {
             naming,
             max_length: identifiers.max_table_length.min(identifiers.max_column_length),
         };
+        let marks = extract::marks(&resources)?;
         let mut opened = Vec::new();
         let mut tables: Vec<String> = Vec::new();
+        let mut wanted: BTreeMap<String, (String, WriteDisposition)> = BTreeMap::new();
         for resource in resources {
             let table = hints::apply(&mut schema, &resource, names)?;
-            if !tables.contains(&table) {
-                tables.push(table.clone());
+            let disposition = resource.write_disposition.unwrap_or_default();
+            match wanted.entry(table.clone()) {
+                Entry::Vacant(entry) => {
+                    entry.insert((resource.name.clone(), disposition));
+                    tables.push(table.clone());
+                }
+                Entry::Occupied(entry) if entry.get().1 != disposition => {
+                    let (name, other) = entry.get();
+                    let message = "two resources want different things of one table";
+                    return Err(Error::new(ErrorKind::Configuration, message)
+                        .with("table", &table)
+                        .with(name.clone(), other)
+                        .with(resource.name.clone(), disposition)
+                        .with_hint(
+                            "give both the same write disposition, or tables of their own",
+                        ));
+                }
+                Entry::Occupied(_) => {}
             }
             opened.push(extract::open(resource, table)?);
         }
@@ -228,7 +255,6 @@ impl Pipeline {
             naming: names.naming,
             ..Options::new(load_id.as_str())
         };
-        let folder = self.working.begin(load_id)?;
         let write = WriteOptions {
             literals: capabilities.literals.clone(),
             file_bytes: self
@@ -237,19 +263,14 @@ impl Pipeline {
                 .or(capabilities.file_bytes)
                 .unwrap_or(DEFAULT_FILE_BYTES),
             gzip: !self.writer.disable_compression,
-            ..WriteOptions::new(format, folder.clone())
+            ..WriteOptions::new(format, folder)
         };
         self.observe(Event::StepStarted { step: Step::Normalise, jobs: None });
         let (observer, stop) = (self.redacting_observer(), self.stop.clone());
         let work = move || extract::extract(opened, schema, options, write, &observer, &stop);
         let extraction = match tokio::task::spawn_blocking(work).await {
-            Ok(Ok(extraction)) => extraction,
-            Ok(Err(error)) => {
-                self.discard(&folder);
-                return Err(error);
-            }
+            Ok(extraction) => extraction?,
             Err(panic) => {
-                self.discard(&folder);
                 return Err(Error::new(ErrorKind::Bug, "the normaliser ended unexpectedly")
                     .with_source(panic));
             }
@@ -285,6 +306,8 @@ impl Pipeline {
             dataset: self.dataset.clone(),
             created_at,
             destination: self.destination.endpoint.name.clone(),
+            place: self.destination.plugin.identity(),
+            previous: state.fence.as_ref().and_then(|fence| fence.last_load.clone()),
             staging: self.staging.as_ref().map(|staging| staging.endpoint.name.clone()),
             format,
             tables,
@@ -292,21 +315,18 @@ impl Pipeline {
             schema,
             state: state_row,
         };
-        if let Some(fingerprint) = fingerprint {
-            self.working.note_source(&folder, fingerprint)?;
-        }
-        self.working.seal(&folder, &manifest)?;
-        Ok((folder, manifest))
+        let manifest = manifest.seal();
+        // A package that can never be loaded must not be sealed: it would stand in the way of every later run.
+        self.loader(&self.redacting_observer()).check(&manifest, state)?;
+        self.working.note_source(folder, &marks)?;
+        self.working.seal(folder, &manifest)?;
+        Ok(manifest)
     }
 
-    /// Finishes the packages that earlier runs sealed, the oldest first. Returns whether one of them was read from what
-    /// has this fingerprint.
-    async fn finish_pending(
-        &self,
-        fingerprint: Option<&Sha256Hex>,
-        info: &mut LoadInfo,
-    ) -> Result<bool> {
-        let mut found = false;
+    /// Finishes the packages that earlier runs sealed, the oldest first. Returns the marks of the files that they were
+    /// read from.
+    async fn finish_pending(&self, info: &mut LoadInfo) -> Result<BTreeSet<String>> {
+        let mut brought = BTreeSet::new();
         for folder in self.working.set_unsealed_aside()? {
             self.observe(Event::Warning(format!(
                 "a run ended before its package was sealed; nothing of it was loaded, its files are in {}",
@@ -317,55 +337,55 @@ impl Pipeline {
             self.observe(Event::LoadStarted { load_id: load_id.clone(), resumed: true });
             let package = Package { load_id, folder, status };
             let manifest = package.manifest()?;
-            found |= package.is_from(fingerprint);
-            if manifest.dataset != self.dataset
-                || manifest.destination != self.destination.endpoint.name
-            {
-                return Err(Error::new(ErrorKind::Configuration, "an unfinished load of this pipeline goes elsewhere")
-                    .with("load", &manifest.load_id)
-                    .with("its destination", &manifest.destination)
-                    .with("its dataset", &manifest.dataset.name)
-                    .with_hint("finish it first: `transload resume` with that destination and dataset, or move its \
-                                folder out of the working folder"));
+            brought.extend(package.marks());
+            let place = self.destination.plugin.identity();
+            if manifest.dataset != self.dataset || manifest.place != place {
+                let dataset =
+                    |dataset: &Dataset| format!("{} and {}", dataset.name, dataset.staging);
+                return Err(Error::new(
+                    ErrorKind::Configuration,
+                    "an unfinished load of this pipeline goes elsewhere",
+                )
+                .with("load", &manifest.load_id)
+                .with("its place", &manifest.place)
+                .with("this place", place)
+                .with("its datasets", dataset(&manifest.dataset))
+                .with("these datasets", dataset(&self.dataset))
+                .with("package", package.folder.display())
+                .with_hint(
+                    "finish it first: `transload resume` with that destination and dataset, from the same folder; or \
+                     move its package away",
+                ));
             }
             let mut receipt = receipt_of(&manifest);
             receipt.started_at = clock::now();
             receipt.resumed = true;
             self.load_package(&package.folder, &manifest, receipt, info).await?;
         }
-        Ok(found)
+        Ok(brought)
     }
 
     /// Loads a sealed package, and records in its folder and in `info` what became of it.
     async fn load_package(
         &self,
         folder: &Path,
-        manifest: &Manifest,
+        manifest: &SealedManifest,
         mut receipt: Receipt,
         info: &mut LoadInfo,
     ) -> Result<()> {
         let observer = self.redacting_observer();
-        let loader = Loader {
-            destination: &self.destination,
-            staging: self.staging.as_ref(),
-            observer: &observer,
-            stop: &self.stop,
-            workers: self.load.workers.max(1),
-        };
+        let loader = self.loader(&observer);
         let endpoints = self.new_receipt();
         (receipt.destination, receipt.staging) = (endpoints.destination, endpoints.staging);
         let result = loader.load(folder, manifest, &mut receipt).await;
         let result = result.map_err(|error| match error.kind() {
             // It would fail again, and the runs after it with it: the user has to know what to move out of the way.
-            ErrorKind::Terminal | ErrorKind::BadData | ErrorKind::Unsupported => {
-                error.with("package", folder.display())
-            }
-            _ => error,
+            ErrorKind::Transient | ErrorKind::Interrupted | ErrorKind::OutcomeUnknown => error,
+            _ => error.with("package", folder.display()),
         });
         receipt.finished_at = clock::now();
         receipt.error = result.as_ref().err().map(Error::report);
-        receipt.error =
-            receipt.error.map(|report| report.map(|text| self.redactor.scrub(text).into_owned()));
+        self.scrub(&mut receipt);
         let mut bytes = serde_json::to_vec_pretty(&receipt).unwrap_or_default();
         bytes.push(b'\n');
         let recorded =
@@ -376,15 +396,28 @@ impl Pipeline {
                 _ => Ok(()),
             });
         if let Err(error) = &recorded {
-            // A hint that is lost: the destination knows that the load is complete.
-            let warning = format!(
-                "the load is recorded in the destination, but not in the working folder: {error}"
-            );
+            // A hint that is lost: the destination knows what became of the load.
+            let warning = match receipt.status {
+                LoadStatus::Loaded => format!(
+                    "the load is complete, but could not be recorded in the working folder: {error}"
+                ),
+                _ => format!("the receipt of the load could not be written: {error}"),
+            };
             self.observe(Event::Warning(warning.clone()));
             receipt.warnings.push(warning);
         }
         info.loads.push(receipt);
         result
+    }
+
+    fn loader<'l>(&'l self, observer: &'l dyn Observer) -> Loader<'l> {
+        Loader {
+            destination: &self.destination,
+            staging: self.staging.as_ref(),
+            observer,
+            stop: &self.stop,
+            workers: self.load.workers.max(1),
+        }
     }
 
     /// What the dataset holds now.
@@ -400,26 +433,13 @@ impl Pipeline {
     }
 
     /// The format of the files, and whether the destination can do with every table what is asked.
-    fn format(&self, resources: &[Resource], types: Option<&[DataType]>) -> Result<FileFormat> {
+    fn format(&self, resources: &[Resource]) -> Result<FileFormat> {
         use crate::load::negotiate::check_disposition;
         let capabilities = self.destination.plugin.capabilities();
         let side = (self.destination.endpoint.name.as_str(), capabilities);
         let mut wanted: Option<(&str, FileFormat)> = None;
-        for (index, resource) in resources.iter().enumerate() {
+        for resource in resources {
             let disposition = resource.write_disposition.unwrap_or_default();
-            let other = resources[..index].iter().find(|other| other.table == resource.table);
-            if let Some(other) =
-                other.filter(|o| o.write_disposition.unwrap_or_default() != disposition)
-            {
-                return Err(Error::new(
-                    ErrorKind::Configuration,
-                    "two resources want different things of one table",
-                )
-                .with("table", &resource.table)
-                .with(other.name.clone(), other.write_disposition.unwrap_or_default())
-                .with(resource.name.clone(), disposition)
-                .with_hint("give both the same write disposition, or tables of their own"));
-            }
             check_disposition(
                 side,
                 &resource.table,
@@ -445,7 +465,7 @@ impl Pipeline {
         let staging =
             staging.map(|staging| (staging.endpoint.name.as_str(), staging.plugin.capabilities()));
         let wanted = wanted.map(|(_, format)| format);
-        Ok(negotiate(side, staging, wanted, types.unwrap_or_default())?.format)
+        Ok(negotiate(side, staging, wanted, &[])?.format)
     }
 
     /// The resource with its files taken from the pipeline's folder.
@@ -467,12 +487,6 @@ impl Pipeline {
             staging: self.staging.as_ref().map(|staging| staging.endpoint.clone()),
             ..Receipt::default()
         }
-    }
-
-    /// Removes a package that was never sealed, after an error that the user is told.
-    fn discard(&self, folder: &Path) {
-        // What stays behind is set aside by the next run.
-        let _ = fs::remove_dir_all(folder);
     }
 
     fn observe(&self, event: Event) {

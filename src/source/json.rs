@@ -43,8 +43,6 @@ pub(crate) enum JsonShape {
     /// As the content says.
     #[default]
     Auto,
-    /// A row on each line.
-    Lines,
     /// A list of rows, or rows one after the other, over any number of lines.
     Document,
 }

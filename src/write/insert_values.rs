@@ -7,14 +7,14 @@
 //! (2,NULL);
 //! ```
 //!
-//! `{}` stands for the table. Doubles that are not finite are NULL. A NUL in a text stands as it is: where an engine has
+//! `{}` stands for the table. Doubles that are not finite are refused. A NUL in a text stands as it is: where an engine has
 //! no such character, its destination must refuse it.
 
 use transload_core::{BinaryEncoding, LiteralRules, Result};
 
 use super::layout::Layout;
 use super::text::RowFormat;
-use super::values::{Cells, Value, write_base64, write_plain};
+use super::values::{Cells, Value, not_finite, write_base64, write_plain};
 
 /// The writer of rows.
 #[derive(Debug)]
@@ -49,14 +49,17 @@ impl InsertValues {
             }
             Value::Boolean(true) => out.extend_from_slice(b"TRUE"),
             Value::Boolean(false) => out.extend_from_slice(b"FALSE"),
-            Value::Double(double) if !double.is_finite() => out.extend_from_slice(b"NULL"),
-            Value::Integer(_)
-            | Value::Double(_)
-            | Value::Decimal128(..)
-            | Value::Decimal256(..) => {
-                write_plain(value, out);
+            // An engine reads `-0.0` as an exact number, which has no sign, and many digits as a double, which rounds
+            // them. A text in quotes becomes what the column is.
+            Value::Double(double) if *double == 0.0 && double.is_sign_negative() => {
+                out.extend_from_slice(b"'-0.0'");
             }
-            Value::Date(_) | Value::Time(_) | Value::Timestamp { .. } => {
+            Value::Integer(_) | Value::Double(_) => write_plain(value, out),
+            Value::Decimal128(..)
+            | Value::Decimal256(..)
+            | Value::Date(_)
+            | Value::Time(_)
+            | Value::Timestamp { .. } => {
                 out.push(b'\'');
                 write_plain(value, out);
                 out.push(b'\'');
@@ -106,12 +109,15 @@ impl RowFormat for InsertValues {
         }
         self.begun = true;
         out.push(b'(');
-        for (index, cells) in cells.iter().enumerate() {
+        for (index, (cells, name)) in cells.iter().zip(&self.names).enumerate() {
             if index > 0 {
                 out.push(b',');
             }
             match cells.value(row) {
                 None => out.extend_from_slice(b"NULL"),
+                Some(Value::Double(double)) if !double.is_finite() => {
+                    return Err(not_finite(double, name));
+                }
                 Some(value) => self.write_value(&value, out),
             }
         }
@@ -162,6 +168,14 @@ mod tests {
         let of = |value| literal(rules("", false, ("", "")), value);
         assert_eq!(of(Value::Text("it's\\n\r\n")), "'it''s\\n\r\n'");
         assert_eq!(of(Value::Bytes(b"hello")), "from_base64('aGVsbG8=')");
+    }
+
+    #[test]
+    fn exact_numbers_are_quoted_so_that_no_engine_rounds_them() {
+        let of = |value| literal(rules("E", true, ("", "")), value);
+        assert_eq!(of(Value::Decimal128(12345, 2)), "'123.45'");
+        assert_eq!(of(Value::Double(-0.0)), "'-0.0'");
+        assert_eq!(of(Value::Double(0.5)), "0.5");
     }
 
     #[test]

@@ -8,7 +8,7 @@ use transload_core::{Error, ErrorKind, Result};
 
 use super::layout::Layout;
 use super::text::RowFormat;
-use super::values::{Cells, Value, write_base64, write_plain};
+use super::values::{Cells, Value, not_finite, write_base64, write_plain};
 
 /// The writer of rows.
 #[derive(Debug)]
@@ -56,8 +56,9 @@ impl RowFormat for Jsonl {
                     write_base64(bytes, out);
                     out.push(b'"');
                 }
-                // JSON has no word for them.
-                Value::Double(double) if !double.is_finite() => out.extend_from_slice(b"null"),
+                Value::Double(double) if !double.is_finite() => {
+                    return Err(not_finite(double, &key.name));
+                }
                 Value::Boolean(_) | Value::Integer(_) | Value::Double(_) => {
                     write_plain(&value, out)
                 }

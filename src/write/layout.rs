@@ -44,6 +44,11 @@ impl Layout {
                     names(schema.fields().iter().map(|f| f.name().as_str()).collect()),
                 ));
         }
+        if columns.is_empty() && batch.num_rows() > 0 {
+            return Err(Error::new(ErrorKind::BadData, "rows without columns cannot be written")
+                .with("rows", batch.num_rows())
+                .with_hint("give the rows a column that has a type"));
+        }
         for (column, array) in columns.iter().zip(batch.columns()) {
             if !column.nullable && array.null_count() > 0 {
                 return Err(Error::new(

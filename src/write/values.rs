@@ -173,6 +173,14 @@ impl<'a> Values<'a> {
     }
 }
 
+/// Refuses a double for which a format has no word: written as NULL it would be another value.
+pub(super) fn not_finite(double: f64, column: &str) -> Error {
+    Error::new(ErrorKind::BadData, "the format has no word for a number that is not finite")
+        .with("column", column)
+        .with("number", double)
+        .with_hint("take another loader file format: parquet and csv hold it")
+}
+
 /// Writes a value without quotes and escapes: numbers as digits, times as ISO 8601. Texts, JSON and bytes have a form of
 /// their own in every format, and are written here as they are.
 pub(super) fn write_plain(value: &Value<'_>, out: &mut Vec<u8>) {

@@ -9,9 +9,10 @@ use transload_core::{
     StateRow,
 };
 
-use crate::commit_log::{CommitEntry, Row};
+use crate::commit_log::{CommitEntry, CommitLog, Entry, Row};
 use crate::layout::segment;
 use crate::store::Store;
+use crate::types::native_type;
 
 const LOADS: &str = "_dlt_loads";
 const VERSIONS: &str = "_dlt_version";
@@ -170,6 +171,13 @@ pub(crate) async fn has_load(
     Ok(objects.iter().any(|object| object.key.ends_with(&end)))
 }
 
+/// The ids of all loads that have a row of dlt's.
+pub(crate) async fn load_ids(store: &Store, dataset: &str) -> Result<Vec<LoadId>> {
+    let objects = store.list(&format!("{dataset}/{LOADS}/")).await?;
+    let id = |key: &str| Some(LoadId::new(key.strip_suffix(".jsonl")?.rsplit_once("__")?.1));
+    Ok(objects.iter().filter_map(|object| id(&object.key)).collect())
+}
+
 /// A file of versions or states, taken apart by its name: what it is of, the load, the hash in hexadecimal.
 struct Named {
     key: String,
@@ -247,12 +255,9 @@ pub(crate) async fn describe_schema(
         let columns: Vec<ExistingColumn> = table
             .complete_columns()
             .filter_map(|column| {
-                let native_type = column.data_type?.as_str().to_owned();
-                Some(ExistingColumn {
-                    name: column.name.clone(),
-                    native_type,
-                    nullable: column.nullable,
-                })
+                let native_type = native_type(column)?;
+                let (name, nullable) = (column.name.clone(), column.nullable);
+                Some(ExistingColumn { name, native_type, nullable })
             })
             .collect();
         if !columns.is_empty() {
@@ -301,9 +306,11 @@ fn state_row(file: StateFile) -> StateRow {
 pub(crate) async fn follow_up(
     store: &Store,
     dataset: &str,
-    commit: &CommitEntry,
+    log: &CommitLog<'_>,
+    entry: &Entry,
     max_state_files: i64,
 ) -> Result<()> {
+    let Some(commit) = entry.commit() else { return Ok(()) };
     let at = |key: &str| format!("{dataset}/{key}");
     let Some((last, before)) = commit.rows.split_last() else { return Ok(()) };
     if store.head(&at(&last.key)).await?.is_some() {
@@ -318,8 +325,13 @@ pub(crate) async fn follow_up(
             store.remove(&old).await?;
         }
     }
-    let removed: Vec<String> = commit.removed.iter().map(|key| at(key)).collect();
-    store.remove(&removed).await?;
+    if !commit.removed.is_empty() {
+        // Another may have finished this long ago, and published since.
+        let later = log.added_after(entry).await?;
+        let removed = commit.removed.iter().filter(|key| !later.contains(*key));
+        let removed: Vec<String> = removed.map(|key| at(key)).collect();
+        store.remove(&removed).await?;
+    }
     store.write(&at(&last.key), last.line.clone().into()).await
 }
 

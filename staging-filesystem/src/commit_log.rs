@@ -4,6 +4,8 @@
 //! wins, and whoever holds the newest entry is the only one who can write the next: a start takes the right to commit
 //! away from everyone before it, and a commit can only follow the start of the loader that makes it.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use transload_core::{Error, ErrorKind, LoadId, Result, Sha256Hex, escape_segment};
@@ -202,12 +204,32 @@ impl<'s> CommitLog<'s> {
                 Some(commit) if commit.greatest_load_id < *load_id => return Ok(None),
                 _ => {}
             }
-            next = match entry.last_commit {
-                Some(seq) => Some(self.named(seq).await?),
-                None => None,
-            };
+            next = self.commit_before(&entry).await?;
         }
         Ok(None)
+    }
+
+    /// The newest commit before this entry.
+    pub(crate) async fn commit_before(&self, entry: &Entry) -> Result<Option<Entry>> {
+        match entry.last_commit {
+            Some(seq) => self.named(seq).await.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// The keys of the files that commits after this entry have added.
+    pub(crate) async fn added_after(&self, entry: &Entry) -> Result<BTreeSet<String>> {
+        let mut added = BTreeSet::new();
+        let mut next = match self.newest().await? {
+            Some(newest) => self.newest_commit(&newest).await?,
+            None => None,
+        };
+        while let Some(later) = next.filter(|later| later.seq > entry.seq) {
+            let commit = later.commit().into_iter();
+            added.extend(commit.flat_map(|commit| &commit.added).map(|file| file.key.clone()));
+            next = self.commit_before(&later).await?;
+        }
+        Ok(added)
     }
 
     /// Raises the fence: writes a start after whatever is the newest entry.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use transload_core::settings::Settings;
 use transload_core::{
-    BinaryEncoding, BinaryLiteral, Capabilities, Commit, CommitRecord, DataFile, Dataset,
+    BinaryEncoding, BinaryLiteral, Capabilities, Column, Commit, CommitRecord, DataFile, Dataset,
     DatasetState, Destination, Epoch, Error, ErrorKind, Fence, FileFormat, IdentifierCase,
     IdentifierRules, Inquiry, Job, JobContext, JobOutcome, JobStatistics, LiteralRules, Load,
     Publication, ReplaceStrategy, Result, SchemaChange, WriteDisposition,
@@ -18,6 +18,7 @@ use crate::config::FilesystemSettings;
 use crate::layout::{Layout, Naming, segment};
 use crate::publish::committed;
 use crate::store::Store;
+use crate::types::{DECIMAL, TIME_PRECISION, WEI, native_type};
 use crate::upload::{InTheWay, upload};
 
 /// Makes the destination. Opens no connection.
@@ -55,9 +56,9 @@ fn capabilities() -> Capabilities {
             max_table_length: 190,
             max_column_length: 65_536,
         },
-        decimal: (38, 9),
-        wei: (76, 0),
-        timestamp_precision: 6,
+        decimal: DECIMAL,
+        wei: WEI,
+        timestamp_precision: TIME_PRECISION,
         literals: Some(LiteralRules {
             text_prefix: "E".into(),
             backslash_escapes: true,
@@ -104,8 +105,8 @@ impl FilesystemDestination {
         entry: &Entry,
     ) -> Result<Option<Entry>> {
         let newest = log.newest_commit(entry).await?;
-        if let Some(commit) = newest.as_ref().and_then(Entry::commit) {
-            follow_up(&self.store, dataset, commit, self.max_state_files).await?;
+        if let Some(newest) = &newest {
+            follow_up(&self.store, dataset, log, newest, self.max_state_files).await?;
         }
         Ok(newest)
     }
@@ -139,6 +140,18 @@ fn fenced(load: &Load, by: Option<&Entry>) -> Error {
 impl Destination for FilesystemDestination {
     fn capabilities(&self) -> &Capabilities {
         &self.capabilities
+    }
+
+    fn identity(&self) -> String {
+        format!("filesystem:{}", self.store.identity())
+    }
+
+    fn native_type(&self, column: &Column) -> Result<String> {
+        native_type(column).ok_or_else(|| {
+            Error::new(ErrorKind::Configuration, "a column has no type")
+                .with("column", &column.name)
+                .with_hint("give it a `data_type`")
+        })
     }
 
     async fn check(&self) -> Result<()> {
@@ -200,6 +213,7 @@ impl Destination for FilesystemDestination {
 
     async fn fence(&self, dataset: &Dataset, pipeline: &str, owner: &str) -> Result<Fence> {
         let dataset = segment("dataset", &dataset.name)?;
+        self.store.creates_only_what_is_absent().await?;
         write_init(&self.store, dataset).await?;
         let log = CommitLog::new(&self.store, dataset, pipeline);
         let start = log.start(owner).await?;

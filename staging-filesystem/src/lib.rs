@@ -16,6 +16,7 @@ mod publish;
 mod staging;
 mod store;
 mod time;
+mod types;
 mod upload;
 
 use transload_core::{CONTRACT_VERSION, Plugin};

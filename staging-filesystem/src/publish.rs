@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use transload_core::{
-    Commit, Disposition, Error, ErrorKind, Job, JobContext, MANIFEST_NAME, Publication,
+    Commit, Disposition, Error, ErrorKind, Job, JobContext, LoadId, MANIFEST_NAME, Publication,
     ReplaceStrategy, Result, TableChain,
 };
 
-use crate::commit_log::AddedFile;
+use crate::bookkeeping::load_ids;
+use crate::commit_log::{AddedFile, CommitLog};
 use crate::destination::FilesystemDestination;
 
 /// Requests that look at files at once.
@@ -71,7 +72,8 @@ impl FilesystemDestination {
         Ok(files)
     }
 
-    /// The keys of the files that a publication replaces: all of the chains that are replaced, but its own.
+    /// The keys of the files that a publication replaces: those of the chains that are replaced, from whatever load that
+    /// was published. What no published load has brought stays: another pipeline may be about to publish it.
     pub(crate) async fn removed(
         &self,
         publication: &Publication,
@@ -88,7 +90,7 @@ impl FilesystemDestination {
             }
         }
         let own: BTreeSet<&str> = added.iter().map(|file| file.key.as_str()).collect();
-        let mut removed = Vec::new();
+        let mut there = BTreeSet::new();
         for table in tables {
             let prefix = self.layout.prefix(&context.schema.name, table)?;
             let objects = self.store.list(&format!("{dataset}/{prefix}")).await?;
@@ -103,11 +105,50 @@ impl FilesystemDestination {
                 let Some(key) = key else { continue };
                 if !own.contains(key) && !staged.iter().any(|folder| object.key.starts_with(folder))
                 {
-                    removed.push(key.to_owned());
+                    there.insert(key.to_owned());
                 }
             }
         }
-        Ok(removed)
+        self.published(dataset, there).await
+    }
+
+    /// Those of these files that a published load has brought: one whose row of dlt's is there, or a commit says so.
+    async fn published(&self, dataset: &str, mut files: BTreeSet<String>) -> Result<Vec<String>> {
+        if files.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut published = Vec::new();
+        if self.layout.names_the_load() {
+            let loads = load_ids(&self.store, dataset).await?;
+            files.retain(|key| {
+                let of = |load: &LoadId| {
+                    key.contains(load.as_str()) && self.layout.is_of_load(key, load)
+                };
+                let is_published = loads.iter().any(of);
+                if is_published {
+                    published.push(key.clone());
+                }
+                !is_published
+            });
+        }
+        // The rest: the names do not tell, or the row is not written yet.
+        for log in CommitLog::all(&self.store, dataset).await? {
+            if files.is_empty() {
+                break;
+            }
+            let mut next = match log.newest().await? {
+                Some(newest) => log.newest_commit(&newest).await?,
+                None => None,
+            };
+            while let Some(entry) = next.filter(|_| !files.is_empty()) {
+                for file in entry.commit().into_iter().flat_map(|commit| &commit.added) {
+                    published.extend(files.take(&file.key));
+                }
+                next = log.commit_before(&entry).await?;
+            }
+        }
+        published.sort();
+        Ok(published)
     }
 }
 

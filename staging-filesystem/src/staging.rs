@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use transload_core::settings::Settings;
 use transload_core::{
     AccessKind, AccessRequest, Error, ErrorKind, FileFormat, FollowUp, Job, JobContext, JobOutcome,
-    JobStatistics, MANIFEST_NAME, Manifest, Result, Scope, StagedFile, StagedObject, StagingAccess,
-    StagingCapabilities, StagingDestination, StorageKind,
+    JobStatistics, MANIFEST_NAME, Result, Scope, SealedManifest, StagedFile, StagedObject,
+    StagingAccess, StagingCapabilities, StagingDestination, StorageKind,
 };
 
 use crate::config::FilesystemSettings;
@@ -79,9 +79,10 @@ impl StagingDestination for FilesystemStaging {
         })
     }
 
-    async fn write_manifest(&self, manifest: &Manifest) -> Result<()> {
+    async fn write_manifest(&self, manifest: &SealedManifest) -> Result<()> {
         let key = manifest.key();
-        let created = self.store.create(&key, &manifest.to_bytes().into()).await;
+        self.store.creates_only_what_is_absent().await?;
+        let created = self.store.create(&key, &manifest.bytes().to_vec().into()).await;
         // What becomes of a request in flight does not matter here: the same content may be written again.
         let created = created.map_err(repeatable)?;
         match created {
@@ -95,7 +96,7 @@ impl StagingDestination for FilesystemStaging {
         }
     }
 
-    async fn read_manifests(&self, scope: &Scope) -> Result<Vec<Manifest>> {
+    async fn read_manifests(&self, scope: &Scope) -> Result<Vec<SealedManifest>> {
         let mut manifests = Vec::new();
         for object in self.store.list(&scope.prefix()).await? {
             let segments: Vec<&str> = object.key.split('/').collect();
@@ -103,8 +104,8 @@ impl StagingDestination for FilesystemStaging {
             // One that was removed since it was listed is not there.
             let Some(bytes) = self.store.read(&object.key).await? else { continue };
             let url = self.store.url(&object.key);
-            let manifest =
-                Manifest::from_bytes(&bytes).map_err(|error| error.with("manifest", &url))?;
+            let manifest = SealedManifest::from_bytes(bytes.to_vec())
+                .map_err(|error| error.with("manifest", &url))?;
             if manifest.key() != object.key {
                 return Err(Error::new(
                     ErrorKind::Terminal,

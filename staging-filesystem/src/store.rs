@@ -11,6 +11,7 @@ use object_store::aws::AmazonS3;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode};
+use tokio::sync::OnceCell;
 use transload_core::settings::Settings;
 use transload_core::{
     Error, ErrorKind, Redactor, Result, Sha256Hex, StagedObject, StorageCredentials, StorageKind,
@@ -30,6 +31,8 @@ pub(crate) struct Store {
     region: Option<String>,
     endpoint: Option<String>,
     redactor: Redactor,
+    /// Filled once a probe has shown that the store creates only what is absent.
+    probed: OnceCell<()>,
 }
 
 impl fmt::Debug for Store {
@@ -87,6 +90,7 @@ impl Store {
             region: credentials.region_name.clone(),
             endpoint: credentials.endpoint_url.clone(),
             redactor: Redactor::new(secrets.into_iter().flatten()),
+            probed: OnceCell::new(),
         })
     }
 
@@ -100,6 +104,7 @@ impl Store {
             region: None,
             endpoint: None,
             redactor: Redactor::default(),
+            probed: OnceCell::new(),
         }
     }
 
@@ -123,6 +128,21 @@ impl Store {
                 let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
                 format!("s3://{}", parts.join("/"))
             }
+        }
+    }
+
+    /// The root as a URL, with the host of an endpoint that is not Amazon's: what tells this place from any other.
+    pub(crate) fn identity(&self) -> String {
+        let root = self.url("");
+        let endpoint = self.endpoint.as_deref().and_then(|endpoint| url::Url::parse(endpoint).ok());
+        let host = endpoint.as_ref().and_then(|endpoint| {
+            let host = endpoint.host_str()?;
+            Some(endpoint.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
+        });
+        match (self.kind(), host) {
+            // Neither a bucket nor a prefix holds a `?`.
+            (StorageKind::S3, Some(host)) => format!("{root}?endpoint={host}"),
+            _ => root,
         }
     }
 
@@ -327,6 +347,14 @@ impl Store {
             }
         }
         Ok(())
+    }
+
+    /// Holds the store to "create only if absent" before anything rests on it. Asked once in the life of a store.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`] where it overwrites what is there.
+    pub(crate) async fn creates_only_what_is_absent(&self) -> Result<()> {
+        self.probed.get_or_try_init(|| self.check()).await.map(|_| ())
     }
 
     /// Whether the store can be written to and keeps its word about "create only if absent", on which everything rests.

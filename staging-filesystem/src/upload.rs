@@ -9,7 +9,7 @@ use futures::stream::FuturesUnordered;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::{MultipartUpload, ObjectStoreExt as _, PutMode};
 use sha2::{Digest as _, Sha256};
-use transload_core::{DataFile, Error, ErrorKind, Result, Sha256Hex};
+use transload_core::{DataFile, Error, ErrorKind, Result, Sha256Hex, StorageKind};
 
 use crate::classify::leaves_open;
 use crate::store::{Found, Store, nonce};
@@ -39,7 +39,8 @@ pub(crate) struct Uploaded {
     pub(crate) etag: Option<String>,
 }
 
-/// Brings a local file to a key. Nothing is left there on failure, and what is there already is not sent again.
+/// Brings a local file to a key. Nothing is left there on failure. What is there already is not sent again, but the local
+/// file is held against its hash all the same.
 pub(crate) async fn upload(
     store: &Store,
     from: &Path,
@@ -49,14 +50,19 @@ pub(crate) async fn upload(
     on_bytes: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<Uploaded> {
     let there = store.head(key).await?;
-    match &there {
-        Some(found) if found.bytes == file.bytes => {
-            return Ok(Uploaded { moved: 0, etag: found.etag.clone() });
+    if let Some(found) = &there {
+        if found.bytes == file.bytes {
+            Source::open(from, file).await?.check(file).await?;
+            // A folder is read as easily as it was written. An object in a bucket is believed by its size: it is
+            // hashed by whoever fetches it.
+            if store.kind() != StorageKind::Local || hash_of(store, key, file).await? == file.sha256
+            {
+                return Ok(Uploaded { moved: 0, etag: found.etag.clone() });
+            }
         }
-        Some(_) if in_the_way == InTheWay::Refuse => {
+        if in_the_way == InTheWay::Refuse {
             return Err(taken(store, key, file));
         }
-        _ => {}
     }
     let source = Source::open(from, file).await?;
     if file.bytes < PART_BYTES {
@@ -289,6 +295,17 @@ impl Source {
         })
         .await?
         .map_err(|error| unreadable(&path, error))
+    }
+
+    /// Reads it to its end and holds it against its hash.
+    async fn check(mut self, file: &DataFile) -> Result<()> {
+        loop {
+            let (source, bytes) = self.next(PART_BYTES).await?;
+            self = source;
+            if bytes.is_empty() {
+                return self.finish(file);
+            }
+        }
     }
 
     fn finish(self, file: &DataFile) -> Result<()> {

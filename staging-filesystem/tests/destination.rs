@@ -19,6 +19,11 @@ everywhere!(
     appended_loads_stand_side_by_side,
     a_replaced_chain_holds_the_files_of_one_load,
     a_flat_layout_replaces_one_table_alone,
+    a_replacement_spares_what_another_pipeline_is_about_to_publish,
+    a_layout_without_the_load_replaces_what_the_logs_name,
+    a_loader_that_wakes_up_late_removes_nothing_that_came_since,
+    an_object_of_the_right_size_is_not_the_file_for_that,
+    an_id_that_another_pipeline_took_is_taken,
     an_overtaken_loader_is_fenced,
     every_fence_has_its_own_epoch,
     a_load_out_of_order_is_fenced,
@@ -181,6 +186,12 @@ async fn a_load_is_published_with_its_bookkeeping(place: Place) {
     assert_eq!(state.schema_hashes, [hash.as_str()]);
     assert_eq!(state.tables.keys().collect::<Vec<_>>(), ["players", "players__games"]);
     assert_eq!(state.tables["players"][0].native_type, "bigint");
+    for (table, columns) in &state.tables {
+        for column in columns {
+            let made = &package.schema.tables[table].columns[&column.name];
+            assert_eq!(destination.native_type(made).unwrap(), column.native_type);
+        }
+    }
     assert!(!state.tables["players"][0].nullable && state.tables["players"][1].nullable);
     assert_eq!(state.state.unwrap().state, "state 1");
     let fence = state.fence.unwrap();
@@ -211,6 +222,7 @@ async fn a_replaced_chain_holds_the_files_of_one_load(place: Place) {
     let mut first = Package::new("1.5").with("players", b"rows").with("players__games", b"g");
     load(&destination, &mut first, REPLACE).await.unwrap();
     place.put("player_data/players/0.5.written-by-dlt.jsonl.gz", b"old").await;
+    place.put(&format!("{LOADS}/chess__0.5.jsonl"), b"{}").await;
     place.put("player_data/players_old/0.5.x.jsonl", b"another table").await;
     // Files that a pipeline named as the table has staged in the same place.
     place.put("player_data/players/9.5/_manifest.json", b"{}").await;
@@ -242,6 +254,115 @@ async fn a_flat_layout_replaces_one_table_alone(place: Place) {
     let left = data(&place).await;
     assert_eq!(left.len(), 2, "{left:?}");
     assert!(left[0].starts_with("player_data/players.2.5."), "{left:?}");
+}
+
+/// A package of another pipeline, fenced and with its files there.
+async fn uploaded_by_another(destination: &Arc<dyn Destination>, load_id: &str) -> Package {
+    let mut package = Package::new(load_id).with("players", b"theirs");
+    package.load.pipeline = "other".into();
+    let fence = destination.fence(&package.load.dataset, "other", "other").await.unwrap();
+    package.load.epoch = fence.epoch;
+    run(destination, &package).await.unwrap();
+    package
+}
+
+async fn a_replacement_spares_what_another_pipeline_is_about_to_publish(place: Place) {
+    let destination = place.destination();
+    let mut old = Package::new("1.5").with("players", b"old");
+    load(&destination, &mut old, Disposition::Append).await.unwrap();
+    let theirs = uploaded_by_another(&destination, "2.5").await;
+    let mut ours = Package::new("3.5").with("players", b"ours");
+    load(&destination, &mut ours, REPLACE).await.unwrap();
+    let both = data(&place).await;
+    assert_eq!(both.len(), 2, "{both:?}");
+    assert!(both[0].contains("/2.5.") && both[1].contains("/3.5."), "{both:?}");
+    // They publish what they uploaded, and only then our replacement comes to its end.
+    let publication = publication(&theirs, Disposition::Append, None);
+    destination.publish(&publication, &theirs.context()).await.unwrap();
+    place.delete(&format!("{LOADS}/chess__3.5.jsonl")).await;
+    fence(&destination, "next").await;
+    assert_eq!(data(&place).await, both);
+    // Now that it is published it is replaced like any other.
+    let mut last = Package::new("4.5").with("players", b"last");
+    load(&destination, &mut last, REPLACE).await.unwrap();
+    assert_eq!(data(&place).await.len(), 1);
+}
+
+async fn a_layout_without_the_load_replaces_what_the_logs_name(place: Place) {
+    let destination =
+        place.destination_with(&[("layout", "{table_name}/{file_id}.{ext}")]).unwrap();
+    for load_id in ["1.5", "2.5"] {
+        let mut package = Package::new(load_id).with("players", b"rows");
+        load(&destination, &mut package, Disposition::Append).await.unwrap();
+    }
+    let theirs = uploaded_by_another(&destination, "3.5").await;
+    let published = publication(&theirs, Disposition::Append, None);
+    destination.publish(&published, &theirs.context()).await.unwrap();
+    let before = data(&place).await;
+    assert_eq!(before.len(), 3);
+    // Another load of theirs is on its way.
+    uploaded_by_another(&destination, "4.5").await;
+    let mut last = Package::new("5.5").with("players", b"last");
+    load(&destination, &mut last, REPLACE).await.unwrap();
+    let left = data(&place).await;
+    assert_eq!(left.len(), 2, "{left:?}");
+    assert!(!left.iter().any(|key| before.contains(key)), "{left:?}");
+}
+
+async fn a_loader_that_wakes_up_late_removes_nothing_that_came_since(place: Place) {
+    let destination = place.destination();
+    let mut first = Package::new("1.5").with("players", b"first");
+    load(&destination, &mut first, Disposition::Append).await.unwrap();
+    let [gone] = &data(&place).await[..] else { panic!("one file") };
+    let mut second = Package::new("2.5").with("players", b"second");
+    load(&destination, &mut second, REPLACE).await.unwrap();
+    let before = data(&place).await;
+    let mut third = Package::new("3.5").with("players", b"third");
+    load(&destination, &mut third, Disposition::Append).await.unwrap();
+    let whole = data(&place).await;
+    let came = whole.iter().find(|key| !before.contains(key)).unwrap();
+    // The entry of the second names the third's file as well, and its follow-up has not come to its end.
+    let entry = "player_data/_transload_commits/chess%20pipeline/00000000000000000004.json";
+    let mut value = json_of(&place, entry).await;
+    assert_eq!(value["removed"], json!([gone.strip_prefix("player_data/").unwrap()]));
+    value["removed"].as_array_mut().unwrap().push(json!(came.strip_prefix("player_data/")));
+    place.put(entry, value.to_string().as_bytes()).await;
+    place.delete(&format!("{LOADS}/chess__2.5.jsonl")).await;
+    place.put(gone, b"first").await;
+    let publication = publication(&second, REPLACE, Some(&first.load.load_id));
+    destination.publish(&publication, &second.context()).await.unwrap();
+    assert_eq!(data(&place).await, whole);
+}
+
+async fn an_object_of_the_right_size_is_not_the_file_for_that(place: Place) {
+    let destination = place.destination();
+    let mut package = Package::new("1.5").with("players", b"rows");
+    package.load.epoch = fence(&destination, "tester").await.epoch;
+    run(&destination, &package).await.unwrap();
+    let [key] = &data(&place).await[..] else { panic!("one file") };
+    place.put(key, b"rowz").await;
+    let again = run(&destination, &package).await;
+    // A bucket's object is believed by its size; in a folder the name may belong to someone else.
+    match again {
+        Ok(moved) => assert_eq!((moved, place.is_local()), (0, false)),
+        Err(error) => {
+            assert!(place.is_local());
+            assert_eq!(error.message(), "another object has the name of a data file");
+        }
+    }
+    place.put(key, b"rows").await;
+    std::fs::write(package.path(&package.files[0]), b"rowz").unwrap();
+    let error = run(&destination, &package).await.unwrap_err();
+    assert_eq!(error.message(), "the data file is damaged");
+}
+
+async fn an_id_that_another_pipeline_took_is_taken(place: Place) {
+    let destination = place.destination();
+    let theirs = uploaded_by_another(&destination, "1.5").await;
+    let publication = publication(&theirs, Disposition::Append, None);
+    destination.publish(&publication, &theirs.context()).await.unwrap();
+    let record = describe(&destination, "1.5").await.commit.unwrap();
+    assert_eq!((record.load_id, record.digest), (LoadId::new("1.5"), None));
 }
 
 async fn an_overtaken_loader_is_fenced(place: Place) {
@@ -572,6 +693,36 @@ async fn what_a_store_cannot_do_is_refused(place: Place) {
 async fn a_check_leaves_nothing_behind(place: Place) {
     place.destination().check().await.unwrap();
     assert_eq!(place.keys().await, [""; 0]);
+}
+
+#[test]
+fn a_place_is_told_from_any_other() {
+    let place = Place::local();
+    let destination = place.destination();
+    let folder = place.folder.path().canonicalize().unwrap();
+    assert_eq!(
+        destination.identity(),
+        format!("filesystem:file://{}/not%20there%20yet", folder.display())
+    );
+    let keys = [
+        ("credentials.aws_access_key_id", "CANARY"),
+        ("credentials.aws_secret_access_key", "CANARY"),
+    ];
+    let of = |url, endpoint: Option<&str>| {
+        let endpoint = endpoint.map(|endpoint| ("credentials.endpoint_url", endpoint));
+        let changed: Vec<(&str, &str)> =
+            keys.into_iter().chain([("bucket_url", url)]).chain(endpoint).collect();
+        place.destination_with(&changed).unwrap().identity()
+    };
+    assert_eq!(of("s3a://lake/raw/", None), "filesystem:s3://lake/raw");
+    assert_eq!(
+        of("s3://lake", Some("https://Store.example:9000/")),
+        "filesystem:s3://lake?endpoint=store.example:9000"
+    );
+    assert_eq!(
+        of("s3://lake", Some("https://store.example")),
+        "filesystem:s3://lake?endpoint=store.example"
+    );
 }
 
 #[test]

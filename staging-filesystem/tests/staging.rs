@@ -17,6 +17,8 @@ everywhere!(
     a_large_file_travels_in_parts,
     what_is_there_is_not_sent_again,
     a_damaged_file_leaves_nothing_behind,
+    a_damaged_file_is_refused_though_its_object_is_there,
+    a_damaged_object_of_the_same_size_is_put_right_in_a_folder,
     an_object_that_was_changed_is_put_right,
     one_of_32_manifests_wins,
     the_same_manifest_may_be_written_again,
@@ -97,11 +99,44 @@ async fn a_large_file_travels_in_parts(place: Place) {
 async fn what_is_there_is_not_sent_again(place: Place) {
     let (staging, package) = (place.staging(), Package::new("1.5").with("players", b"rows"));
     let first = stage(&staging, &package, 0).await.unwrap();
-    // Not even the local file is needed then.
-    std::fs::remove_file(package.path(&package.files[0])).unwrap();
     let second = stage(&staging, &package, 0).await.unwrap();
     assert_eq!(first.follow_ups, second.follow_ups);
     assert_eq!(second.statistics.bytes, 0);
+}
+
+async fn a_damaged_file_is_refused_though_its_object_is_there(place: Place) {
+    let staging = place.staging();
+    for content in [b"rows".to_vec(), noise((8 << 20) + 5)] {
+        let package = Package::new("1.5").with("players", &content);
+        stage(&staging, &package, 0).await.unwrap();
+        let path = package.path(&package.files[0]);
+        let mut flipped = content.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        std::fs::write(&path, flipped).unwrap();
+        let error = stage(&staging, &package, 0).await.unwrap_err();
+        assert_eq!(error.message(), "the data file is damaged");
+        assert_eq!(error.context("reason"), Some("its content is not what was sealed"));
+        std::fs::remove_file(&path).unwrap();
+        let error = stage(&staging, &package, 0).await.unwrap_err();
+        assert_eq!(error.context("reason"), Some("it is gone"));
+        let key = package.manifest().key_of(&package.files[0]);
+        assert!(place.get(&key).await == content, "the object was touched");
+    }
+}
+
+async fn a_damaged_object_of_the_same_size_is_put_right_in_a_folder(place: Place) {
+    for content in [b"rows".to_vec(), noise((8 << 20) + 5)] {
+        let (staging, package) = (place.staging(), Package::new("1.5").with("players", &content));
+        let key = package.manifest().key_of(&package.files[0]);
+        let mut flipped = content.clone();
+        *flipped.last_mut().unwrap() ^= 1;
+        place.put(&key, &flipped).await;
+        let outcome = stage(&staging, &package, 0).await.unwrap();
+        let moved = if place.is_local() { content.len() } else { 0 };
+        assert_eq!(outcome.statistics.bytes, moved as u64);
+        let fetched = staging.fetch(staged(&outcome), &place.folder.path().join("back")).await;
+        assert_eq!(fetched.is_ok(), place.is_local());
+    }
 }
 
 async fn a_damaged_file_leaves_nothing_behind(place: Place) {
@@ -147,7 +182,10 @@ async fn one_of_32_manifests_wins(place: Place) {
     for number in 0..32 {
         let (staging, mut manifest) = (place.staging(), Package::new("1.5").manifest());
         manifest.created_at = format!("writer {number}");
-        writers.spawn(async move { (staging.write_manifest(&manifest).await, manifest) });
+        writers.spawn(async move {
+            let manifest = manifest.seal();
+            (staging.write_manifest(&manifest).await, manifest)
+        });
     }
     let mut winners = Vec::new();
     for (result, manifest) in writers.join_all().await {
@@ -160,12 +198,14 @@ async fn one_of_32_manifests_wins(place: Place) {
         }
     }
     let [winner] = &winners[..] else { panic!("{} winners", winners.len()) };
-    assert_eq!(place.get(&winner.key()).await, winner.to_bytes());
+    assert_eq!(place.get(&winner.key()).await, winner.bytes());
+    let back = place.staging().read_manifests(&Scope::default()).await.unwrap();
+    assert_eq!((&back[0], back[0].digest()), (winner, winner.digest()));
     assert_eq!(place.leftovers(), [""; 0]);
 }
 
 async fn the_same_manifest_may_be_written_again(place: Place) {
-    let (staging, manifest) = (place.staging(), Package::new("1.5").manifest());
+    let (staging, manifest) = (place.staging(), Package::new("1.5").manifest().seal());
     staging.write_manifest(&manifest).await.unwrap();
     place.staging().write_manifest(&manifest).await.unwrap();
 }
@@ -175,11 +215,11 @@ async fn manifests_come_back_oldest_first(place: Place) {
     for load_id in ["30.5", "10.5", "20.5"] {
         let package = Package::new(load_id).with("players", load_id.as_bytes());
         stage(&staging, &package, 0).await.unwrap();
-        staging.write_manifest(&package.manifest()).await.unwrap();
+        staging.write_manifest(&package.manifest().seal()).await.unwrap();
     }
     let mut other = Package::new("15.5").manifest();
     other.pipeline = "chess pipeline 2".into();
-    staging.write_manifest(&other).await.unwrap();
+    staging.write_manifest(&other.seal()).await.unwrap();
     let scope = |pipeline: Option<&str>, load: Option<&str>| Scope {
         dataset: Some("player_data".into()),
         pipeline: pipeline.map(Into::into),
@@ -205,12 +245,12 @@ async fn manifests_come_back_oldest_first(place: Place) {
 }
 
 async fn a_damaged_manifest_is_an_error(place: Place) {
-    let (staging, manifest) = (place.staging(), Package::new("1.5").manifest());
-    place.put(&manifest.key(), &manifest.to_bytes()[..50]).await;
+    let (staging, manifest) = (place.staging(), Package::new("1.5").manifest().seal());
+    place.put(&manifest.key(), &manifest.bytes()[..50]).await;
     let error = staging.read_manifests(&Scope::default()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Terminal);
     assert_eq!(error.context("manifest"), Some(staging.url(&manifest.key()).as_str()));
-    place.put(&manifest.key(), &Package::new("2.5").manifest().to_bytes()).await;
+    place.put(&manifest.key(), Package::new("2.5").manifest().seal().bytes()).await;
     let error = staging.read_manifests(&Scope::default()).await.unwrap_err();
     assert_eq!(error.message(), "a manifest lies in the place of another load");
 }
@@ -341,7 +381,7 @@ async fn wrong_keys_are_a_terminal_error_without_the_secret() {
         assert!(!format!("{staging:?}").contains("CANARY"));
         for error in [
             staging.check().await.unwrap_err(),
-            staging.write_manifest(&Package::new("1.5").manifest()).await.unwrap_err(),
+            staging.write_manifest(&Package::new("1.5").manifest().seal()).await.unwrap_err(),
             staging.list(&Scope::default()).await.unwrap_err(),
         ] {
             let shown = format!("{error:?} {:?}", error.report());

@@ -52,9 +52,10 @@ impl Names<'_> {
         ))
         .value(schema)
         .sql(&format!(
+            // A clock that goes back must not make an older schema the newest.
             " ORDER BY {} DESC, {} DESC",
-            self.column("inserted_at"),
-            self.column("version")
+            self.column("version"),
+            self.column("inserted_at")
         ))
     }
 
@@ -97,7 +98,8 @@ impl Names<'_> {
         .value(pipeline))
     }
 
-    /// The digest of a load that Transload published.
+    /// The digest of a load that Transload published. Where another pipeline has taken the id, it is the digest of that
+    /// pipeline's load, which matches no other.
     pub(super) fn commit(&self, load: &LoadId, pipeline: &str) -> Statement {
         Statement::new(format!(
             "SELECT {} FROM {} WHERE {} = ",
@@ -106,8 +108,9 @@ impl Names<'_> {
             self.column("load_id")
         ))
         .value(load.as_str())
-        .sql(&format!(" AND {} = ", self.column("pipeline")))
+        .sql(&format!(" ORDER BY CASE WHEN {} = ", self.column("pipeline")))
         .value(pipeline)
+        .sql(" THEN 0 ELSE 1 END LIMIT 1")
     }
 
     /// A row where any tool completed this load.
@@ -243,10 +246,13 @@ mod tests {
     #[test]
     fn questions_are_bound_and_ask_for_texts() {
         let names = Names { dialect: &Ansi { modern: true }, dataset: "chess" };
+        let folding = &Ansi { modern: false };
         let load = LoadId::new("1795369539.5");
         insta::assert_snapshot!(show(&[
             names.dialect.dataset_exists("chess"),
             names.dialect.columns("chess"),
+            folding.dataset_exists("Chess"),
+            folding.columns("Chess"),
             names.schema_hashes("it's"),
             names.newest_schema("it's"),
             names.newest_state("it's").unwrap(),

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Capabilities, Commit, Dataset, DatasetState, Error, ErrorKind, ExistingColumn, Fence, Inquiry,
-    Job, JobContext, JobOutcome, JobStatistics, Load, Publication, Result, SchemaChange,
+    Capabilities, Column, Commit, Dataset, DatasetState, Error, ErrorKind, ExistingColumn, Fence,
+    Inquiry, Job, JobContext, JobOutcome, JobStatistics, Load, Publication, Result, SchemaChange,
 };
 
 use super::describe::{Names, newest_schema, read_commit, read_fence, read_state, read_tables};
+use super::dialect::same_name;
 use super::fence::{missing_tables, raise};
 use super::migrate::create_dataset;
 use super::publish::{bytes_of, rows_of, staging_table};
@@ -47,6 +48,19 @@ impl<C: SqlClient, D: Dialect> SqlDestination<C, D> {
         &self.capabilities
     }
 
+    /// See [`crate::Destination::identity`].
+    pub fn identity(&self) -> String {
+        self.client.identity()
+    }
+
+    /// See [`crate::Destination::native_type`].
+    ///
+    /// # Errors
+    /// That of [`Dialect::type_name`].
+    pub fn native_type(&self, column: &Column) -> Result<String> {
+        self.dialect.type_name(column)
+    }
+
     /// See [`crate::Destination::describe`].
     ///
     /// # Errors
@@ -58,10 +72,11 @@ impl<C: SqlClient, D: Dialect> SqlDestination<C, D> {
         }
         let names = Names { dialect: &self.dialect, dataset };
         let tables = self.tables(dataset).await?;
-        let has = |table: &str| tables.contains_key(table);
+        let has = |table: &str| self.has(&tables, table);
         let mut state = DatasetState { exists: true, ..DatasetState::default() };
         if has(system::VERSION) {
             let hashes = self.client.query(&names.schema_hashes(&inquiry.schema)).await?;
+            // The newest first: the schema of a load is stored where it is not the newest one.
             state.schema_hashes = hashes.into_iter().flatten().flatten().collect();
             let newest = self.first(&names.newest_schema(&inquiry.schema)).await?;
             state.schema = newest.map(newest_schema).transpose()?;
@@ -80,7 +95,7 @@ impl<C: SqlClient, D: Dialect> SqlDestination<C, D> {
                 found = self.first(&names.commit(load, &inquiry.pipeline)).await?;
             }
             if found.is_none() && has(system::LOADS) {
-                // Of a load that another tool completed there is no digest.
+                // The id is taken by a load of another tool, of which there is no digest.
                 let row = self.first(&names.complete_load(load)).await?;
                 found = row.map(|_| vec![None]);
             }
@@ -116,8 +131,7 @@ impl<C: SqlClient, D: Dialect> SqlDestination<C, D> {
         if tables.is_empty() {
             self.client.execute(&create_dataset(&self.dialect, &dataset.name)).await?;
         }
-        let missing =
-            missing_tables(&self.dialect, &dataset.name, |name| tables.contains_key(name))?;
+        let missing = missing_tables(&self.dialect, &dataset.name, |name| self.has(&tables, name))?;
         self.execute_all(&missing).await?;
         raise(&self.client, &names, pipeline, owner).await
     }
@@ -209,6 +223,11 @@ impl<C: SqlClient, D: Dialect> SqlDestination<C, D> {
         read_tables(self.client.query(&self.dialect.columns(dataset)).await?)
     }
 
+    /// Whether a table is among these, as the engine would find it.
+    fn has(&self, tables: &BTreeMap<String, Vec<ExistingColumn>>, table: &str) -> bool {
+        tables.keys().any(|name| same_name(&self.dialect, name, table))
+    }
+
     async fn first(&self, statement: &Statement) -> Result<Option<super::Row>> {
         Ok(self.client.query(statement).await?.into_iter().next())
     }
@@ -232,8 +251,9 @@ fn left_by(load: &Load, table: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sql::Row;
     use crate::sql::testing::{Ansi, Answer, Case, Recorder, row};
-    use crate::{Column, DataType, Epoch, Error, LoadId};
+    use crate::{DataType, Epoch, Error, LoadId, Sha256Hex};
 
     fn destination(answers: Vec<Answer>) -> SqlDestination<Recorder, Ansi> {
         let client = Recorder { answers, ..Recorder::default() };
@@ -263,6 +283,54 @@ mod tests {
         assert_eq!(found.commit.unwrap().digest, None);
         assert!(found.exists && !found.tables[system::LOADS][0].nullable);
         assert_eq!(some.client().sent().lines().count(), 3);
+    }
+
+    #[tokio::test]
+    async fn an_id_that_anyone_has_taken_is_found() {
+        let of = |digest: &str, loads: Vec<Row>| {
+            let columns = [system::COMMITS, system::LOADS].map(|t| row(&[t, "load_id", "x", "NO"]));
+            destination(vec![
+                ("schemata", vec![row(&["chess"])]),
+                ("information_schema.columns", columns.to_vec()),
+                (system::COMMITS, if digest.is_empty() { vec![] } else { vec![row(&[digest])] }),
+                (system::LOADS, loads),
+            ])
+        };
+        let theirs = Sha256Hex::of(b"theirs");
+        let completed = || vec![row(&["1.0"])];
+        for (digest, loads, found) in [
+            ("", vec![], None),
+            ("", completed(), Some(None)),
+            (theirs.as_str(), completed(), Some(Some(theirs.clone()))),
+            (theirs.as_str(), vec![], Some(Some(theirs.clone()))),
+        ] {
+            let state = of(digest, loads).describe(&inquiry()).await.unwrap();
+            assert_eq!(state.commit.map(|commit| commit.digest), found, "{digest}");
+        }
+    }
+
+    #[tokio::test]
+    async fn tables_are_found_in_any_case_where_the_engine_folds_it() {
+        for (modern, asked) in [(true, 2), (false, 3)] {
+            let client = Recorder {
+                answers: vec![
+                    ("schemata", vec![row(&["Chess"])]),
+                    ("information_schema.columns", vec![row(&["_DLT_Loads", "x", "x", "NO"])]),
+                ],
+                ..Recorder::default()
+            };
+            let destination = SqlDestination::new(client, Ansi { modern }, Capabilities::default());
+            let found = destination.describe(&inquiry()).await.unwrap();
+            assert!(found.tables.contains_key("_DLT_Loads"), "names are as they were made");
+            assert_eq!(destination.client().sent().lines().count(), asked);
+        }
+    }
+
+    #[test]
+    fn a_place_and_its_types_are_those_of_client_and_dialect() {
+        let destination = destination(Vec::new());
+        assert_eq!(destination.identity(), "recorder:here");
+        assert_eq!(destination.native_type(&Column::new("a", DataType::Bool)).unwrap(), "bool");
     }
 
     #[tokio::test]

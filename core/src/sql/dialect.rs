@@ -23,7 +23,7 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     /// A table of a dataset, quoted and qualified.
     fn table(&self, dataset: &str, table: &str) -> String;
 
-    /// The type of a column, without NOT NULL.
+    /// The type of a column, without NOT NULL, in the words in which [`columns`](Self::columns) gives it back.
     ///
     /// # Errors
     /// [`crate::ErrorKind::Configuration`] where the engine has no type of this precision.
@@ -44,11 +44,15 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     /// An expression for a timestamp as RFC 3339, UTC, to the microsecond.
     fn timestamp_text(&self, expression: &str) -> String;
 
+    /// Whether names that differ only in the case of ASCII letters are one name, those in quotes too.
+    fn folds_case(&self) -> bool;
+
     /// The statement that returns a row where this dataset exists: mostly [`dataset_query`].
     fn dataset_exists(&self, dataset: &str) -> Statement;
 
     /// The statement that returns the columns of all tables of a dataset, in their order: table, column, type, and
-    /// `YES` where it may be NULL. Mostly [`columns_query`]. Names come back in the case in which they are asked for.
+    /// `YES` where it may be NULL. Mostly [`columns_query`]. The dataset is found as the engine would find it; names come
+    /// back in the case in which they were made.
     fn columns(&self, dataset: &str) -> Statement;
 
     /// The bytes of the longest text that a column holds; longer schemas are stored compressed, as dlt does.
@@ -165,12 +169,32 @@ pub(super) fn cast(
     statement.sql("CAST(").value(value).sql(&format!(" AS {type_name})"))
 }
 
+/// Whether two names are one to the engine.
+pub(super) fn same_name(dialect: &dyn Dialect, a: &str, b: &str) -> bool {
+    match dialect.folds_case() {
+        true => a.eq_ignore_ascii_case(b),
+        false => a == b,
+    }
+}
+
+/// Adds the condition that a column of the catalog holds this name, compared as the engine compares names.
+fn is_name(statement: Statement, dialect: &dyn Dialect, column: &str, name: &str) -> Statement {
+    if !dialect.folds_case() {
+        return statement.sql(&format!("{column} = ")).value(name);
+    }
+    // Not lower(): it folds letters that the engine's names keep apart.
+    let upper: String = ('A'..='Z').collect();
+    let lower: String = ('a'..='z').collect();
+    statement
+        .sql(&format!("translate({column}, '{upper}', '{lower}') = "))
+        .value(name.to_ascii_lowercase())
+}
+
 /// [`Dialect::dataset_exists`] by the information schema; `catalog` is an expression for the database, where there can
 /// be more than one.
-pub fn dataset_query(catalog: Option<&str>, dataset: &str) -> Statement {
-    let statement =
-        Statement::new("SELECT schema_name FROM information_schema.schemata WHERE schema_name = ")
-            .value(dataset);
+pub fn dataset_query(dialect: &dyn Dialect, catalog: Option<&str>, dataset: &str) -> Statement {
+    let statement = Statement::new("SELECT schema_name FROM information_schema.schemata WHERE ");
+    let statement = is_name(statement, dialect, "schema_name", dataset);
     match catalog {
         Some(catalog) => statement.sql(&format!(" AND catalog_name = {catalog}")),
         None => statement,
@@ -178,12 +202,12 @@ pub fn dataset_query(catalog: Option<&str>, dataset: &str) -> Statement {
 }
 
 /// [`Dialect::columns`] by the information schema; `catalog` as in [`dataset_query`].
-pub fn columns_query(catalog: Option<&str>, dataset: &str) -> Statement {
+pub fn columns_query(dialect: &dyn Dialect, catalog: Option<&str>, dataset: &str) -> Statement {
     let statement = Statement::new(
         "SELECT table_name, column_name, data_type, is_nullable \
-         FROM information_schema.columns WHERE table_schema = ",
-    )
-    .value(dataset);
+         FROM information_schema.columns WHERE ",
+    );
+    let statement = is_name(statement, dialect, "table_schema", dataset);
     let statement = match catalog {
         Some(catalog) => statement.sql(&format!(" AND table_catalog = {catalog}")),
         None => statement,

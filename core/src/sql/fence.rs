@@ -165,6 +165,11 @@ impl Names<'_> {
             Some(previous) => statement.sql(&format!(" AND {last} = ")).value(previous.as_str()),
             None => statement.sql(&format!(" AND {last} IS NULL")),
         };
+        // Whatever the load takes for its previous one: it is never published on top of itself.
+        let statement = statement
+            .sql(&format!(" AND ({last} IS NULL OR {last} <> "))
+            .value(load.load_id.as_str())
+            .sql(")");
         Step {
             name: "change the fence".into(),
             work: statement.into(),

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::{Dataset, ExistingColumn, Result, SchemaChange};
 
+use super::dialect::same_name;
 use super::{Dialect, Statement, add_column, create_table, system};
 
 /// The statements that make these changes, without what `have` shows to be there already.
@@ -35,11 +36,15 @@ pub fn migration(
                 }
             }
             SchemaChange::AddColumns { table, columns } => {
-                let there = have.get(table).map(Vec::as_slice).unwrap_or_default();
+                let there: Vec<_> = have
+                    .iter()
+                    .filter(|(name, _)| same_name(dialect, name, table))
+                    .flat_map(|(_, columns)| columns)
+                    .collect();
                 let name = dialect.table(&dataset.name, table);
                 for column in columns {
                     if column.data_type.is_some()
-                        && !there.iter().any(|known| known.name == column.name)
+                        && !there.iter().any(|known| same_name(dialect, &known.name, &column.name))
                     {
                         statements.push(add_column(dialect, &name, column)?);
                     }

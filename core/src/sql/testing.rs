@@ -15,7 +15,8 @@ use super::{
     columns_query, dataset_query, double_quoted,
 };
 
-/// Standard SQL. A modern engine binds values and skips columns that are there; another does neither.
+/// Standard SQL. A modern engine binds values, skips columns that are there and tells `A` from `a`; another does none of
+/// it.
 #[derive(Debug)]
 pub(super) struct Ansi {
     pub(super) modern: bool,
@@ -66,12 +67,16 @@ impl Dialect for Ansi {
         format!("RFC3339({expression})")
     }
 
+    fn folds_case(&self) -> bool {
+        !self.modern
+    }
+
     fn dataset_exists(&self, dataset: &str) -> Statement {
-        dataset_query(None, dataset)
+        dataset_query(self, None, dataset)
     }
 
     fn columns(&self, dataset: &str) -> Statement {
-        columns_query(None, dataset)
+        columns_query(self, None, dataset)
     }
 
     fn max_text_bytes(&self) -> Option<usize> {
@@ -181,6 +186,10 @@ impl Recorder {
 
 #[async_trait]
 impl SqlClient for Recorder {
+    fn identity(&self) -> String {
+        "recorder:here".to_owned()
+    }
+
     async fn query(&self, statement: &Statement) -> Result<Vec<Row>> {
         let text = self.note(statement);
         let answer = self.answers.iter().find(|(word, _)| text.contains(word));

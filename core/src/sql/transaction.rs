@@ -18,6 +18,9 @@ pub type Row = Vec<Option<String>>;
 /// statement may be sent again.
 #[async_trait]
 pub trait SqlClient: fmt::Debug + Send + Sync + 'static {
+    /// See [`crate::Destination::identity`].
+    fn identity(&self) -> String;
+
     /// Runs a statement and returns its rows. The statements of this toolkit ask for texts only.
     async fn query(&self, statement: &Statement) -> Result<Vec<Row>>;
 

@@ -39,7 +39,7 @@ fn schema_with(table: Json) -> Schema {
 }
 
 fn split(text: &str) -> Vec<JsonRows> {
-    JsonReader::new(text.as_bytes(), "rows.jsonl", JsonShape::Lines, JsonLimits::default())
+    JsonReader::new(text.as_bytes(), "rows.jsonl", JsonShape::Auto, JsonLimits::default())
         .collect::<Result<_>>()
         .unwrap()
 }

@@ -38,11 +38,15 @@ pub(super) fn look(start: &[u8], ended: bool, shape: JsonShape, origin: &str) ->
             ErrorKind::BadData,
             "the file is compressed, but its name does not say so",
         )
-        .with_hint("give it the ending .gz or .zst"));
+        .with_hint("unpack it first: `gzip -d`, `zstd -d`; compressed files cannot be read yet"));
     }
     let skip = if start.starts_with(UTF8_MARK) { UTF8_MARK.len() } else { 0 };
     let text = &start[skip..];
     let Some(first) = text.iter().find(|byte| !byte.is_ascii_whitespace()) else {
+        if ended && shape == JsonShape::Document {
+            return Err(Error::new(ErrorKind::BadData, "the document is empty")
+                .with_hint("it was cut short; a document without rows is `[]`"));
+        }
         return Ok(if ended { Found::Lines { skip } } else { Found::More });
     };
     if *first == b'<' {
@@ -50,7 +54,6 @@ pub(super) fn look(start: &[u8], ended: bool, shape: JsonShape, origin: &str) ->
             .with_hint("look into the file: a web server may have answered with an error page"));
     }
     match (shape, first) {
-        (JsonShape::Lines, _) => Ok(Found::Lines { skip }),
         (JsonShape::Document, _) | (JsonShape::Auto, b'[') => Ok(Found::Document { skip }),
         (JsonShape::Auto, b'{') => lines_or_document(text, skip, ended, origin),
         (JsonShape::Auto, _) => Ok(Found::Lines { skip }),

@@ -82,6 +82,15 @@ fn the_elements_of_a_list_are_rows() {
 }
 
 #[test]
+fn an_empty_document_was_cut_and_empty_lines_are_no_rows() {
+    for text in ["", " \n"] {
+        let read = |shape| read(text.as_bytes(), "f.json", shape, 1 << 20);
+        assert_eq!(read(JsonShape::Document).unwrap_err().message(), "the document is empty");
+        assert!(read(JsonShape::Auto).unwrap().is_empty());
+    }
+}
+
+#[test]
 fn a_document_of_objects_is_rows() {
     let pretty = "{\n  \"a\": {\n    \"b\": 1\n  }\n}";
     assert_eq!(rows(pretty, "f.json"), [row(pretty, 1, 1)]);

@@ -1,5 +1,8 @@
 //! What stands in the files.
 
+use transload_core::ErrorKind;
+
+use crate::write::TableWriter;
 use std::fs::File;
 use std::sync::Arc;
 
@@ -211,15 +214,21 @@ fn csv_tells_null_from_an_empty_text() {
 }
 
 #[test]
-fn doubles_that_are_not_finite_break_no_file() {
+fn doubles_that_are_not_finite_are_kept_or_refused_never_changed() {
     let columns = [Column::new("x", DataType::Double)];
     let arrays = || -> Vec<ArrayRef> {
         vec![Arc::new(Float64Array::from(vec![f64::NAN, f64::INFINITY, f64::NEG_INFINITY]))]
     };
-    let of = |format| text_of(format, &columns, arrays());
-    assert_eq!(of(FileFormat::Jsonl), "{\"x\":null}\n{\"x\":null}\n{\"x\":null}\n");
-    assert_eq!(of(FileFormat::Csv), "x\nNaN\ninf\n-inf\n");
-    assert!(of(FileFormat::InsertValues).ends_with("(NULL),\n(NULL),\n(NULL);"));
+    assert_eq!(text_of(FileFormat::Csv, &columns, arrays()), "x\nNaN\ninf\n-inf\n");
+    for format in [FileFormat::Jsonl, FileFormat::InsertValues] {
+        let folder = tempfile::tempdir().unwrap();
+        let options = options(format, folder.path(), u64::MAX);
+        let mut writer = TableWriter::new("t", Arc::new(options));
+        let written = writer.write(&columns, &batch(&columns, arrays()));
+        let error = written.and_then(|()| writer.finish().map(drop)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadData, "{format}");
+        assert_eq!(error.context("column"), Some("x"), "{format}");
+    }
 }
 
 #[test]

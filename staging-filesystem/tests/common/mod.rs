@@ -213,6 +213,8 @@ impl Package {
             dataset: self.load.dataset.clone(),
             created_at: "2026-11-22T17:45:39.736473Z".into(),
             destination: "filesystem".into(),
+            place: format!("filesystem:{}", self.load.dataset.name),
+            previous: None,
             staging: None,
             format: FileFormat::Parquet,
             tables: vec!["players".into()],

@@ -1,0 +1,231 @@
+//! A destination that loses answers, and what happens to packages meanwhile: every row once, or a refusal that says why.
+
+#![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use transload::core::settings::Settings;
+use transload::core::{
+    CONTRACT_VERSION, Capabilities, Commit, Dataset, DatasetState, Destination, Fence, Inquiry,
+    Job, JobContext, JobOutcome, Load, Plugin, Publication, SchemaChange, settings,
+};
+use transload::{
+    Column, Error, ErrorKind, LoadStatus, Pipeline, Registry, Resource, Result, WriteDisposition,
+    plugins,
+};
+
+settings! {
+    /// The settings of a DuckDB that is hard to talk to.
+    pub struct FaultySettings {
+        /// The file.
+        pub database: String,
+        /// What becomes of the first publications.
+        pub fault: String,
+    }
+}
+
+/// DuckDB behind a connection that breaks when something is published.
+#[derive(Debug)]
+struct Faulty {
+    inner: Arc<dyn Destination>,
+    fault: String,
+    publications: AtomicUsize,
+}
+
+fn create(settings: &Settings) -> Result<Arc<dyn Destination>> {
+    let FaultySettings { database, fault } = settings.read()?;
+    let registry = plugins::registry();
+    let (_, create) = registry.destination("duckdb")?;
+    let inner = create(&Settings::from_pairs("duckdb", &[("database", &database)]))?;
+    Ok(Arc::new(Faulty { inner, fault, publications: AtomicUsize::new(0) }))
+}
+
+#[async_trait]
+impl Destination for Faulty {
+    fn capabilities(&self) -> &Capabilities {
+        self.inner.capabilities()
+    }
+
+    fn identity(&self) -> String {
+        self.inner.identity()
+    }
+
+    fn native_type(&self, column: &Column) -> Result<String> {
+        self.inner.native_type(column)
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.inner.check().await
+    }
+
+    async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState> {
+        self.inner.describe(inquiry).await
+    }
+
+    async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
+        self.inner.apply(dataset, changes).await
+    }
+
+    async fn fence(&self, dataset: &Dataset, pipeline: &str, owner: &str) -> Result<Fence> {
+        self.inner.fence(dataset, pipeline, owner).await
+    }
+
+    async fn run(&self, job: &Job, context: &JobContext<'_>) -> Result<JobOutcome> {
+        self.inner.run(job, context).await
+    }
+
+    async fn publish(&self, publication: &Publication, context: &JobContext<'_>) -> Result<Commit> {
+        let lost = |kind| Err(Error::new(kind, "the connection broke"));
+        let first = self.publications.fetch_add(1, Ordering::SeqCst) == 0;
+        match self.fault.as_str() {
+            "answer lost" if first => {
+                self.inner.publish(publication, context).await?;
+                lost(ErrorKind::OutcomeUnknown)
+            }
+            "request lost" if first => lost(ErrorKind::OutcomeUnknown),
+            "met another" if first => lost(ErrorKind::Transient),
+            "never again" => lost(ErrorKind::Terminal),
+            _ => self.inner.publish(publication, context).await,
+        }
+    }
+
+    async fn clear(&self, load: &Load) -> Result<()> {
+        self.inner.clear(load).await
+    }
+}
+
+fn pipeline(folder: &Path, host: &str, fault: &str) -> Pipeline {
+    let plugin = Plugin {
+        name: "faulty",
+        aliases: &[],
+        summary: "DuckDB behind a connection that breaks",
+        package: "tests",
+        version: "1.0.0",
+        contract: CONTRACT_VERSION,
+        settings: FaultySettings::KEYS,
+        destination: Some(create),
+        staging: None,
+    };
+    let registry: Registry = plugins::registry().with(plugin);
+    let database = std::path::absolute(folder.join("faults.duckdb")).unwrap();
+    transload::pipeline("faults")
+        .destination("faulty")
+        .dataset_name("d")
+        .registry(registry)
+        .folder(folder)
+        .pipelines_dir(host)
+        .setting("destination.faulty.database", database.to_string_lossy())
+        .setting("destination.faulty.fault", fault)
+        .build()
+        .unwrap()
+}
+
+fn rows(n: i64) -> Resource {
+    Resource::rows("t", (0..n).map(|n| serde_json::json!({ "n": n, "tags": [n, n] })))
+}
+
+fn count(folder: &Path, sql: &str) -> i64 {
+    let database = duckdb::Connection::open(folder.join("faults.duckdb")).unwrap();
+    database.query_row(sql, [], |row| row.get(0)).unwrap_or_else(|error| panic!("{sql}: {error}"))
+}
+
+#[tokio::test]
+async fn a_lost_answer_loads_once() {
+    for fault in ["answer lost", "request lost", "met another"] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let info = pipeline(folder, "host", fault).run(rows(5)).await.unwrap();
+        assert_eq!(info.loads[0].status, LoadStatus::Loaded, "{fault}");
+        pipeline(folder, "host", "none").run(rows(3)).await.unwrap();
+        assert_eq!(count(folder, "select count(*) from d.t"), 8, "{fault}");
+        assert_eq!(count(folder, "select count(*) from d.t__tags"), 16, "{fault}");
+        assert_eq!(count(folder, "select count(*) from d._dlt_loads"), 2, "{fault}");
+    }
+}
+
+/// Leaves a sealed package behind that was not published.
+async fn pending(folder: &Path, host: &str, resource: Resource) -> std::path::PathBuf {
+    let pipeline = pipeline(folder, host, "never again");
+    let failed = pipeline.run(resource).await.unwrap_err();
+    assert_eq!(failed.error.kind(), ErrorKind::Terminal);
+    assert_eq!(failed.info.loads[0].status, LoadStatus::Pending);
+    assert!(failed.error.context("package").is_some());
+    let packages = pipeline.working_folder().packages().unwrap();
+    packages.last().unwrap().folder.clone()
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_refused_and_nothing_is_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let package = pending(folder, "host", rows(50)).await;
+    let file = std::fs::read_dir(package.join("t")).unwrap().next().unwrap().unwrap().path();
+    let mut bytes = std::fs::read(&file).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    let failed = pipeline(folder, "host", "none").resume().await.unwrap_err();
+    assert_eq!(failed.error.context("reason"), Some("its hash is not that of the manifest"));
+    assert_eq!(count(folder, "select count(*) from d.t"), 0);
+    std::fs::rename(&package, folder.join("aside")).unwrap();
+    pipeline(folder, "host", "none").run(rows(2)).await.unwrap();
+    assert_eq!(count(folder, "select count(*) from d.t"), 2);
+}
+
+#[tokio::test]
+async fn older_rows_do_not_replace_newer_ones() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let replace = |n| rows(n).write_disposition(WriteDisposition::Replace);
+    pipeline(folder, "one", "none").run(replace(1)).await.unwrap();
+    pending(folder, "one", replace(2)).await;
+    pipeline(folder, "two", "none").run(replace(3)).await.unwrap();
+    let failed = pipeline(folder, "one", "none").resume().await.unwrap_err();
+    assert_eq!(failed.error.message(), "another load of this pipeline was published meanwhile");
+    assert_eq!(count(folder, "select count(*) from d.t"), 3);
+}
+
+#[tokio::test]
+async fn loads_that_add_are_both_there_whoever_comes_first() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    pending(folder, "one", rows(2)).await;
+    pipeline(folder, "two", "none").run(rows(3)).await.unwrap();
+    pipeline(folder, "one", "none").resume().await.unwrap();
+    assert_eq!(count(folder, "select count(*) from d.t"), 5);
+}
+
+#[tokio::test]
+async fn a_pending_load_is_not_finished_in_another_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+    std::fs::create_dir(&one).unwrap();
+    std::fs::create_dir(&two).unwrap();
+    pending(&one, "../host", rows(2)).await;
+    let failed = pipeline(&two, "../host", "none").run(rows(1)).await.unwrap_err();
+    assert_eq!(failed.error.message(), "an unfinished load of this pipeline goes elsewhere");
+    assert!(failed.error.context("its place").unwrap().contains("one"));
+    assert!(failed.error.context("this place").unwrap().contains("two"));
+    pipeline(&one, "../host", "none").resume().await.unwrap();
+    assert_eq!(count(&one, "select count(*) from d.t"), 2);
+}
+
+#[tokio::test]
+async fn a_column_of_another_type_is_refused_before_anything_is_sealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let typed = |data_type| rows(2).columns([Column::new("n", data_type)]);
+    pipeline(folder, "host", "none").run(typed(transload::DataType::Bigint)).await.unwrap();
+    let pipeline = pipeline(folder, "host", "none");
+    let failed = pipeline.run(typed(transload::DataType::Double)).await.unwrap_err();
+    assert_eq!(failed.error.context("in the dataset"), Some("BIGINT"));
+    assert_eq!(failed.error.context("in the schema"), Some("DOUBLE"));
+    assert_eq!(failed.info.loads[0].status, LoadStatus::Failed);
+    let pending = pipeline.working_folder().packages().unwrap();
+    assert!(pending.iter().all(|package| package.status == transload::PackageStatus::Loaded));
+    drop(pipeline);
+    assert_eq!(count(folder, "select count(*) from d.t"), 2);
+}
