@@ -84,6 +84,9 @@ pub(super) fn receipt_of(package: &Package) -> Result<Receipt> {
     })
 }
 
+/// How the message begins of a package whose manifest is damaged.
+pub(super) const DAMAGED: &str = "damaged: ";
+
 /// Why a package that waits to be resumed cannot be. A receipt beside it tells nothing of that.
 pub(super) fn damage_of(package: &Package) -> Option<Error> {
     if package.status != PackageStatus::Pending {
@@ -97,7 +100,7 @@ pub(super) fn damage_of(package: &Package) -> Option<Error> {
     }
     let folder = package.folder.display();
     Some(
-        Error::new(ErrorKind::Terminal, format!("damaged: {}", error.message()))
+        Error::new(ErrorKind::Terminal, format!("{DAMAGED}{}", error.message()))
             .with("folder", &folder)
             .with_hint(format!("move it away and load its source again: `{folder}`"))
             .with_source(error),

@@ -10,7 +10,7 @@ use serde_json::json;
 use transload_core::{Error, ErrorKind, ErrorReport, LoadId, Result};
 
 use super::args::Status;
-use super::info::{damage_of, receipt_of};
+use super::info::{DAMAGED, damage_of, receipt_of};
 use super::show::{self, counted};
 use super::{Document, World};
 use crate::Receipt;
@@ -130,7 +130,9 @@ fn load(package: &Package) -> LoadStatus {
 fn shown(pipeline: &PipelineStatus) -> String {
     let mut facts = Vec::new();
     for load in &pipeline.pending {
-        let name = if load.damage.is_some() { "damaged" } else { "pending" };
+        let is_damaged =
+            load.damage.as_ref().is_some_and(|damage| damage.message.starts_with(DAMAGED));
+        let name = if is_damaged { "damaged" } else { "pending" };
         facts.push(show::fact(name, in_short(load)));
     }
     let loaded = counted(pipeline.loaded as u64, "load");
@@ -159,7 +161,10 @@ fn shown(pipeline: &PipelineStatus) -> String {
 fn in_short(load: &LoadStatus) -> String {
     if let Some(damage) = &load.damage {
         let hint = damage.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
-        return format!("{}, which cannot be read: {}{hint}", load.load_id, damage.message);
+        return match damage.message.strip_prefix(DAMAGED) {
+            Some(reason) => format!("{}: {reason}{hint}", load.load_id),
+            None => format!("{}, which cannot be read: {}{hint}", load.load_id, damage.message),
+        };
     }
     let staging =
         load.staging.as_ref().map(|staging| format!(" through {staging}")).unwrap_or_default();
@@ -208,5 +213,35 @@ mod tests {
         std::fs::create_dir(folder.path().join("other")).unwrap();
         assert!(pipelines(folder.path()).unwrap().is_empty());
         assert!(pipelines(&folder.path().join("none")).unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_package_with_a_damaged_manifest_is_not_said_to_be_pending() {
+        for damaged in ["", "{\"manifest_ver", "\0\0\0\0"] {
+            let folder = tempfile::tempdir().unwrap();
+            let package = folder.path().join("chess/loads/1700000000.5");
+            fs::create_dir_all(&package).unwrap();
+            fs::write(package.join("manifest.json"), damaged).unwrap();
+            // An attempt to load it was made while it was whole.
+            let receipt = serde_json::to_vec(&Receipt::default()).unwrap();
+            fs::write(package.join("receipt.json"), receipt).unwrap();
+            let [pipeline] = &pipelines(folder.path()).unwrap()[..] else { panic!("one pipeline") };
+            let text = shown(pipeline);
+            let place = package.display();
+            assert!(
+                text.contains(&format!(
+                    "damaged  1700000000.5: the manifest of the package is damaged; move it away and load its source \
+                     again: `{place}`"
+                )),
+                "{text}"
+            );
+            assert!(!text.contains("pending"), "{text}");
+
+            let packages = WorkingFolder::of(folder.path(), "chess").packages().unwrap();
+            let error = damage_of(&packages[0]).unwrap();
+            assert_eq!(error.message(), "damaged: the manifest of the package is damaged");
+            fs::write(package.join("manifest.json"), "{\"manifest_version\": 99}").unwrap();
+            assert!(!damage_of(&packages[0]).unwrap().message().contains("damaged"));
+        }
     }
 }

@@ -14,8 +14,8 @@ const OWN: [&str; 2] = ["destination_type", "destination_name"];
 /// The table of a destination that holds its credentials.
 const CREDENTIALS: &str = "credentials";
 
-/// Keys that dlt reads and that mean nothing here: an existing project may have them. A plugin that declares one of them
-/// reads it itself.
+/// Keys that dlt reads and no plugin of ours does: an existing project may have them. Where a plugin declares one of
+/// them after all, its word counts.
 struct Dlt {
     /// The destination that has the keys; empty where all have them.
     plugin: &'static str,
@@ -33,7 +33,6 @@ const DLT: [Dlt; 6] = [
         keys: &[
             "environment",
             "replace_strategy",
-            "staging_dataset_name_layout",
             "enable_dataset_name_normalization",
             "info_tables_query_threshold",
             "truncate_tables_on_staging_destination_before_load",
@@ -50,7 +49,6 @@ const DLT: [Dlt; 6] = [
             "as_staging_destination",
             "current_datetime",
             "extra_placeholders",
-            "max_state_files",
             "always_refresh_views",
             "deltalake_storage_options",
             "deltalake_configuration",
@@ -61,7 +59,6 @@ const DLT: [Dlt; 6] = [
         ],
         // Of all stores: a project keeps those of several in one table.
         credentials: &[
-            "profile_name",
             "azure_storage_account_name",
             "azure_account_host",
             "azure_storage_account_key",
@@ -107,38 +104,26 @@ const DLT: [Dlt; 6] = [
     Dlt {
         plugin: "redshift",
         keys: &["create_indexes", "csv_format"],
-        credentials: &["drivername", "query", "client_encoding"],
+        credentials: &["drivername", "query"],
     },
     Dlt {
         plugin: "snowflake",
-        keys: &[
-            "keep_staged_files",
-            "csv_format",
-            "query_tag",
-            "create_indexes",
-            "use_vectorized_scanner",
-            "enable_atomic_swap",
-            "use_decfloat",
-        ],
+        keys: &["csv_format", "enable_atomic_swap", "use_decfloat"],
         credentials: &["drivername", "query", "port", "application"],
     },
     Dlt {
         plugin: "bigquery",
         keys: &[
             "should_set_case_sensitivity_on_new_dataset",
-            "http_timeout",
-            "file_upload_timeout",
-            "retry_deadline",
             "batch_size",
             "autodetect_schema",
             "ignore_unknown_values",
         ],
-        // The last four are in the file of every service account; dlt passes over them.
+        // The last three are in the file of every service account; dlt passes over them.
         credentials: &[
             "type",
             "token_uri",
             "auth_uri",
-            "private_key_id",
             "client_type",
             "client_id",
             "client_secret",

@@ -95,7 +95,7 @@ impl Loader<'_> {
     ) -> Result<(), Ended> {
         let destination = &self.destination.plugin;
         let Held { load, state, last } = match self.take_hold(manifest, receipt).await? {
-            Hold::Taken(held) => held,
+            Hold::Taken(held) => *held,
             Hold::Published(load) => {
                 self.finish(&load, manifest, receipt, None).await;
                 return Ok(());
@@ -200,7 +200,7 @@ impl Loader<'_> {
             Some(_) => Ok(Hold::Published(load)),
             // The fence knows it, whatever was or was not found in the dataset: it must never be published again.
             None if fence.last_load.as_ref() == Some(&load.load_id) => Ok(Hold::Published(load)),
-            None => Ok(Hold::Taken(Held { load, state, last: fence.last_load })),
+            None => Ok(Hold::Taken(Box::new(Held { load, state, last: fence.last_load }))),
         }
     }
 
@@ -522,7 +522,7 @@ pub(crate) fn receipt_of(manifest: &SealedManifest) -> Receipt {
 /// What a loader has before it moves a row.
 enum Hold {
     /// The load is to be published, by this loader and no other.
-    Taken(Held),
+    Taken(Box<Held>),
     /// It is published already.
     Published(Load),
 }

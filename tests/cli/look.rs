@@ -144,6 +144,51 @@ fn config_check_names_everything_that_is_missing_or_wrong() {
 }
 
 #[test]
+fn config_check_shows_each_error_with_its_place_and_its_hint() {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        ".transload/config.toml",
+        "[destination.filesystem]\nbucket_urls = \"staged\"\n[destination.duckdb]\nthread = 1\n",
+    );
+    let check = [&["config", "check"], &THROUGH_STAGING[..]].concat();
+    let ran = sandbox.run(&check).with_code(2);
+    ran.says(&[
+        "error: 2 things are wrong",
+        "because: there is no such setting (key: destination.duckdb.thread, in: ./.transload/config.toml:4)",
+        "hint: did you mean `threads`?",
+        "because: there is no such setting (key: destination.filesystem.bucket_urls, in: ./.transload/config.toml:2)",
+        "hint: did you mean `bucket_url`?",
+    ]);
+    let json = sandbox.run(&[&check[..], &["--output", "json"]].concat()).with_code(2).json();
+    assert_eq!(json["errors"][1]["hint"], "did you mean `bucket_url`?");
+}
+
+#[test]
+fn config_check_takes_the_folder_of_a_dlt_project() {
+    let sandbox = Sandbox::empty();
+    sandbox.write(
+        ".dlt/config.toml",
+        "[destination.filesystem]\nbucket_url = \"staged\"\n[destination.filesystem.kwargs]\nuse_ssl = true\n",
+    );
+    let ran = sandbox.run(&[&["config", "check"], &THROUGH_STAGING[..]].concat()).with_code(0);
+    let warning = "warning: dlt's setting `destination.filesystem.kwargs` has no meaning here and is not used \
+                   (./.dlt/config.toml:3)";
+    assert!(ran.stdout.contains(warning), "{}", ran.stdout);
+}
+
+#[test]
+fn config_check_shows_no_token_of_a_text_that_is_no_url() {
+    let sandbox = Sandbox::empty();
+    let mut command = sandbox.command();
+    command
+        .args(["config", "check", "--destination", "duckdb"])
+        .env("DESTINATION__DUCKDB__CREDENTIALS", "md:db?motherduck_token=S3cr3t");
+    let ran = crate::support::Ran::of(&mut command).with_code(2);
+    assert!(ran.stdout.contains("md:db?***"), "{}", ran.stdout);
+    assert!(!format!("{}{}", ran.stdout, ran.stderr).contains("S3cr3t"), "{}", ran.stderr);
+}
+
+#[test]
 fn a_pipeline_file_finds_the_configuration_beside_it() {
     let sandbox = Sandbox::new();
     sandbox.write("flow/pipeline.toml", "pipeline_name = \"flow\"\ndestination = \"filesystem\"\n");
