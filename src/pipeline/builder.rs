@@ -229,6 +229,7 @@ impl PipelineBuilder {
             let settings = layers.resolve(&name, chosen, plugin.settings)?;
             secrets.extend(config::secrets_of(&settings, plugin.settings));
             warnings.extend(config::warnings(&settings, plugin.settings));
+            warnings.extend(layers.ignored(&name, chosen, plugin.settings));
             Ok((
                 Endpoint { name: chosen.to_owned(), r#type: plugin.name.to_owned() },
                 settings,

@@ -54,6 +54,21 @@ fn status_and_info_need_neither_destination_nor_configuration() {
 }
 
 #[test]
+fn a_package_with_a_damaged_manifest_is_to_be_moved_away() {
+    for damaged in ["", "{\"manifest_ver", "\0\0\0\0"] {
+        let sandbox = Sandbox::empty();
+        sandbox.write("work/chess/loads/1700000000.5/manifest.json", damaged);
+        let ran = sandbox.run(&["info", "--pipelines-dir", "work"]).with_code(1);
+        ran.says(&[
+            "error: damaged: the manifest of the package is damaged (folder: work/chess/loads/1700000000.5",
+            "hint: move it away and load its source again",
+        ]);
+        let text = sandbox.run(&["status", "--pipelines-dir", "work"]).with_code(0).stdout;
+        assert!(text.contains("damaged  1700000000.5: ") && !text.contains("pending"), "{text}");
+    }
+}
+
+#[test]
 fn destinations_shows_plugins_their_keys_and_what_is_not_in_this_build() {
     let sandbox = Sandbox::empty();
     let text = sandbox.run(&["destinations"]).with_code(0).stdout;

@@ -138,7 +138,14 @@ fn what_only_dlt_knows_is_a_warning_with_its_line() {
         ),
     ]);
     let layers = machine.layers(&[("DESTINATION__FILESYSTEM__KWARGS__USE_SSL", "CANARY")]);
-    insta::assert_snapshot!(ignored(&machine, &layers, "filesystem", Store::KEYS).join("\n"), @"");
+    insta::assert_snapshot!(ignored(&machine, &layers, "filesystem", Store::KEYS).join("\n"), @r"
+    dlt's setting `destination.filesystem.credentials.azure_storage_account_key` has no meaning here and is not used (project/.dlt/secrets.toml:3)
+    dlt's setting `destination.filesystem.replace_strategy` has no meaning here and is not used (project/.dlt/config.toml:3)
+    dlt's setting `destination.filesystem.config_kwargs` has no meaning here and is not used (project/.dlt/config.toml:4)
+    dlt's setting `destination.filesystem.kwargs` has no meaning here and is not used (project/.dlt/config.toml:5)
+    dlt's setting `destination.filesystem.kwargs` has no meaning here and is not used (environment variable DESTINATION__FILESYSTEM__KWARGS__USE_SSL)
+    dlt's setting `p.destination.filesystem.client_kwargs` has no meaning here and is not used (project/.dlt/secrets.toml:5)
+    ");
 }
 
 #[test]
