@@ -33,7 +33,9 @@ fn main() -> ExitCode {
 fn query(file: &str, sql: &str, csv: bool) -> Result<String, Box<dyn std::error::Error>> {
     let connection =
         Connection::open_with_flags(file, Config::default().access_mode(AccessMode::ReadOnly)?)?;
-    let mut statement = connection.prepare(sql)?;
+    // As texts, since DuckDB knows how to show each of its types and Arrow has no database of time zones here.
+    let sql = format!("SELECT COLUMNS(*)::VARCHAR FROM ({})", sql.trim().trim_end_matches(';'));
+    let mut statement = connection.prepare(&sql)?;
     let answer = statement.query_arrow([])?;
     let schema = answer.get_schema();
     let batches: Vec<_> = answer.collect();

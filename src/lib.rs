@@ -1,6 +1,6 @@
 //! Loads data into warehouses through staging, exactly once.
 //!
-//! Nested JSON, Parquet or Arrow goes in; DuckDB, Redshift, BigQuery or Snowflake come out; in between a *staging
+//! Nested JSON, Parquet or Arrow goes in; tables of a warehouse come out (today DuckDB, or files); in between a *staging
 //! destination*, a bucket or a folder, brings the files close to the engine, which copies them and publishes the whole
 //! load in one atomic step. The words, the configuration and the layout of datasets are those of dlt.
 //!

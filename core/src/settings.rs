@@ -226,10 +226,14 @@ impl Settings {
             Some((table, last)) => (format!("destination.{}.{table}", self.name), last),
             None => (format!("destination.{}", self.name), key),
         };
-        error.with_hint(format!(
-            "add to `.transload/secrets.toml` or `.transload/config.toml`:\n[{table}]\n{last} = \"…\"\nor set {}",
-            self.full_key(key).replace('.', "__").to_uppercase()
-        ))
+        let paste = format!(
+            "add to `.transload/secrets.toml` or `.transload/config.toml`:\n[{table}]\n{last} = \"…\""
+        );
+        let variable = self.full_key(key).replace('.', "__").to_uppercase();
+        error.with_hint(match places.contains("no environment variables") {
+            true => paste,
+            false => format!("{paste}\nor set {variable}"),
+        })
     }
 
     /// Says that a value is wrong: what is wrong with it, and where it came from. The value itself is not shown.

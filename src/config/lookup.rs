@@ -124,6 +124,10 @@ impl Layers {
         if !absent.is_empty() {
             names.push(format!("files that do not exist: {}", absent.join(", ")));
         }
+        if self.environment.variables().next().is_none() {
+            // A library does not read the environment by itself: whoever set a variable must not be told to set it.
+            names.push(NO_ENVIRONMENT.to_owned());
+        }
         names
     }
 
@@ -131,6 +135,10 @@ impl Layers {
         [&self.environment, &self.secrets, &self.config]
     }
 }
+
+/// What stands among the places where the program handed no environment over.
+const NO_ENVIRONMENT: &str =
+    "no environment variables: hand them over with `.environment(std::env::vars_os())`";
 
 /// A key as one text.
 pub(super) fn dotted(path: &[&str]) -> String {
@@ -164,7 +172,10 @@ impl Place for Environment {
     }
 
     fn names(&self, path: &[&str]) -> Vec<String> {
-        vec![format!("environment variable {}", Self::name(path))]
+        match self.0.is_empty() {
+            true => Vec::new(),
+            false => vec![format!("environment variable {}", Self::name(path))],
+        }
     }
 }
 

@@ -132,8 +132,15 @@ pub(crate) fn check_disposition(
         Error::new(ErrorKind::Unsupported, format!("the destination cannot `{what}`"))
             .with("destination", name)
             .with("table", table)
-            .with("it can", if can.is_empty() { "nothing yet".to_owned() } else { can })
+            .with("it can", can)
     };
+    if capabilities.write_dispositions.is_empty() {
+        return Err(Error::new(ErrorKind::Unsupported, "loading into this destination is not written yet")
+            .with("destination", name)
+            .with_hint(
+                "this build reads and checks its configuration, no more; `transload destinations` lists the others",
+            ));
+    }
     if !capabilities.write_dispositions.contains(&disposition) {
         let can = capabilities
             .write_dispositions

@@ -138,11 +138,15 @@ fn a_missing_value_names_the_places_in_their_order() {
         ("home/.dlt/config.toml", "x = 1"),
     ]);
     let error = machine
-        .layers(&[])
+        .layers(&[("HOME", "/")])
         .resolve("p", "redshift", Warehouse::KEYS)
         .unwrap()
         .read::<Warehouse>()
         .unwrap_err();
+    let without = machine.layers(&[]).resolve("p", "redshift", Warehouse::KEYS).unwrap();
+    let without = format!("{:?}", without.read::<Warehouse>().unwrap_err());
+    assert!(without.contains(".environment(std::env::vars_os())"), "{without}");
+    assert!(!without.contains("or set"), "{without}");
     insta::assert_snapshot!(machine.shorten(format!("{error:?}")), @r#"
     a setting is missing (key: destination.redshift.credentials.password, looked at: 
       environment variable P__DESTINATION__REDSHIFT__CREDENTIALS__PASSWORD

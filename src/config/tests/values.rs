@@ -141,8 +141,10 @@ fn a_section_of_the_engine_is_read_by_the_same_rules() {
     assert_eq!(error.context("key"), Some("normalize.workers"));
     assert_eq!(error.context("reason"), Some("-1 is out of range"));
 
-    let missing =
-        Machine::new(&[]).layers(&[]).read_section::<Normalize>("", &["normalize"]).unwrap_err();
+    let missing = Machine::new(&[])
+        .layers(&[("HOME", "/")])
+        .read_section::<Normalize>("", &["normalize"])
+        .unwrap_err();
     assert_eq!(missing.context("key"), Some("normalize.workers"));
     assert_eq!(
         missing.hint(),
@@ -150,7 +152,8 @@ fn a_section_of_the_engine_is_read_by_the_same_rules() {
             "add to `.transload/secrets.toml` or `.transload/config.toml`:\n[normalize]\nworkers = \"…\"\nor set NORMALIZE__WORKERS"
         )
     );
-    let top = Machine::new(&[]).layers(&[]).read_section::<Normalize>("", &[]).unwrap_err();
+    let top =
+        Machine::new(&[]).layers(&[("HOME", "/")]).read_section::<Normalize>("", &[]).unwrap_err();
     assert_eq!(top.context("key"), Some("workers"));
     assert_eq!(
         top.hint(),
