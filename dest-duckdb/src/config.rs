@@ -102,7 +102,7 @@ mod tests {
 
     fn config(pairs: &[(&str, &str)]) -> Result<Config> {
         let mut settings = Settings::from_pairs("duckdb", pairs);
-        settings.folder = "/work".into();
+        settings.folder = "/data".into();
         settings.pipeline = "chess".into();
         read(&settings)
     }
@@ -110,10 +110,10 @@ mod tests {
     #[test]
     fn the_database_is_found() {
         for (pairs, path) in [
-            (&[][..], "/work/chess.duckdb"),
-            (&[("database", "a/b.db")], "/work/a/b.db"),
+            (&[][..], "/data/chess.duckdb"),
+            (&[("database", "a/b.db")], "/data/a/b.db"),
             (&[("database", "/a/b.db")], "/a/b.db"),
-            (&[("credentials.database", "c.db"), ("database", "d.db")], "/work/c.db"),
+            (&[("credentials.database", "c.db"), ("database", "d.db")], "/data/c.db"),
             (&[("database", "duckdb:////a/b.db")], "/a/b.db"),
         ] {
             assert_eq!(config(pairs).unwrap().path, PathBuf::from(path));
