@@ -1,5 +1,6 @@
 //! `status`: the pipelines of this machine, from their packages. Needs neither destination nor configuration.
 
+use percent_encoding::percent_decode_str;
 use std::fmt::Write as _;
 use std::fs;
 use std::io;
@@ -178,22 +179,7 @@ fn in_short(load: &LoadStatus) -> String {
 
 /// The name behind a segment of a path.
 fn unescape(segment: &str) -> String {
-    let mut bytes = Vec::with_capacity(segment.len());
-    let mut rest = segment.as_bytes();
-    while let [first, after @ ..] = rest {
-        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| *first == b'%') {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_decode_str(segment).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

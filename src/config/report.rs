@@ -1,5 +1,6 @@
 //! What was resolved, for people: `transload config check`, warnings, and the secrets that nobody may see.
 
+use percent_encoding::percent_decode_str;
 use std::ffi::OsStr;
 
 use serde::Serialize;
@@ -266,20 +267,5 @@ fn add(secrets: &mut Vec<Secret>, text: &str) {
 }
 
 fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, after @ ..] = rest {
-        let hex = after.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match hex.and_then(|hex| u8::from_str_radix(hex, 16).ok()).filter(|_| *first == b'%') {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &after[2..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = after;
-            }
-        }
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }

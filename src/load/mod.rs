@@ -163,8 +163,17 @@ impl Loader<'_> {
         let tables = plan::tables_of(manifest);
         let identifiers = &destination.capabilities().identifiers;
         let native = |column: &Column| destination.native_type(column);
-        plan::check_types(&manifest.schema, &tables, &state, identifiers, &native)?;
-        let changes = plan::schema_changes(&manifest.schema, &tables, &state, identifiers);
+        let digest = manifest.digest();
+        let commit = state.commit.as_ref();
+        let is_published = commit.is_some_and(|commit| commit.digest.as_ref() == Some(&digest));
+        // What became of its tables since is no concern of a load that is published.
+        let changes = match is_published {
+            true => Vec::new(),
+            false => {
+                plan::check_types(&manifest.schema, &tables, &state, identifiers, &native)?;
+                plan::schema_changes(&manifest.schema, &tables, &state, identifiers)
+            }
+        };
         if !changes.is_empty() {
             retries
                 .run(self.observer, self.stop, || destination.apply(&manifest.dataset, &changes))
@@ -184,7 +193,7 @@ impl Loader<'_> {
             load_id: manifest.load_id.clone(),
             pipeline: manifest.pipeline.clone(),
             dataset: manifest.dataset.clone(),
-            digest: manifest.digest(),
+            digest,
             epoch: fence.epoch,
         };
         match &state.commit {

@@ -154,8 +154,8 @@ impl Pipeline {
         let _lock = self.working.lock()?;
         let brought = self.finish_pending(info).await?;
         let marks = extract::marks(&resources)?;
-        let again = marks.intersection(&brought).count();
         resources = extract::without(resources, &brought)?;
+        let again = marks.len().saturating_sub(extract::marks(&resources)?.len());
         if again > 0 {
             self.observe(Event::Warning(format!(
                 "{again} of the files were being loaded when an earlier run was interrupted; that load is now \
