@@ -14,7 +14,7 @@ use transload_core::{DataFile, Error, ErrorKind, Result, Schema, WriteDispositio
 use crate::load::{Event, Observer};
 use crate::normalize::{Normalizer, Options};
 use crate::resource::{Resource, RowSource, RowStream, Rows};
-use crate::source::{Chunk, JsonLimits, JsonReader, JsonShape};
+use crate::source::{ArrowRows, Chunk, JsonLimits, JsonReader, JsonShape};
 use crate::stop::Stop;
 use crate::write::{TableWriter, WriteOptions};
 
@@ -148,7 +148,7 @@ pub(crate) fn extract(
                     let (count, bytes) = (rows.rows.len(), rows.bytes.len());
                     (count, bytes, normalizer.json(&table, rows)?)
                 }
-                Chunk::Arrow(batch) => {
+                Chunk::Arrow(ArrowRows { batch, .. }) => {
                     let (count, bytes) = (batch.num_rows(), batch.get_array_memory_size());
                     (count, bytes, normalizer.arrow(&table, batch)?)
                 }
@@ -183,7 +183,10 @@ pub(crate) fn extract(
 
 fn chunks_of(rows: Rows, name: &Arc<str>) -> Chunks {
     match rows {
-        Rows::Arrow(batch) => Box::new(std::iter::once(Ok(Chunk::Arrow(batch)))),
+        Rows::Arrow(batch) => {
+            let rows = ArrowRows { batch, origin: Arc::clone(name), first: 0 };
+            Box::new(std::iter::once(Ok(Chunk::Arrow(rows))))
+        }
         Rows::Json(bytes) => {
             let reader =
                 JsonReader::new(Cursor::new(bytes), name, JsonShape::Auto, JsonLimits::default());
@@ -256,6 +259,7 @@ impl Input {
             }
             Self::Parquet(path) => {
                 let file = File::open(&path).map_err(|error| unreadable(&path, error))?;
+                let origin: Arc<str> = path.display().to_string().into();
                 let damaged = move |error: Box<dyn std::error::Error + Send + Sync>| {
                     Error::new(ErrorKind::BadData, "the file is no readable Parquet")
                         .with("file", path.display())
@@ -264,8 +268,12 @@ impl Input {
                 let reader = ParquetRecordBatchReaderBuilder::try_new(file)
                     .and_then(|builder| builder.with_batch_size(BATCH_ROWS).build())
                     .map_err(|error| damaged(error.into()))?;
+                let mut first = 0;
                 Ok(Box::new(reader.map(move |batch| {
-                    batch.map(Chunk::Arrow).map_err(|error| damaged(error.into()))
+                    let batch = batch.map_err(|error| damaged(error.into()))?;
+                    let rows = ArrowRows { batch, origin: Arc::clone(&origin), first };
+                    first += rows.batch.num_rows() as u64;
+                    Ok(Chunk::Arrow(rows))
                 })))
             }
         }

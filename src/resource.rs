@@ -3,6 +3,7 @@
 use std::fmt;
 use std::path::PathBuf;
 use std::pin::Pin;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 use futures::Stream;
@@ -11,7 +12,7 @@ use transload_core::{
     Column, Error, ErrorKind, FileFormat, MergeStrategy, ReplaceStrategy, Result, WriteDisposition,
 };
 
-use crate::source::{Chunk, JsonRow, JsonRows};
+use crate::source::{ArrowRows, Chunk, JsonRow, JsonRows};
 
 /// Rows as a program hands them over.
 #[derive(Clone, Debug)]
@@ -119,6 +120,7 @@ impl Resource {
             rows: rows.into_iter(),
             origin: format!("rows of `{name}`").into(),
             count: 0,
+            written: 0,
         };
         Self::new(name, RowSource::Chunks(Box::new(chunks)))
     }
@@ -128,7 +130,14 @@ impl Resource {
         name: impl Into<String>,
         batches: impl IntoIterator<Item = RecordBatch, IntoIter: Send + 'static>,
     ) -> Self {
-        let chunks = batches.into_iter().map(|batch| Ok(Chunk::Arrow(batch)));
+        let name = name.into();
+        let origin: Arc<str> = format!("rows of `{name}`").into();
+        let mut first = 0;
+        let chunks = batches.into_iter().map(move |batch| {
+            let rows = ArrowRows { batch, origin: Arc::clone(&origin), first };
+            first += rows.batch.num_rows() as u64;
+            Ok(Chunk::Arrow(rows))
+        });
         Self::new(name, RowSource::Chunks(Box::new(chunks)))
     }
 
@@ -245,8 +254,10 @@ impl<const N: usize> IntoResources for [Resource; N] {
 /// Serialises rows into chunks of JSON lines.
 struct SerializedChunks<I> {
     rows: I,
-    origin: std::sync::Arc<str>,
+    origin: Arc<str>,
     count: u64,
+    /// Bytes of the chunks before.
+    written: u64,
 }
 
 /// Bytes after which a chunk of serialised rows is handed on.
@@ -271,13 +282,20 @@ impl<I: Iterator<Item: Serialize>> Iterator for SerializedChunks<I> {
                 .with("line", self.count)
                 .with_source(error)));
             }
-            rows.push(JsonRow { range: start..bytes.len(), line: self.count, column: 1 });
+            rows.push(JsonRow {
+                range: start..bytes.len(),
+                line: self.count,
+                column: 1,
+                offset: self.written + start as u64,
+            });
             bytes.push(b'\n');
         }
         if rows.is_empty() {
             return None;
         }
-        Some(Ok(Chunk::Json(JsonRows { bytes, rows, origin: self.origin.clone() })))
+        self.written += bytes.len() as u64;
+        let origin = self.origin.clone();
+        Some(Ok(Chunk::Json(JsonRows { bytes, rows, origin, refused: Vec::new(), source: None })))
     }
 }
 

@@ -16,7 +16,7 @@ use document::DocumentScanner;
 use sniff::Found;
 
 /// Rows of one input, in their order.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct JsonRows {
     /// The text of the rows, and what stands between them.
     pub(crate) bytes: Vec<u8>,
@@ -24,6 +24,36 @@ pub(crate) struct JsonRows {
     pub(crate) rows: Vec<JsonRow>,
     /// The input as it is shown: the name of the file.
     pub(crate) origin: Arc<str>,
+    /// Rows that the reader could not make sense of, in their order among themselves.
+    pub(crate) refused: Vec<Refused>,
+    /// The text that the rows were made of, where it was not JSON.
+    pub(crate) source: Option<SourceText>,
+}
+
+/// A row of an input that cannot be loaded, as it stood there.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    /// The line of the input at which it begins, from 1.
+    pub(crate) line: u64,
+    /// The byte of the input, decompressed, at which it begins, from 0.
+    pub(crate) offset: u64,
+    /// Its bytes, without the line end.
+    pub(crate) bytes: Vec<u8>,
+    /// Why. A row of its kind alone is at fault: what is wrong with the whole input is an error of the reader.
+    pub(crate) error: Error,
+}
+
+/// What rows were made of, for those that must be shown as they were.
+#[derive(Clone, Debug)]
+pub(crate) struct SourceText {
+    /// The text.
+    pub(crate) bytes: Vec<u8>,
+    /// Where each of [`JsonRows::rows`] stands in it.
+    pub(crate) ranges: Vec<Range<usize>>,
+    /// What stands above the rows of every file of the kind: the header of CSV with its line end.
+    pub(crate) header: Arc<[u8]>,
+    /// The ending of files of the kind, without a dot.
+    pub(crate) extension: &'static str,
 }
 
 /// One row: a JSON value.
@@ -35,6 +65,8 @@ pub(crate) struct JsonRow {
     pub(crate) line: u64,
     /// The byte in that line at which it begins, from 1.
     pub(crate) column: u64,
+    /// The byte of the input, decompressed, at which it begins, from 0.
+    pub(crate) offset: u64,
 }
 
 /// How rows stand in the input.
@@ -73,6 +105,8 @@ pub(crate) struct JsonReader<R> {
     buffer: Vec<u8>,
     /// How much of the buffer the splitter has seen.
     seen: usize,
+    /// The byte of the input at which the buffer begins.
+    start: u64,
     /// Whether the input has ended.
     ended: bool,
     done: bool,
@@ -98,6 +132,7 @@ impl<R: Read> JsonReader<R> {
             splitter: Splitter::Undecided(shape),
             buffer: Vec::new(),
             seen: 0,
+            start: 0,
             ended: false,
             done: false,
         }
@@ -123,6 +158,7 @@ impl<R: Read> JsonReader<R> {
             }
             // What holds no row is not kept: blank lines, blanks before a row.
             self.buffer.drain(..consumed);
+            self.start += consumed as u64;
             self.forget(consumed);
             if self.buffer.len() > self.limits.max_row_bytes {
                 return Err(self.too_large());
@@ -166,12 +202,14 @@ impl<R: Read> JsonReader<R> {
             Ok(Found::Lines { skip }) => {
                 // The byte order mark stands in the first line and is no part of it.
                 self.buffer.drain(..skip);
+                self.start += skip as u64;
                 self.seen = 0;
                 self.splitter = Splitter::Lines(1);
                 Ok(true)
             }
             Ok(Found::Document { skip }) => {
                 self.buffer.drain(..skip);
+                self.start += skip as u64;
                 self.seen = 0;
                 self.splitter = Splitter::Document(DocumentScanner::default());
                 Ok(true)
@@ -200,14 +238,24 @@ impl<R: Read> JsonReader<R> {
     }
 
     /// Hands out the rows with the bytes in which they stand; what follows stays.
-    fn cut(&mut self, rows: Vec<JsonRow>, consumed: usize) -> JsonRows {
+    fn cut(&mut self, mut rows: Vec<JsonRow>, consumed: usize) -> JsonRows {
+        for row in &mut rows {
+            row.offset = self.start + row.range.start as u64;
+        }
+        self.start += consumed as u64;
         let mut rest =
             Vec::with_capacity(self.limits.chunk_bytes.min(1 << 26) + self.buffer.len() - consumed);
         rest.extend_from_slice(&self.buffer[consumed..]);
         let mut bytes = std::mem::replace(&mut self.buffer, rest);
         bytes.truncate(consumed);
         self.forget(consumed);
-        JsonRows { bytes, rows, origin: Arc::clone(&self.origin) }
+        JsonRows {
+            bytes,
+            rows,
+            origin: Arc::clone(&self.origin),
+            refused: Vec::new(),
+            source: None,
+        }
     }
 
     fn forget(&mut self, bytes: usize) {
@@ -270,7 +318,12 @@ fn split_lines(
         }
         let text = buffer[start..end].trim_ascii_end();
         if !text.trim_ascii_start().is_empty() {
-            rows.push(JsonRow { range: start..start + text.len(), line: *line, column: 1 });
+            rows.push(JsonRow {
+                range: start..start + text.len(),
+                line: *line,
+                column: 1,
+                offset: 0,
+            });
         }
         *line += 1;
         start = end;

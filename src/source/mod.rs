@@ -2,9 +2,11 @@
 
 pub(crate) mod json;
 
+use std::sync::Arc;
+
 use arrow::array::RecordBatch;
 
-pub(crate) use json::{JsonLimits, JsonReader, JsonRow, JsonRows, JsonShape};
+pub(crate) use json::{JsonLimits, JsonReader, JsonRow, JsonRows, JsonShape, Refused, SourceText};
 
 /// Rows of a source, as many as are normalised at a time.
 #[derive(Debug)]
@@ -12,5 +14,16 @@ pub(crate) enum Chunk {
     /// JSON text, cut into rows.
     Json(JsonRows),
     /// An Arrow batch.
-    Arrow(RecordBatch),
+    Arrow(ArrowRows),
+}
+
+/// Rows of a batch, with where they come from.
+#[derive(Debug)]
+pub(crate) struct ArrowRows {
+    /// The rows.
+    pub(crate) batch: RecordBatch,
+    /// The input as it is shown: the name of the file.
+    pub(crate) origin: Arc<str>,
+    /// The number of the first row in the input, from 0.
+    pub(crate) first: u64,
 }

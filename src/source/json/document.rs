@@ -97,6 +97,7 @@ impl DocumentScanner {
                     range: self.row_start..end,
                     line: self.row_line,
                     column: self.row_column,
+                    offset: 0,
                 });
                 self.place = if self.in_list { Place::After } else { Place::Between };
                 consumed = end;
@@ -142,6 +143,7 @@ impl DocumentScanner {
                     range: self.row_start..buffer.len(),
                     line: self.row_line,
                     column: self.row_column,
+                    offset: 0,
                 });
                 self.place = Place::Between;
                 return Ok(buffer.len());
