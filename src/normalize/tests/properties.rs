@@ -146,7 +146,7 @@ fn read_all(bytes: &[u8]) {
         let mut run = Run::new(empty_schema(), Options::new("1"));
         for chunk in JsonReader::new(bytes, "f.json", shape, limits) {
             let Ok(chunk) = chunk else { break };
-            let _ = run.normalizer.json("t", chunk);
+            let _ = run.normalizer.json("t", &chunk);
         }
     }
 }

@@ -156,6 +156,6 @@ fn old_snapshot_of_known(normalizer: &mut Normalizer) -> Shredded {
     let mut parser = Parser::default();
     let old = normalizer.snapshot();
     let shredded = old.shred("t", &split("{\"a\":3}")[0], &mut parser).unwrap();
-    normalizer.json("t", split("{\"z\":1}").remove(0)).unwrap();
+    normalizer.json("t", &split("{\"z\":1}").remove(0)).unwrap();
     shredded
 }
