@@ -46,6 +46,7 @@ pub struct Pipeline {
     folder: PathBuf,
     working: WorkingFolder,
     naming: Option<Naming>,
+    schema_settings: SchemaSettings,
     load: LoadSettings,
     writer: WriterSettings,
     redactor: Redactor,
@@ -216,6 +217,7 @@ impl Pipeline {
             None => hints::new_schema(&self.schema_name, self.naming.unwrap_or_default()),
         };
         let naming = hints::naming_of(&schema, self.naming)?;
+        hints::apply_settings(&mut schema, &self.schema_settings);
         let capabilities = self.destination.plugin.capabilities();
         let identifiers = &capabilities.identifiers;
         let names = Names {
