@@ -6,7 +6,9 @@ use transload_core::{
     WriteDisposition,
 };
 
+use crate::contract;
 use crate::normalize::Naming;
+use crate::pipeline::SchemaSettings;
 use crate::resource::Resource;
 
 /// How the names of this load are made.
@@ -123,6 +125,15 @@ fn naming_hint() -> String {
     format!("the conventions are {}", known.map(Naming::name).join(", "))
 }
 
+/// Brings the settings of the pipeline into the schema. What they do not say stays as it was stored.
+pub(crate) fn apply_settings(schema: &mut Schema, settings: &SchemaSettings) {
+    if let Some(contract) = settings.schema_contract
+        && let Some(stored) = schema.settings.as_object_mut()
+    {
+        stored.insert(contract::HINT.to_owned(), contract.to_value());
+    }
+}
+
 /// Adds the table of the pipeline state, which is in the schema from the first load that stores a state.
 pub(crate) fn add_state_table(schema: &mut Schema) {
     let name = "_dlt_pipeline_state";
@@ -188,6 +199,9 @@ pub(crate) fn apply(schema: &mut Schema, resource: &Resource, names: Names) -> R
             Some(value) => table.hints.insert(hint.to_owned(), value),
             None => table.hints.remove(hint),
         };
+    }
+    if let Some(contract) = resource.schema_contract {
+        table.hints.insert(contract::HINT.to_owned(), contract.to_value());
     }
     if let Some(levels) = resource.max_table_nesting {
         let normalizer = table.hints.entry("x-normalizer".to_owned()).or_insert_with(|| json!({}));

@@ -28,6 +28,7 @@ mod arrow_types;
 pub mod cli;
 mod clock;
 pub mod config;
+mod contract;
 mod extract;
 mod hints;
 mod load;
@@ -42,6 +43,7 @@ mod state;
 mod stop;
 mod write;
 
+pub use contract::{ContractMode, SchemaContract};
 pub use load::{
     Endpoint, Event, FileReceipt, LoadInfo, LoadStatus, Observer, Receipt, RunError, Step,
     TableReceipt,

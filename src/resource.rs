@@ -12,6 +12,7 @@ use transload_core::{
     Column, Error, ErrorKind, FileFormat, MergeStrategy, ReplaceStrategy, Result, WriteDisposition,
 };
 
+use crate::contract::SchemaContract;
 use crate::source::{ArrowRows, Chunk, JsonRow, JsonRows};
 
 /// Rows as a program hands them over.
@@ -73,6 +74,7 @@ pub struct Resource {
     pub(crate) primary_key: Vec<String>,
     pub(crate) merge_key: Vec<String>,
     pub(crate) columns: Vec<Column>,
+    pub(crate) schema_contract: Option<SchemaContract>,
     pub(crate) max_table_nesting: Option<usize>,
     pub(crate) loader_file_format: Option<FileFormat>,
     pub(crate) source: RowSource,
@@ -90,6 +92,7 @@ impl Resource {
             primary_key: Vec::new(),
             merge_key: Vec::new(),
             columns: Vec::new(),
+            schema_contract: None,
             max_table_nesting: None,
             loader_file_format: None,
             source,
@@ -200,6 +203,14 @@ impl Resource {
     #[must_use]
     pub fn columns(mut self, columns: impl IntoIterator<Item = Column>) -> Self {
         self.columns = columns.into_iter().collect();
+        self
+    }
+
+    /// Whether the rows may change the schema of the table and of those nested in it, and what happens to those that
+    /// would. It holds until a later run asks for another one.
+    #[must_use]
+    pub fn schema_contract(mut self, contract: impl Into<SchemaContract>) -> Self {
+        self.schema_contract = Some(contract.into());
         self
     }
 

@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(
             first,
             json!({
-                "rows": "t.jsonl", "row": 1, "file": "f.jsonl", "line": 2, "offset": 7, "bytes": 8,
+                "rows": "t.jsonl", "row": 1, "file": "f.jsonl", "line": 2, "offset": 7, "bytes": 9,
                 "code": "E_JSON_DUP_KEY", "reason": "duplicate key", "key": "a",
             })
         );

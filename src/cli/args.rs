@@ -7,7 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use transload_core::{FileFormat, MergeStrategy, WriteDisposition};
+use transload_core::{Error, FileFormat, MergeStrategy, WriteDisposition};
+
+use crate::SchemaContract;
 
 /// Loads data into warehouses through staging, exactly once.
 #[derive(Debug, Parser)]
@@ -72,6 +74,10 @@ pub(super) struct Run {
     /// The columns by which `merge` finds the rows to take the place of, with commas between them.
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub(super) merge_key: Vec<String>,
+    /// Whether rows may change the schema: `evolve`, `freeze`, `discard_row`, `discard_value`, or some of these for
+    /// `tables`, `columns` and `data_type`: `columns=freeze,data_type=discard_value`.
+    #[arg(long, value_name = "CONTRACT", value_parser = contract)]
+    pub(super) schema_contract: Option<SchemaContract>,
     #[command(flatten)]
     pub(super) watch: Watch,
 }
@@ -213,6 +219,14 @@ where
 {
     PossibleValuesParser::new(words)
         .try_map(|word| serde_json::from_value::<T>(Value::String(word)))
+}
+
+/// Reads a contract, with what there is in the error.
+fn contract(text: &str) -> Result<SchemaContract, String> {
+    text.parse().map_err(|error: Error| {
+        let hint = error.hint().unwrap_or_default();
+        format!("{}; {hint}", error.message())
+    })
 }
 
 #[cfg(test)]

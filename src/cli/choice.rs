@@ -11,7 +11,7 @@ use super::args::PipelineArgs;
 use super::file::PipelineFile;
 use crate::config::{Layers, secrets_of};
 use crate::pipeline::{DestinationSettings, Pipeline, PipelineBuilder, pipeline};
-use crate::{Event, Observer};
+use crate::{Event, Observer, SchemaContract};
 
 /// A pipeline as the file and the flags describe it.
 #[derive(Debug, Default)]
@@ -22,6 +22,7 @@ pub(super) struct Choice {
     pub(super) dataset_name: Option<String>,
     pub(super) pipelines_dir: Option<PathBuf>,
     pub(super) config_dir: PathBuf,
+    pub(super) schema_contract: Option<SchemaContract>,
     pub(super) file: PipelineFile,
 }
 
@@ -49,6 +50,7 @@ impl Choice {
             config_dir: flags
                 .config_dir
                 .unwrap_or_else(|| beside.unwrap_or(Path::new(".")).to_owned()),
+            schema_contract: file.schema_contract,
             file,
         })
     }
@@ -85,6 +87,9 @@ impl Choice {
         }
         if let Some(folder) = &self.pipelines_dir {
             builder = builder.pipelines_dir(folder);
+        }
+        if let Some(contract) = self.schema_contract {
+            builder = builder.schema_contract(contract);
         }
         builder.build()
     }

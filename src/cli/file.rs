@@ -13,6 +13,7 @@ use transload_core::{
 };
 
 use super::args::Progress;
+use crate::SchemaContract;
 
 /// What a `pipeline.toml` says.
 #[derive(Debug, Default, Deserialize)]
@@ -25,6 +26,7 @@ pub(super) struct PipelineFile {
     pub(super) loader_file_format: Option<FileFormat>,
     pub(super) pipelines_dir: Option<PathBuf>,
     pub(super) progress: Option<Progress>,
+    pub(super) schema_contract: Option<SchemaContract>,
     #[serde(default)]
     pub(super) resources: Vec<ResourceEntry>,
 }
@@ -44,6 +46,7 @@ pub(super) struct ResourceEntry {
     #[serde(default)]
     pub(super) merge_key: Texts,
     pub(super) max_table_nesting: Option<usize>,
+    pub(super) schema_contract: Option<SchemaContract>,
     #[serde(default)]
     pub(super) columns: IndexMap<String, ColumnEntry>,
 }

@@ -20,10 +20,11 @@ use crate::{LoadInfo, LoadStatus, Pipeline, Receipt, Resource, RunError, Stop, p
 pub(super) fn run(world: &World, mut args: Run, log: &Log) -> Outcome {
     let flags = std::mem::take(&mut args.pipeline);
     let choice = Choice::new(args.file.as_deref(), flags);
-    let choice = match choice {
+    let mut choice = match choice {
         Ok(choice) => choice,
         Err(error) => return failed(None, error.report()),
     };
+    choice.schema_contract = args.schema_contract.or(choice.schema_contract);
     let result = resources(&choice, &args)
         .and_then(|resources| Ok((open(world, &choice, &args.watch.progress, log)?, resources)));
     match result {
@@ -253,6 +254,12 @@ fn resource(entry: &ResourceEntry, choice: &Choice, args: &Run) -> Result<Resour
     }
     if let Some(strategy) = entry.replace_strategy {
         resource = resource.replace_strategy(strategy);
+    }
+    // What is asked of the whole run goes for its tables too, as in dlt: else an older contract of theirs would count.
+    if let Some(contract) =
+        args.schema_contract.or(entry.schema_contract).or(choice.schema_contract)
+    {
+        resource = resource.schema_contract(contract);
     }
     if let Some(levels) = entry.max_table_nesting {
         resource = resource.max_table_nesting(levels);

@@ -9,6 +9,7 @@ use transload_core::{Dataset, Error, ErrorKind, Plugin, Redactor, Registry, Resu
 
 use super::Pipeline;
 use crate::config::{self, Layers};
+use crate::contract::SchemaContract;
 use crate::hints;
 use crate::load::{Chosen, Endpoint, Event, Observer};
 use crate::normalize::Naming;
@@ -54,6 +55,10 @@ transload_core::settings! {
         /// How names of tables and columns are made: `snake_case` (the usual), `direct`, `sql_ci_v1` or `sql_cs_v1`. A
         /// dataset keeps the convention with which it began.
         pub naming: Option<String>,
+        /// Whether data may change the schema: `evolve` (the usual), `freeze`, `discard_row` or `discard_value`, or a
+        /// table of these for `tables`, `columns` and `data_type`. It is stored in the schema and holds until another
+        /// one is set.
+        pub schema_contract: Option<SchemaContract>,
     }
 }
 
@@ -88,6 +93,7 @@ pub fn pipeline(name: impl Into<String>) -> PipelineBuilder {
         destination: None,
         staging: None,
         dataset_name: None,
+        schema_contract: None,
         pipelines_dir: None,
         folder: PathBuf::from("."),
         project: None,
@@ -105,6 +111,7 @@ pub struct PipelineBuilder {
     destination: Option<String>,
     staging: Option<String>,
     dataset_name: Option<String>,
+    schema_contract: Option<SchemaContract>,
     pipelines_dir: Option<PathBuf>,
     folder: PathBuf,
     project: Option<PathBuf>,
@@ -134,6 +141,14 @@ impl PipelineBuilder {
     #[must_use]
     pub fn dataset_name(mut self, name: impl Into<String>) -> Self {
         self.dataset_name = Some(name.into());
+        self
+    }
+
+    /// Whether data may change the schema; a resource may have a contract of its own. It is stored in the schema and
+    /// holds until another one is set.
+    #[must_use]
+    pub fn schema_contract(mut self, contract: impl Into<SchemaContract>) -> Self {
+        self.schema_contract = Some(contract.into());
         self
     }
 
@@ -252,7 +267,8 @@ impl PipelineBuilder {
         let (endpoint, settings, plugin) = choose(destination, false)?;
         let shared: DestinationSettings =
             layers.read_section(&name, &["destination", destination])?;
-        let schema: SchemaSettings = layers.read_section(&name, &["schema"])?;
+        let mut schema: SchemaSettings = layers.read_section(&name, &["schema"])?;
+        schema.schema_contract = self.schema_contract.or(schema.schema_contract);
         let staging = self.staging.as_deref().map(|staging| choose(staging, true)).transpose()?;
         let create = registry.destination(plugin.name)?.1;
         let destination = create(&settings).map_err(|error| redact(error, &secrets))?;
@@ -276,6 +292,7 @@ impl PipelineBuilder {
             schema_name: hints::schema_name(&name),
             naming: schema.naming.as_deref().map(hints::naming_from).transpose()?,
             normalize: layers.read_section(&name, &["normalize"])?,
+            schema_settings: schema,
             load: layers.read_section(&name, &["load"])?,
             writer: layers.read_section(&name, &["data_writer"])?,
             redactor: Redactor::new(&secrets),

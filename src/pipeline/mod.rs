@@ -49,6 +49,7 @@ pub struct Pipeline {
     working: WorkingFolder,
     naming: Option<Naming>,
     normalize: NormalizeSettings,
+    schema_settings: SchemaSettings,
     load: LoadSettings,
     writer: WriterSettings,
     redactor: Redactor,
@@ -219,6 +220,7 @@ impl Pipeline {
             None => hints::new_schema(&self.schema_name, self.naming.unwrap_or_default()),
         };
         let naming = hints::naming_of(&schema, self.naming)?;
+        hints::apply_settings(&mut schema, &self.schema_settings);
         let capabilities = self.destination.plugin.capabilities();
         let identifiers = &capabilities.identifiers;
         let names = Names {

@@ -236,7 +236,8 @@ fn rows_of_json_after_arrow_rows_bring_ids_that_may_be_null() {
             normalizer = Normalizer::new(normalizer.into_schema(), Options::new("2")).unwrap();
             steps.clear();
         }
-        let mut batches = normalizer.json("t", &split("{\"a\":1,\"l\":[1]}").remove(0)).unwrap().batches;
+        let mut batches =
+            normalizer.json("t", &split("{\"a\":1,\"l\":[1]}").remove(0)).unwrap().batches;
         let child = batches.pop().unwrap();
         assert_eq!(child.table, "t__l");
         steps.push(step(&normalizer, batches));
