@@ -36,6 +36,8 @@ pub(crate) struct Opened {
 pub(crate) struct Extraction {
     pub(crate) schema: Schema,
     pub(crate) files: Vec<DataFile>,
+    /// What stopped nothing and should be known.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Opens the input of a resource whose rows go into `table`.
@@ -163,6 +165,7 @@ pub(crate) fn extract(
         write: Arc::new(plan.write),
         writers: BTreeMap::new(),
         rows: BTreeMap::new(),
+        discarded: BTreeMap::new(),
     };
     let mut deliveries = Deliveries::begin(resources, plan.workers, &latest, stop);
     while let Some((resource, work)) = deliveries.next()? {
@@ -185,6 +188,8 @@ struct Sink {
     writers: BTreeMap<String, TableWriter>,
     /// Rows of the input that were taken, by root table.
     rows: BTreeMap<String, u64>,
+    /// Values that the contract left out, by table and column.
+    discarded: BTreeMap<(String, String), u64>,
 }
 
 impl Sink {
@@ -219,6 +224,12 @@ impl Sink {
         refused.sort_by_key(|row| row.offset);
         for row in refused {
             self.aside.put(table, &rows.origin, &kind, row)?;
+        }
+        for (table, row) in normalized.discarded.nested {
+            self.aside.put(&table, &rows.origin, &Kind::json(), row)?;
+        }
+        for (column, count) in normalized.discarded.values {
+            *self.discarded.entry(column).or_default() += count;
         }
         self.write(normalized.batches)?;
         Ok((count, bytes))
@@ -273,7 +284,11 @@ impl Sink {
             }
         }
         self.aside.finish()?;
-        Ok(Extraction { schema, files })
+        let left_out = |((table, column), count): (&(String, String), &u64)| {
+            format!("the schema contract left {count} values out, of {table}.{column}")
+        };
+        let warnings = self.discarded.iter().map(left_out).collect();
+        Ok(Extraction { schema, files, warnings })
     }
 }
 

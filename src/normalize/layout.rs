@@ -11,9 +11,13 @@ use transload_core::{DataType, Error, ErrorKind, Result};
 use super::Snapshot;
 use super::root::RootPlan;
 use super::table::TableValues;
+use crate::contract::{ContractMode, SchemaContract};
 
 /// No slot, column, site or list yet.
 pub(super) const NONE: u32 = u32::MAX;
+
+/// The list of a key whose rows the contract leaves out.
+pub(super) const LEFT_OUT: u32 = u32::MAX - 1;
 
 /// One key at one place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -60,6 +64,14 @@ pub(super) struct Slot {
     prefers_json: bool,
     /// NULL was found to be allowed here.
     pub(super) null_allowed: bool,
+}
+
+/// Why the contract allows no table.
+pub(super) fn no_new_table(name: &str) -> Error {
+    Error::new(ErrorKind::BadData, "the schema contract allows no new tables")
+        .with("code", "E_CONTRACT_TABLE")
+        .with("table", name)
+        .with_hint("let the schema evolve (`schema_contract`), or leave the key out")
 }
 
 /// What a key of the input stands for.
@@ -148,7 +160,7 @@ impl<'s> Layout<'s> {
                 if is_gone(slot.object, mark.sites) {
                     slot.object = NONE;
                 }
-                if is_gone(slot.list, mark.lists) {
+                if slot.list != LEFT_OUT && is_gone(slot.list, mark.lists) {
                     slot.list = NONE;
                 }
             }
@@ -274,7 +286,7 @@ impl<'s> Layout<'s> {
         object
     }
 
-    /// The list under this key.
+    /// The list under this key, or [`LEFT_OUT`] where the contract has no table for it.
     pub(super) fn list(&mut self, id: SlotId) -> Result<u32> {
         let known = self.slot(id).list;
         if known != NONE {
@@ -283,10 +295,22 @@ impl<'s> Layout<'s> {
         let outer = &self.sites[id.site as usize];
         // The levels of a list count from its row, however deep in the row the list stands.
         let level = outer.level + outer.path.len() as i64 - 1;
-        let parts = outer.table_path.iter().chain(&outer.path).chain([&self.slot(id).part]);
-        let table_path: Rc<[String]> = parts.cloned().collect();
+        let table_path = self.list_path(id);
         let name = self.snapshot.shorten(table_path.iter().map(String::as_str));
         let parent = self.tables[outer.table].name.clone();
+        if !self.snapshot.settled.contains(&name) {
+            let schema = &self.snapshot.schema;
+            match SchemaContract::of_nested(schema, &name, Some(&parent))?.tables {
+                ContractMode::Evolve => {}
+                ContractMode::Freeze => {
+                    return Err(no_new_table(&name).with("key", self.key_path(id)));
+                }
+                ContractMode::DiscardRow | ContractMode::DiscardValue => {
+                    self.slot_mut(id).list = LEFT_OUT;
+                    return Ok(LEFT_OUT);
+                }
+            }
+        }
         let table = self.table(&name, Some(&parent))?;
         // An object that is sometimes a list gives one table two parents. Each row is linked to its own, as in dlt.
         if table == 0 {
@@ -305,6 +329,18 @@ impl<'s> Layout<'s> {
         let list = self.lists.len() as u32 - 1;
         self.slot_mut(id).list = list;
         Ok(list)
+    }
+
+    /// The parts of the name of the table for the list under this key.
+    fn list_path(&self, id: SlotId) -> Rc<[String]> {
+        let outer = &self.sites[id.site as usize];
+        let parts = outer.table_path.iter().chain(&outer.path).chain([&self.slot(id).part]);
+        parts.cloned().collect()
+    }
+
+    /// The name of the table for the list under this key.
+    pub(super) fn list_name(&self, id: SlotId) -> String {
+        self.snapshot.shorten(self.list_path(id).iter().map(String::as_str))
     }
 
     pub(super) fn two_lists(&self, table: usize) -> Error {

@@ -26,6 +26,7 @@ mod timestamp;
 #[cfg(test)]
 mod tests;
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use ::arrow::array::RecordBatch;
@@ -86,6 +87,23 @@ pub(crate) struct Normalized {
     pub(crate) batches: Vec<TableBatch>,
     /// The rows of the input that cannot be loaded, in their order.
     pub(crate) refused: Vec<Refused>,
+    /// What the contract leaves out of rows that are loaded.
+    pub(crate) discarded: Discarded,
+}
+
+/// Parts of rows that the schema contract leaves out.
+#[derive(Debug, Default)]
+pub(crate) struct Discarded {
+    /// Rows of nested tables, and lists of them, as JSON: the table, and the row.
+    pub(crate) nested: Vec<(String, Refused)>,
+    /// How many values of which table and column.
+    pub(crate) values: BTreeMap<(String, String), u64>,
+}
+
+impl Discarded {
+    fn is_empty(&self) -> bool {
+        self.nested.is_empty() && self.values.is_empty()
+    }
 }
 
 /// The schema as it stands before a chunk, for [`Snapshot::shred`].
@@ -95,6 +113,9 @@ pub(crate) struct Snapshot {
     options: Options,
     rules: Rules,
     names: SystemNames,
+    /// The tables that had rows before the load: the contract holds for their columns, while a new table gets what its
+    /// first load brings.
+    settled: Arc<HashSet<String>>,
     /// Counts the changes of the schema.
     generation: u64,
 }
@@ -173,6 +194,9 @@ impl Normalizer {
     /// [`ErrorKind::Unsupported`] for settings of the schema that are not understood.
     pub(crate) fn new(schema: Schema, options: Options) -> Result<Self> {
         let snapshot = Snapshot {
+            settled: Arc::new(
+                schema.tables.keys().filter(|name| has_seen(&schema, name)).cloned().collect(),
+            ),
             rules: Rules::of(&schema)?,
             names: SystemNames::of(&options),
             schema,
@@ -216,7 +240,7 @@ impl Normalizer {
             snapshot.generation += 1;
         }
         let batches = vec![TableBatch { table: name, batch: conformed.batch }];
-        Ok(Normalized { batches, refused: Vec::new() })
+        Ok(Normalized { batches, ..Normalized::default() })
     }
 
     /// Counts the changes of the schema.
@@ -235,10 +259,12 @@ impl Normalizer {
     /// # Errors
     /// [`ErrorKind::Bug`] where the batches do not fit the schema.
     pub(crate) fn accept(&mut self, shredded: Shredded) -> Result<Option<Normalized>> {
-        let Shredded { generation, mut batches, additions, refused, refused_by_schema } = shredded;
+        let Shredded { generation, mut batches, additions, refused, refused_by_schema, discarded } =
+            shredded;
         let is_current = generation == self.snapshot.generation;
         // A chunk that found everything it needed in an older schema needs nothing of a newer one.
-        if !is_current && (!additions.is_empty() || refused_by_schema) {
+        let depends_on_schema = !additions.is_empty() || refused_by_schema || !discarded.is_empty();
+        if !is_current && depends_on_schema {
             return Ok(None);
         }
         if !additions.is_empty()
@@ -266,7 +292,7 @@ impl Normalizer {
                 }
             }
         }
-        Ok(Some(Normalized { batches, refused }))
+        Ok(Some(Normalized { batches, refused, discarded }))
     }
 
     /// The schema after the chunks so far.

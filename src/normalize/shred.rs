@@ -11,12 +11,13 @@ use transload_core::{DataType, Error, ErrorKind, Result};
 use super::coerce::{self, Value, value_of};
 use super::columns::Outcome;
 use super::ids;
-use super::layout::{Layout, List, Mark, NONE, Role, SlotId};
+use super::layout::{LEFT_OUT, Layout, List, Mark, NONE, Role, SlotId, no_new_table};
 use super::parser::{Offset, Parser};
 use super::root::RootIds;
 use super::table::{RowLinks, TableAdditions, TableValues};
 use super::text;
-use super::{Snapshot, TableBatch};
+use super::{Discarded, Snapshot, TableBatch};
+use crate::contract::{ContractMode, SchemaContract};
 use crate::source::json::{JsonRow, JsonRows, Refused};
 
 /// A chunk of rows as columns, with what it adds to the schema it was shredded against.
@@ -30,14 +31,26 @@ pub(crate) struct Shredded {
     pub(super) refused: Vec<Refused>,
     /// Whether a row was refused for what the schema says: with another one it might be taken.
     pub(super) refused_by_schema: bool,
+    /// What the contract leaves out of rows that are loaded.
+    pub(super) discarded: Discarded,
+}
+
+/// How much of the input cannot be loaded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    /// All of it: other rows would not fare better, or setting one aside would hide what is wrong.
+    Input,
+    /// The row.
+    Row,
+    /// The row of a nested table in which it was found, with those nested in it.
+    Element,
 }
 
 /// An error at a node of the row.
 struct Fault {
     error: Error,
     node: usize,
-    /// Whether it is the input as a whole that cannot be loaded, and not this row of it.
-    of_input: bool,
+    scope: Scope,
 }
 
 type Shred<T = ()> = Result<T, Fault>;
@@ -45,20 +58,20 @@ type Shred<T = ()> = Result<T, Fault>;
 trait At<T> {
     /// The fault of the row, if it is one of its data.
     fn at(self, node: usize) -> Shred<T>;
-    /// The fault of the input: other rows of it would not fare better, or setting one aside would hide what is wrong.
+    /// The fault of the input.
     fn of_input(self, node: usize) -> Shred<T>;
 }
 
 impl<T> At<T> for Result<T> {
     fn at(self, node: usize) -> Shred<T> {
         self.map_err(|error| {
-            let of_input = error.kind() != ErrorKind::BadData;
-            Fault { error, node, of_input }
+            let is_of_data = error.kind() == ErrorKind::BadData;
+            Fault { error, node, scope: if is_of_data { Scope::Row } else { Scope::Input } }
         })
     }
 
     fn of_input(self, node: usize) -> Shred<T> {
-        self.map_err(|error| Fault { error, node, of_input: true })
+        self.map_err(|error| Fault { error, node, scope: Scope::Input })
     }
 }
 
@@ -78,6 +91,9 @@ struct Shredder<'s> {
     has_nul: bool,
     /// The tables in the order in which they got their first row: the one in which dlt makes them.
     in_order: Vec<usize>,
+    discarded: Discarded,
+    /// Values that the contract leaves out of the present row.
+    left_out: Vec<(String, String)>,
 }
 
 /// The row above a list.
@@ -112,11 +128,14 @@ impl Snapshot {
             input: 0,
             has_nul: false,
             in_order: Vec::new(),
+            discarded: Discarded::default(),
+            left_out: Vec::new(),
             layout,
         };
         let mut mark = Mark::default();
         let mut refused = Vec::new();
         let mut refused_by_schema = false;
+        let no_table = self.contract_without_table(table)?;
         for (input, row) in rows.rows.iter().enumerate() {
             let text = rows.bytes.get(row.range.clone()).ok_or_else(|| {
                 Error::new(ErrorKind::Bug, "a row lies outside its chunk")
@@ -125,15 +144,24 @@ impl Snapshot {
             shredder.input = input;
             shredder.has_nul = some_nul && escaped_nul.find(text).is_some();
             shredder.layout.mark(&mut mark);
-            let error = match parser.parse(text, |nodes| shredder.read_root(site, nodes)) {
-                Ok(Ok(())) => continue,
-                Ok(Err(Fault { error, node, of_input })) => {
+            let nested = shredder.discarded.nested.len();
+            let error = match parser.parse(text, |nodes| match &no_table {
+                Some(name) => Err(no_new_table(name)).at(0),
+                None => shredder.read_root(site, nodes),
+            }) {
+                Ok(Ok(())) => {
+                    shredder.end_discards(rows, row, nested);
+                    continue;
+                }
+                Ok(Err(Fault { error, node, scope })) => {
                     let error = place(error, rows, row, parser.offset_of(node, text));
-                    if of_input {
+                    if scope == Scope::Input {
                         return Err(error);
                     }
                     refused_by_schema = true;
                     shredder.forget(&mark);
+                    shredder.left_out.clear();
+                    shredder.discarded.nested.truncate(nested);
                     error
                 }
                 Err((error, offset)) => place(error, rows, row, offset),
@@ -145,10 +173,27 @@ impl Snapshot {
                 error,
             });
         }
+        let discarded = std::mem::take(&mut shredder.discarded);
         let mut shredded = shredder.finish(rows)?;
+        shredded.discarded = discarded;
         shredded.refused = refused;
         shredded.refused_by_schema = refused_by_schema;
         Ok(shredded)
+    }
+}
+
+impl Snapshot {
+    /// The name of the table where the contract has none for the rows; an error where it wants none to come.
+    fn contract_without_table(&self, table: &str) -> Result<Option<String>> {
+        let name = self.root_name(table);
+        if self.settled.contains(&name) {
+            return Ok(None);
+        }
+        match SchemaContract::of(&self.schema, &name)?.tables {
+            ContractMode::Evolve => Ok(None),
+            ContractMode::Freeze => Err(no_new_table(&name)),
+            ContractMode::DiscardRow | ContractMode::DiscardValue => Ok(Some(name)),
+        }
     }
 }
 
@@ -181,6 +226,7 @@ impl Shredder<'_> {
             additions: Vec::new(),
             refused: Vec::new(),
             refused_by_schema: false,
+            discarded: Discarded::default(),
         };
         let mut tables: Vec<Option<TableValues>> =
             self.layout.tables.into_iter().map(Some).collect();
@@ -326,8 +372,10 @@ impl Shredder<'_> {
                 Ok(())
             }
             Some(Node::Array { .. }) => {
-                let list = self.layout.list(id).of_input(at)?;
-                self.pending_lists.push((list, at));
+                match self.layout.list(id).of_input(at)? {
+                    LEFT_OUT => self.leave_list_out(nodes, id, at),
+                    list => self.pending_lists.push((list, at)),
+                }
                 Ok(())
             }
             Some(Node::Static(_)) => match value_of(&nodes[at..]) {
@@ -400,6 +448,9 @@ impl Shredder<'_> {
         }
         let table = &mut layout.tables[site.table];
         if slot.column == NONE {
+            if table.on_new_column != ContractMode::Evolve && table.find(&slot.name).is_none() {
+                return self.leave_column_out(id, at);
+            }
             slot.column =
                 table.find_or_add(layout.snapshot, &slot.name, value, false).at(at)? as u32;
         }
@@ -443,6 +494,60 @@ impl Shredder<'_> {
         Ok(())
     }
 
+    /// A value for a column that the contract does not want.
+    #[cold]
+    fn leave_column_out(&mut self, id: SlotId, at: usize) -> Shred {
+        let table = &self.layout.tables[self.layout.sites[id.site as usize].table];
+        let mode = table.on_new_column;
+        let error = Error::new(ErrorKind::BadData, "the schema contract allows no new columns")
+            .with("code", "E_CONTRACT_COLUMN")
+            .with("table", &table.name)
+            .with("new column", &self.layout.slot(id).name)
+            .with_hint("let the schema evolve (`schema_contract`), or declare the column");
+        self.leave_out(mode, error, id, at)
+    }
+
+    fn leave_out(&mut self, mode: ContractMode, error: Error, id: SlotId, at: usize) -> Shred {
+        let scope = match mode {
+            ContractMode::Freeze => Scope::Input,
+            ContractMode::DiscardRow => Scope::Element,
+            ContractMode::Evolve | ContractMode::DiscardValue => {
+                let table = &self.layout.tables[self.layout.sites[id.site as usize].table];
+                self.left_out.push((table.name.clone(), self.layout.slot(id).name.clone()));
+                return Ok(());
+            }
+        };
+        Err(Fault { error, node: at, scope })
+    }
+
+    /// A list that the contract has no table for.
+    #[cold]
+    fn leave_list_out(&mut self, nodes: &[Node<'_>], id: SlotId, at: usize) {
+        let name = self.layout.list_name(id);
+        self.set_element_aside(nodes, at, name.clone(), no_new_table(&name));
+    }
+
+    /// Keeps a part of the row as JSON. Its place is that of the row, see [`Self::end_discards`].
+    #[cold]
+    fn set_element_aside(&mut self, nodes: &[Node<'_>], at: usize, table: String, error: Error) {
+        let mut element = String::new();
+        text::push_json(&mut element, &nodes[at..]);
+        let bytes = element.into_bytes();
+        self.discarded.nested.push((table, Refused { line: 0, offset: 0, bytes, error }));
+    }
+
+    /// Gives what was left out of a row that is loaded its place.
+    fn end_discards(&mut self, rows: &JsonRows, row: &JsonRow, from: usize) {
+        let nested = self.discarded.nested.split_off(from);
+        self.discarded.nested.extend(nested.into_iter().map(|(table, refused)| {
+            let error = refused.error.with("file", &rows.origin).with("line", row.line);
+            (table, Refused { line: row.line, offset: row.offset, error, ..refused })
+        }));
+        for column in self.left_out.drain(..) {
+            *self.discarded.values.entry(column).or_default() += 1;
+        }
+    }
+
     /// A value that the column cannot hold goes into the column beside it for values of its type.
     #[cold]
     fn put_variant(
@@ -455,7 +560,22 @@ impl Shredder<'_> {
     ) -> Shred {
         let values = &mut self.layout.tables[table];
         let row = values.row();
-        let variant = values.variant(self.layout.snapshot, column, value).at(at)?;
+        let variant = match values.variant(self.layout.snapshot, column, value).at(at)? {
+            Ok(variant) => variant,
+            Err(mode) => {
+                let error = Error::new(
+                    ErrorKind::BadData,
+                    "the schema contract allows no values of another type",
+                )
+                .with("code", "E_CONTRACT_TYPE")
+                .with("table", &values.name)
+                .with("column", &values.column(column).column.name)
+                .with("type", values.column(column).data_type())
+                .with("value type", value.data_type())
+                .with_hint("let the schema evolve (`schema_contract`), or repair the value");
+                return self.leave_out(mode, error, id, at);
+            }
+        };
         match values.column_mut(variant).put(row, value) {
             Outcome::Stored => {
                 values.column_mut(variant).writer = Some(id);
@@ -540,10 +660,40 @@ impl Shredder<'_> {
         values.last_list = Some((above.table, above.row, index));
         let mut at = start + 1;
         for index in 0..*len {
-            self.read_element(nodes, list, index, at, above)?;
+            self.read_element_or_leave_it_out(nodes, list, index, at, above)?;
             at += text::width(&nodes[at..]);
         }
         Ok(())
+    }
+
+    fn read_element_or_leave_it_out(
+        &mut self,
+        nodes: &[Node<'_>],
+        list: List,
+        index: usize,
+        at: usize,
+        above: Above<'_>,
+    ) -> Shred {
+        if !self.layout.tables[list.table].may_leave_rows_out() {
+            return self.read_element(nodes, list, index, at, above);
+        }
+        let mut mark = Mark::default();
+        self.layout.mark(&mut mark);
+        let (lists, objects) = (self.pending_lists.len(), self.pending_objects.len());
+        let (left_out, nested) = (self.left_out.len(), self.discarded.nested.len());
+        match self.read_element(nodes, list, index, at, above) {
+            Err(Fault { error, scope: Scope::Element, .. }) => {
+                self.forget(&mark);
+                self.pending_lists.truncate(lists);
+                self.pending_objects.truncate(objects);
+                self.left_out.truncate(left_out);
+                self.discarded.nested.truncate(nested);
+                let table = self.layout.tables[list.table].name.clone();
+                self.set_element_aside(nodes, at, table, error);
+                Ok(())
+            }
+            done => done,
+        }
     }
 
     fn read_element(

@@ -13,6 +13,7 @@ use super::columns::{ColumnValues, Outcome};
 use super::rules::Rules;
 use super::{Snapshot, TableBatch};
 use crate::arrow_types::arrow_field;
+use crate::contract::{ContractMode, SchemaContract};
 
 /// Where the values of dlt's own columns go.
 #[derive(Clone, Copy)]
@@ -47,6 +48,10 @@ pub(super) struct TableValues {
     pub(super) name: String,
     /// The table in which this one is nested. None for a root, and for a table that hints made one.
     pub(super) parent: Option<String>,
+    /// What happens to new columns.
+    pub(super) on_new_column: ContractMode,
+    /// What happens to new variants of columns.
+    on_new_type: ContractMode,
     /// Whether nested rows carry the id of their root.
     carries_root_id: bool,
     is_new: bool,
@@ -79,8 +84,12 @@ impl TableValues {
             Some(table) => table.parent.clone(),
             None => parent.map(str::to_owned),
         };
+        let contract = SchemaContract::of_nested(&snapshot.schema, name, parent.as_deref())?;
+        let is_settled = snapshot.settled.contains(name);
         let mut table = Self {
             name: name.to_owned(),
+            on_new_column: if is_settled { contract.columns } else { ContractMode::Evolve },
+            on_new_type: contract.data_type,
             carries_root_id,
             parent,
             is_new: known.is_none(),
@@ -104,6 +113,11 @@ impl TableValues {
         }
         table.known_columns = table.columns.len();
         Ok(table)
+    }
+
+    /// Whether the contract may leave out rows of this table.
+    pub(super) fn may_leave_rows_out(&self) -> bool {
+        [self.on_new_column, self.on_new_type].contains(&ContractMode::DiscardRow)
     }
 
     /// Whether rows of this table are not linked to a parent.
@@ -183,22 +197,26 @@ impl TableValues {
         }
     }
 
-    /// The column that takes values of this type which the column at `index` refuses.
+    /// The column that takes values of this type which the column at `index` refuses; or what the contract says of
+    /// values for which there is none.
     pub(super) fn variant(
         &mut self,
         snapshot: &Snapshot,
         index: usize,
         value: &Value<'_>,
-    ) -> Result<usize> {
+    ) -> Result<Result<usize, ContractMode>> {
         let data_type = value.data_type();
         if let Some(variant) = self.columns[index].variants[data_type as usize] {
-            return Ok(variant);
+            return Ok(Ok(variant));
         }
         let suffix = format!("v_{data_type}");
         let name = snapshot.shorten([self.columns[index].column.name.as_str(), &suffix]);
+        if self.on_new_type != ContractMode::Evolve && self.find(&name).is_none() {
+            return Ok(Err(self.on_new_type));
+        }
         let variant = self.find_or_add(snapshot, &name, value, true)?;
         self.columns[index].variants[data_type as usize] = Some(variant);
-        Ok(variant)
+        Ok(Ok(variant))
     }
 
     /// Adds a column with a type. What a hint said about it before wins over what was inferred.

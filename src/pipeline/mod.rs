@@ -188,8 +188,8 @@ impl Pipeline {
         };
         let folder = self.working.begin(&load_id)?;
         let sealed = self.seal(&folder, resources, format, &state, &load_id);
-        let manifest = match sealed.await {
-            Ok(manifest) => manifest,
+        let (manifest, warnings) = match sealed.await {
+            Ok(sealed) => sealed,
             Err(error) => {
                 // What stays behind is set aside by the next run.
                 let _ = fs::remove_dir_all(&folder);
@@ -202,6 +202,7 @@ impl Pipeline {
         let mut of_package = receipt_of(&manifest);
         of_package.started_at = receipt.started_at;
         of_package.warnings = receipt.warnings;
+        of_package.warnings.extend(warnings);
         of_package.seconds.insert(Step::Normalise, start.elapsed().as_secs_f64());
         self.load_package(&folder, &manifest, of_package, info).await
     }
@@ -214,7 +215,7 @@ impl Pipeline {
         format: FileFormat,
         state: &DatasetState,
         load_id: &LoadId,
-    ) -> Result<SealedManifest> {
+    ) -> Result<(SealedManifest, Vec<String>)> {
         let mut schema = match &state.schema {
             Some(text) => Schema::from_json(text)?,
             None => hints::new_schema(&self.schema_name, self.naming.unwrap_or_default()),
@@ -331,7 +332,7 @@ impl Pipeline {
         self.loader(&self.redacting_observer()).check(&manifest, state)?;
         self.working.note_source(folder, &marks)?;
         self.working.seal(folder, &manifest)?;
-        Ok(manifest)
+        Ok((manifest, extraction.warnings))
     }
 
     /// Finishes the packages that earlier runs sealed, the oldest first. Returns the marks of the files that they were

@@ -1,6 +1,7 @@
 //! Acceptance cases of `spec/pipeline.md` section 8, by their numbers, and what differs from dlt on purpose.
 
 mod arrow_batches;
+mod contracts;
 mod faults;
 mod flattening;
 mod properties;
@@ -16,6 +17,7 @@ use super::*;
 use crate::source::json::{JsonLimits, JsonReader, JsonShape};
 
 /// A normaliser and all rows that came out of it.
+#[derive(Debug)]
 struct Run {
     normalizer: Normalizer,
     rows: BTreeMap<String, Vec<Json>>,
