@@ -12,6 +12,7 @@ use super::show::{self, bytes, count};
 use super::status::pipelines;
 use super::{Document, World};
 use crate::package::{Package, PackageStatus, WorkingFolder};
+use crate::set_aside;
 use crate::{Endpoint, Receipt};
 
 /// `transload info`.
@@ -70,8 +71,9 @@ pub(super) fn info(world: &World, args: &Info) -> Result<Document> {
 /// The receipt of a package, or what its manifest tells where no attempt to load it has ended.
 pub(super) fn receipt_of(package: &Package) -> Result<Receipt> {
     let written = package.receipt().and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let folder = std::path::absolute(&package.folder).ok();
     if let Some(receipt) = written {
-        return Ok(receipt);
+        return Ok(Receipt { package: folder, ..receipt });
     }
     let manifest = package.manifest()?;
     let destination = Endpoint { name: manifest.destination.clone(), r#type: String::new() };
@@ -80,6 +82,8 @@ pub(super) fn receipt_of(package: &Package) -> Result<Receipt> {
         destination,
         staging: staging.map(|name| Endpoint { name, r#type: String::new() }),
         started_at: manifest.created_at.clone(),
+        set_aside: set_aside::summary(&package.folder),
+        package: folder,
         ..crate::load::receipt_of(&manifest)
     })
 }

@@ -1,10 +1,11 @@
 //! What a person sees of a load, and the small words that all commands share.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use unicode_width::UnicodeWidthStr as _;
 
-use crate::{LoadInfo, LoadStatus, Receipt};
+use crate::{LoadInfo, LoadStatus, Receipt, SetAsideRows};
 
 /// A number with commas: `1,234,567`.
 pub(super) fn count(number: impl Into<u64>) -> String {
@@ -125,10 +126,32 @@ pub(super) fn receipt(receipt: &Receipt) -> String {
         text.push('\n');
         text.push_str(&tables(receipt));
     }
+    for aside in &receipt.set_aside {
+        text.push('\n');
+        text.push_str(&set_aside(receipt, aside));
+    }
     for warning in &receipt.warnings {
         let _ = write!(text, "\nwarning: {warning}\n");
     }
     text.trim_end().to_owned()
+}
+
+/// The rows of a table that were set aside, and what to do with them.
+fn set_aside(receipt: &Receipt, aside: &SetAsideRows) -> String {
+    let codes = aside.codes.iter().map(|(code, rows)| format!("{code} {}", count(*rows)));
+    let codes = codes.collect::<Vec<_>>().join(", ");
+    let path = |file: &String| {
+        let folder = receipt.package.as_deref().unwrap_or(Path::new(""));
+        folder.join(file).display().to_string()
+    };
+    let mut text =
+        format!("{} of {} set aside: {codes}\n", counted(aside.rows, "row"), aside.table);
+    let mut lines: Vec<Vec<String>> =
+        aside.files.iter().map(|file| fact("rows", path(file))).collect();
+    lines.push(fact("reasons", path(&aside.reasons)));
+    text.push_str(&columns(&lines, usize::MAX));
+    text.push_str("  once they are repaired there, load that file into the table\n");
+    text
 }
 
 fn headline(receipt: &Receipt) -> String {

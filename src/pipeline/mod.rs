@@ -398,10 +398,11 @@ impl Pipeline {
         });
         receipt.finished_at = clock::now();
         receipt.error = result.as_ref().err().map(Error::report);
-        receipt.package = Some(match receipt.status {
+        let place = match receipt.status {
             LoadStatus::Loaded => self.working.loaded(&manifest.load_id),
             _ => folder.to_owned(),
-        });
+        };
+        receipt.package = std::path::absolute(place).ok();
         self.scrub(&mut receipt);
         let mut bytes = serde_json::to_vec_pretty(&receipt).unwrap_or_default();
         bytes.push(b'\n');

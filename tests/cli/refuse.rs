@@ -48,9 +48,9 @@ fn a_missing_setting_names_its_key_its_places_in_order_and_a_line_to_paste() {
 #[test]
 fn a_source_that_is_no_json_names_its_place_and_loads_nothing() {
     let sandbox = Sandbox::new();
-    sandbox.write("players.jsonl", "{\"id\": 1}\n{\"id\": 2,\n{\"id\": 3}\n");
+    sandbox.write("players.jsonl", "id;name\n1;Tal\n2;Petrosian\n");
     let ran = sandbox.load_players(&[]).with_code(1);
-    ran.says(&["error: ", "players.jsonl", "line: 2", "column: "]);
+    ran.says(&["error: ", "players.jsonl", "line: 1", "column: "]);
     let json = sandbox.load_players(&["--output", "json"]).with_code(1).json();
     assert_eq!(json["error"]["kind"], "bad_data");
     assert_eq!(json["loads"][0]["status"], "failed");
@@ -61,6 +61,56 @@ fn a_source_that_is_no_json_names_its_place_and_loads_nothing() {
     assert_eq!(sandbox.files("home/.transload/pipelines/chess/loads"), [""; 0]);
     let status = sandbox.run(&["status", "--output", "json"]).with_code(0).json();
     assert_eq!(status["pipelines"][0]["pending"], serde_json::json!([]));
+}
+
+#[test]
+fn rows_that_cannot_be_loaded_are_set_aside_and_can_be_repaired() {
+    let sandbox = Sandbox::new();
+    sandbox.write("players.jsonl", "{\"id\": 1}\n{\"id\": 2,\n{\"id\": 3}\n");
+    let ran = sandbox.load_players(&[]).with_code(4);
+    ran.prints(&["1 row of players set aside: E_JSON_EOF 1", "players.reasons.jsonl"]);
+    assert_eq!(sandbox.count("select count(*) from lake.players"), 2);
+
+    let receipt = sandbox.run(&["info", "--output", "json"]).with_code(0).json();
+    let aside = &receipt["set_aside"][0];
+    assert_eq!((&aside["table"], &aside["rows"]), (&"players".into(), &1.into()));
+    let package = std::path::PathBuf::from(receipt["package"].as_str().unwrap());
+    let reasons =
+        std::fs::read_to_string(package.join(aside["reasons"].as_str().unwrap())).unwrap();
+    let reason: serde_json::Value = serde_json::from_str(&reasons).unwrap();
+    assert_eq!((&reason["line"], &reason["offset"]), (&2.into(), &10.into()));
+    let rows = package.join(aside["files"][0].as_str().unwrap());
+    assert_eq!(std::fs::read_to_string(&rows).unwrap(), "{\"id\": 2,\n");
+
+    // Repaired in place, it is a source like any other.
+    std::fs::write(&rows, "{\"id\": 2}\n").unwrap();
+    let source = rows.to_str().unwrap();
+    let repaired = ["--table", "players", "--source", source];
+    sandbox.run(&[&["run"], &THROUGH_STAGING[..], &repaired].concat()).with_code(0);
+    assert_eq!(sandbox.count("select sum(id) from lake.players"), 6);
+}
+
+#[test]
+fn no_row_is_set_aside_where_none_may_be() {
+    let sandbox = Sandbox::new();
+    sandbox.write("players.jsonl", "{\"id\": 1}\n{\"id\": 2,\n{\"id\": 3}\n");
+    let none =
+        "[normalize]\nmax_set_aside = 0\n[destination.filesystem]\nbucket_url = \"staged\"\n";
+    sandbox.write(".transload/config.toml", none);
+    let ran = sandbox.load_players(&[]).with_code(1);
+    ran.says(&["error: the row is not JSON", "line: 2", "column: ", "max_set_aside"]);
+    assert_eq!(sandbox.files("home/.transload/pipelines/chess/loads"), [""; 0]);
+}
+
+#[test]
+fn a_table_is_not_replaced_by_rows_that_are_all_set_aside() {
+    let sandbox = Sandbox::new();
+    sandbox.write("players.jsonl", "{\"id\": 1}\n");
+    sandbox.load_players(&[]).with_code(0);
+    sandbox.write("players.jsonl", "{\"id\": 1,}\n{\"id\": 2,}\n");
+    let ran = sandbox.load_players(&["--write-disposition", "replace"]).with_code(1);
+    ran.says(&["every row would be set aside"]);
+    assert_eq!(sandbox.count("select count(*) from lake.players"), 1);
 }
 
 #[test]

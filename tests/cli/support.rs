@@ -158,6 +158,14 @@ impl Ran {
             .unwrap_or_else(|error| panic!("{error}:\n{}", self.stdout))
     }
 
+    /// Whether stdout has each of these.
+    #[track_caller]
+    pub(crate) fn prints(&self, parts: &[&str]) {
+        for part in parts {
+            assert!(self.stdout.contains(part), "`{part}` is not in:\n{}", self.stdout);
+        }
+    }
+
     /// Whether stderr has each of these, in this order.
     #[track_caller]
     pub(crate) fn says(&self, parts: &[&str]) {
