@@ -1,5 +1,7 @@
 //! From resources to the files of a package: rows are read, normalised and written, a chunk at a time.
 
+mod workers;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{self, Cursor, Read};
@@ -12,11 +14,13 @@ use tokio::sync::mpsc;
 use transload_core::{DataFile, Error, ErrorKind, Result, Schema, WriteDisposition};
 
 use crate::load::{Event, Observer};
-use crate::normalize::{Normalizer, Options};
+use crate::normalize::{Normalizer, Options, Shredded, TableBatch};
 use crate::resource::{Resource, RowSource, RowStream, Rows};
-use crate::source::{ArrowRows, Chunk, JsonLimits, JsonReader, JsonShape};
+use crate::set_aside::{Kind, SetAside};
+use crate::source::{ArrowRows, Chunk, JsonLimits, JsonReader, JsonRows, JsonShape};
 use crate::stop::Stop;
 use crate::write::{TableWriter, WriteOptions};
+use workers::{Deliveries, Latest, Work};
 
 /// The chunks of a resource.
 type Chunks = Box<dyn Iterator<Item = Result<Chunk>> + Send>;
@@ -127,58 +131,150 @@ pub(crate) fn without(
     Ok(left)
 }
 
-/// Reads all rows and writes the files of a package into `folder`. Blocks; memory is bounded by a chunk and what the
-/// writers hold back, never by the input.
+/// How resources are extracted.
+#[derive(Debug)]
+pub(crate) struct Plan {
+    /// What normalising depends on beside the schema.
+    pub(crate) options: Options,
+    /// How files are written.
+    pub(crate) write: WriteOptions,
+    /// Chunks that are shredded at a time.
+    pub(crate) workers: usize,
+    /// Rows that may be set aside; none for any number.
+    pub(crate) max_set_aside: Option<u64>,
+}
+
+/// Reads all rows and writes the files of a package into its folder. Blocks; memory is bounded by the workers' chunks and
+/// what the writers hold back, never by the input. The schema and the rows do not depend on the number of workers.
 pub(crate) fn extract(
     resources: Vec<Opened>,
     schema: Schema,
-    options: Options,
-    write: WriteOptions,
+    plan: Plan,
     observer: &dyn Observer,
     stop: &Stop,
 ) -> Result<Extraction> {
-    let write = Arc::new(write);
-    let mut normalizer = Normalizer::new(schema, options)?;
-    let mut writers: BTreeMap<String, TableWriter> = BTreeMap::new();
-    for Opened { table, chunks } in resources {
-        for chunk in chunks {
-            stop.check()?;
-            let (rows, bytes, batches) = match chunk? {
-                Chunk::Json(rows) => {
-                    let (count, bytes) = (rows.rows.len(), rows.bytes.len());
-                    (count, bytes, normalizer.json(&table, rows)?)
-                }
-                Chunk::Arrow(ArrowRows { batch, .. }) => {
-                    let (count, bytes) = (batch.num_rows(), batch.get_array_memory_size());
-                    (count, bytes, normalizer.arrow(&table, batch)?)
-                }
+    let tables: Vec<String> = resources.iter().map(|resource| resource.table.clone()).collect();
+    let normalizer = Normalizer::new(schema, plan.options)?;
+    let latest = Latest::new(normalizer.snapshot());
+    let mut sink = Sink {
+        normalizer,
+        latest: latest.clone(),
+        aside: SetAside::new(&plan.write.folder, plan.max_set_aside),
+        write: Arc::new(plan.write),
+        writers: BTreeMap::new(),
+        rows: BTreeMap::new(),
+    };
+    let mut deliveries = Deliveries::begin(resources, plan.workers, &latest, stop);
+    while let Some((resource, work)) = deliveries.next()? {
+        let (rows, bytes) = match work? {
+            Work::Json(rows, shredded) => sink.json(&tables[resource], rows, shredded)?,
+            Work::Arrow(rows) => sink.arrow(&tables[resource], rows)?,
+            Work::End => continue,
+        };
+        observer.observe(Event::Rows { rows: rows as u64, bytes: bytes as u64 });
+    }
+    sink.finish(observer)
+}
+
+/// Takes chunks in their order: their rows go to the files, what is wrong with some of them to a file of its own.
+struct Sink {
+    normalizer: Normalizer,
+    latest: Latest,
+    aside: SetAside,
+    write: Arc<WriteOptions>,
+    writers: BTreeMap<String, TableWriter>,
+    /// Rows of the input that were taken, by root table.
+    rows: BTreeMap<String, u64>,
+}
+
+impl Sink {
+    /// Returns the rows and the bytes of the chunk.
+    fn json(
+        &mut self,
+        table: &str,
+        mut rows: JsonRows,
+        shredded: Result<Shredded>,
+    ) -> Result<(usize, usize)> {
+        let before = self.normalizer.generation();
+        let normalized = match self.normalizer.accept(shredded?)? {
+            Some(normalized) => normalized,
+            // The schema has moved on since: once more, with nobody in between.
+            None => self.normalizer.json(table, &rows)?,
+        };
+        if self.normalizer.generation() != before {
+            self.latest.set(self.normalizer.snapshot());
+        }
+        let (count, bytes) = (rows.rows.len() + rows.refused.len(), rows.bytes.len());
+        let taken = rows.rows.len() - normalized.refused.len();
+        *self.rows.entry(table.to_owned()).or_default() += taken as u64;
+        let kind = match &rows.source {
+            Some(source) => {
+                Kind { extension: source.extension, header: Arc::clone(&source.header) }
+            }
+            None => Kind::json(),
+        };
+        // In the order of the input, whoever refused them.
+        let mut refused = std::mem::take(&mut rows.refused);
+        refused.extend(normalized.refused);
+        refused.sort_by_key(|row| row.offset);
+        for row in refused {
+            self.aside.put(table, &rows.origin, &kind, row)?;
+        }
+        self.write(normalized.batches)?;
+        Ok((count, bytes))
+    }
+
+    fn arrow(&mut self, table: &str, rows: ArrowRows) -> Result<(usize, usize)> {
+        let (count, bytes) = (rows.batch.num_rows(), rows.batch.get_array_memory_size());
+        let before = self.normalizer.generation();
+        let normalized = self.normalizer.arrow(table, rows.batch)?;
+        if self.normalizer.generation() != before {
+            self.latest.set(self.normalizer.snapshot());
+        }
+        *self.rows.entry(table.to_owned()).or_default() += count as u64;
+        self.write(normalized.batches)?;
+        Ok((count, bytes))
+    }
+
+    fn write(&mut self, batches: Vec<TableBatch>) -> Result<()> {
+        for batch in batches {
+            let Some(table) = self.normalizer.schema().tables.get(&batch.table) else {
+                return Err(Error::new(ErrorKind::Bug, "rows of a table that is in no schema"));
             };
-            observer.observe(Event::Rows { rows: rows as u64, bytes: bytes as u64 });
-            for batch in batches {
-                let columns: Vec<_> = match normalizer.schema().tables.get(&batch.table) {
-                    Some(table) => table.complete_columns().cloned().collect(),
-                    None => {
-                        return Err(Error::new(
-                            ErrorKind::Bug,
-                            "rows of a table that is in no schema",
-                        ));
-                    }
-                };
-                let writer = writers.entry(batch.table).or_insert_with_key(|table| {
-                    TableWriter::new(table.clone(), Arc::clone(&write))
-                });
-                writer.write(&columns, &batch.batch)?;
+            let columns: Vec<_> = table.complete_columns().cloned().collect();
+            let writer = self.writers.entry(batch.table).or_insert_with_key(|table| {
+                TableWriter::new(table.clone(), Arc::clone(&self.write))
+            });
+            writer.write(&columns, &batch.batch)?;
+        }
+        Ok(())
+    }
+
+    fn finish(self, observer: &dyn Observer) -> Result<Extraction> {
+        let schema = self.normalizer.into_schema();
+        for (table, rows) in &self.rows {
+            let disposition = schema.tables.get(table).and_then(|table| table.write_disposition);
+            let aside = self.aside.rows_of(table);
+            if *rows == 0 && aside > 0 && disposition == Some(WriteDisposition::Replace) {
+                return Err(Error::new(
+                    ErrorKind::BadData,
+                    "every row would be set aside, and the table replaced by none",
+                )
+                .with("table", table)
+                .with("rows", aside)
+                .with_hint("repair the rows; an empty source is what empties a table"));
             }
         }
-    }
-    let mut files = Vec::new();
-    for writer in writers.into_values() {
-        for file in writer.finish()? {
-            observer.observe(Event::FileWritten(file.clone()));
-            files.push(file);
+        let mut files = Vec::new();
+        for writer in self.writers.into_values() {
+            for file in writer.finish()? {
+                observer.observe(Event::FileWritten(file.clone()));
+                files.push(file);
+            }
         }
+        self.aside.finish()?;
+        Ok(Extraction { schema, files })
     }
-    Ok(Extraction { schema: normalizer.into_schema(), files })
 }
 
 fn chunks_of(rows: Rows, name: &Arc<str>) -> Chunks {

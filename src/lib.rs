@@ -37,6 +37,7 @@ mod package;
 mod pipeline;
 pub mod plugins;
 mod resource;
+mod set_aside;
 mod source;
 mod state;
 mod stop;
@@ -49,10 +50,11 @@ pub use load::{
 };
 pub use package::{Package, PackageStatus, WorkingFolder};
 pub use pipeline::{
-    DestinationSettings, LoadSettings, Pipeline, PipelineBuilder, SchemaSettings, WriterSettings,
-    pipeline,
+    DestinationSettings, LoadSettings, NormalizeSettings, Pipeline, PipelineBuilder,
+    SchemaSettings, WriterSettings, pipeline,
 };
 pub use resource::{IntoResources, Resource, RowStream, Rows};
+pub use set_aside::SetAsideRows;
 pub use stop::Stop;
 pub use transload_core::{
     Column, DataType, Dataset, Error, ErrorKind, FileFormat, LoadId, MergeStrategy, Registry,

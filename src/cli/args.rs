@@ -20,7 +20,8 @@ pub(super) struct Cli {
 }
 
 const AFTER_HELP: &str = "\
-Exit codes: 0 done, 1 the load failed, 2 usage or configuration, 3 interrupted or incomplete and resumable.
+Exit codes: 0 done, 1 the load failed, 2 usage or configuration, 3 interrupted or incomplete and resumable,
+4 done, but with rows set aside.
 The result goes to stdout, progress and logs go to stderr. TRANSLOAD_LOG (for example `info`) says how much is logged.";
 
 #[derive(Debug, Subcommand)]

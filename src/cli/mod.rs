@@ -83,12 +83,13 @@ struct Document {
     json: Value,
 }
 
-/// The exit codes that scripts rely on. 4 is kept for loads that set rows aside.
+/// The exit codes that scripts rely on.
 mod code {
     pub(super) const DONE: u8 = 0;
     pub(super) const FAILED: u8 = 1;
     pub(super) const USAGE: u8 = 2;
     pub(super) const RESUMABLE: u8 = 3;
+    pub(super) const SET_ASIDE: u8 = 4;
 }
 
 impl Outcome {

@@ -191,7 +191,9 @@ fn outcome(info: &LoadInfo, mut error: Option<ErrorReport>) -> Outcome {
         let resume = "the load is sealed: once the cause is gone, `transload resume` or the next run finishes it";
         error.hint.get_or_insert_with(|| resume.to_owned());
     }
-    let code = error.as_ref().map_or(code::DONE, |error| code_of_run(error.kind, status));
+    let is_whole = info.loads.iter().all(|receipt| receipt.set_aside.is_empty());
+    let done = if is_whole { code::DONE } else { code::SET_ASIDE };
+    let code = error.as_ref().map_or(done, |error| code_of_run(error.kind, status));
     let text =
         if error.is_some() && info.loads.is_empty() { String::new() } else { show::loads(info) };
     let json = json!({ "pipeline": info.pipeline, "loads": info.loads, "error": error });

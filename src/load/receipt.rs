@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use transload_core::{Epoch, ErrorReport, FileFormat, LoadId, Sha256Hex, WriteDisposition};
 
 use super::event::Step;
+use crate::set_aside::SetAsideRows;
 
 /// What became of a load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -102,6 +104,12 @@ pub struct Receipt {
     pub schema_changes: Vec<String>,
     /// The version of the schema after the load.
     pub schema_version: Option<u64>,
+    /// Rows that could not be loaded and were set aside, by table.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub set_aside: Vec<SetAsideRows>,
+    /// The folder of the package, once there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<PathBuf>,
     /// The digest of the manifest.
     pub digest: Option<Sha256Hex>,
     /// The value of the fence under which it was published.
@@ -114,6 +122,11 @@ pub struct Receipt {
 }
 
 impl Receipt {
+    /// Rows that were set aside, of all tables.
+    pub fn rows_set_aside(&self) -> u64 {
+        self.set_aside.iter().map(|table| table.rows).sum()
+    }
+
     /// Rows of all tables.
     pub fn rows(&self) -> u64 {
         self.tables.iter().map(|table| table.rows).sum()
@@ -155,6 +168,18 @@ impl fmt::Display for Receipt {
             write!(f, "\n  schema version {}:", self.schema_version.unwrap_or_default())?;
             let tables = self.schema_changes.iter().filter(|change| !change.contains('.')).count();
             write!(f, " {tables} tables and {} columns added", self.schema_changes.len() - tables)?;
+        }
+        for aside in &self.set_aside {
+            let codes: Vec<String> =
+                aside.codes.iter().map(|(code, rows)| format!("{code} {rows}")).collect();
+            write!(
+                f,
+                "\n  {:<width$}  {:>9} rows  set aside ({}): {}",
+                aside.table,
+                aside.rows,
+                codes.join(", "),
+                self.package.as_deref().unwrap_or(Path::new("")).join(&aside.reasons).display(),
+            )?;
         }
         for warning in &self.warnings {
             write!(f, "\n  warning: {warning}")?;

@@ -3,14 +3,15 @@
 use std::sync::Arc;
 
 use arrow::array::{
-    ArrayRef, ArrowPrimitiveType, BinaryBuilder, BooleanBuilder, Decimal128Builder,
-    Decimal256Builder, Float64Builder, Int64Array, Int64Builder, PrimitiveArray, StringBuilder,
+    ArrayRef, ArrowPrimitiveType, BinaryArray, BooleanArray, Decimal128Array, Decimal256Array,
+    Float64Array, Int64Array, NullBufferBuilder, PrimitiveArray, StringArray,
 };
+use arrow::buffer::{BooleanBuffer, Buffer, NullBuffer, OffsetBuffer};
 use arrow::compute::cast;
 use arrow::datatypes::{
     DataType as ArrowType, Time64MicrosecondType, Time64NanosecondType, TimeUnit,
     TimestampMicrosecondType, TimestampMillisecondType, TimestampNanosecondType,
-    TimestampSecondType,
+    TimestampSecondType, i256,
 };
 use arrow::error::ArrowError;
 use transload_core::{Column, DataType, Error, ErrorKind, Result};
@@ -30,7 +31,8 @@ pub(super) enum Outcome {
     Taken,
 }
 
-/// A column of the schema with the values of the chunk so far.
+/// A column of the schema with the values of the chunk so far. Arrow's own builders cannot forget rows; these can, since
+/// a row that turns out to be bad is taken back.
 pub(super) struct ColumnValues {
     pub(super) column: Column,
     /// The variant column for values of each type, once one was needed.
@@ -39,40 +41,76 @@ pub(super) struct ColumnValues {
     pub(super) writer: Option<SlotId>,
     data_type: DataType,
     arrow_type: ArrowType,
+    nulls: NullBufferBuilder,
     values: Values,
     scratch: String,
 }
 
+/// One value for each row; that of a NULL means nothing.
 enum Values {
-    Text(StringBuilder),
-    Binary(BinaryBuilder),
-    Bool(BooleanBuilder),
+    Text(Bytes),
+    Binary(Bytes),
+    Bool(Vec<bool>),
     /// Integers, and dates and times in the unit of the column.
-    Integer(Int64Builder),
-    Double(Float64Builder),
-    Decimal128(Decimal128Builder, u8, i8),
-    Decimal256(Decimal256Builder, u8, i8),
+    Integer(Vec<i64>),
+    Double(Vec<f64>),
+    Decimal128(Vec<i128>, u8, i8),
+    Decimal256(Vec<i256>, u8, i8),
+}
+
+/// Values of any length, one behind the other.
+struct Bytes {
+    data: Vec<u8>,
+    /// Where each value ends; the first one begins at the 0 in front.
+    offsets: Vec<i32>,
+}
+
+impl Default for Bytes {
+    fn default() -> Self {
+        Self { data: Vec::new(), offsets: vec![0] }
+    }
+}
+
+impl Bytes {
+    /// None where the offsets of the column would not fit Arrow's 32 bits.
+    #[inline]
+    fn push(&mut self, value: &[u8]) -> Option<()> {
+        let end = i32::try_from(self.data.len() + value.len()).ok()?;
+        self.data.extend_from_slice(value);
+        self.offsets.push(end);
+        Some(())
+    }
+
+    fn pad(&mut self, rows: usize) {
+        let end = self.offsets.last().copied().unwrap_or_default();
+        self.offsets.resize(rows + 1, end);
+    }
+
+    fn truncate(&mut self, rows: usize) {
+        self.offsets.truncate(rows + 1);
+        self.data.truncate(self.offsets.last().copied().unwrap_or_default() as usize);
+    }
+
+    fn finish(self) -> (OffsetBuffer<i32>, Buffer) {
+        (OffsetBuffer::new(self.offsets.into()), Buffer::from_vec(self.data))
+    }
 }
 
 impl ColumnValues {
     pub(super) fn new(column: Column, defaults: &Defaults) -> Result<Self> {
         let arrow_type = arrow_type(&column, defaults)?;
         let values = match &arrow_type {
-            ArrowType::Utf8 => Values::Text(StringBuilder::new()),
-            ArrowType::Binary => Values::Binary(BinaryBuilder::new()),
-            ArrowType::Boolean => Values::Bool(BooleanBuilder::new()),
-            ArrowType::Float64 => Values::Double(Float64Builder::new()),
-            ArrowType::Decimal128(precision, scale) => Values::Decimal128(
-                Decimal128Builder::new().with_data_type(arrow_type.clone()),
-                *precision,
-                *scale,
-            ),
-            ArrowType::Decimal256(precision, scale) => Values::Decimal256(
-                Decimal256Builder::new().with_data_type(arrow_type.clone()),
-                *precision,
-                *scale,
-            ),
-            _ => Values::Integer(Int64Builder::new()),
+            ArrowType::Utf8 => Values::Text(Bytes::default()),
+            ArrowType::Binary => Values::Binary(Bytes::default()),
+            ArrowType::Boolean => Values::Bool(Vec::new()),
+            ArrowType::Float64 => Values::Double(Vec::new()),
+            ArrowType::Decimal128(precision, scale) => {
+                Values::Decimal128(Vec::new(), *precision, *scale)
+            }
+            ArrowType::Decimal256(precision, scale) => {
+                Values::Decimal256(Vec::new(), *precision, *scale)
+            }
+            _ => Values::Integer(Vec::new()),
         };
         let Some(data_type) = column.data_type else {
             return Err(Error::new(ErrorKind::Bug, "a column without a type has no values")
@@ -84,6 +122,7 @@ impl ColumnValues {
             writer: None,
             data_type,
             arrow_type,
+            nulls: NullBufferBuilder::new(0),
             values,
             scratch: String::new(),
         })
@@ -93,17 +132,10 @@ impl ColumnValues {
         self.data_type
     }
 
-    fn len(&self) -> usize {
-        use arrow::array::ArrayBuilder as _;
-        match &self.values {
-            Values::Text(builder) => builder.len(),
-            Values::Binary(builder) => builder.len(),
-            Values::Bool(builder) => builder.len(),
-            Values::Integer(builder) => builder.len(),
-            Values::Double(builder) => builder.len(),
-            Values::Decimal128(builder, ..) => builder.len(),
-            Values::Decimal256(builder, ..) => builder.len(),
-        }
+    /// Rows up to the last one with a value.
+    #[inline]
+    pub(super) fn len(&self) -> usize {
+        self.nulls.len()
     }
 
     /// Fills up with NULLs to this number of rows.
@@ -112,14 +144,30 @@ impl ColumnValues {
         if missing == 0 {
             return;
         }
+        self.nulls.append_n_nulls(missing);
         match &mut self.values {
-            Values::Text(builder) => builder.append_nulls(missing),
-            Values::Binary(builder) => (0..missing).for_each(|_| builder.append_null()),
-            Values::Bool(builder) => builder.append_nulls(missing),
-            Values::Integer(builder) => builder.append_nulls(missing),
-            Values::Double(builder) => builder.append_nulls(missing),
-            Values::Decimal128(builder, ..) => builder.append_nulls(missing),
-            Values::Decimal256(builder, ..) => builder.append_nulls(missing),
+            Values::Text(values) | Values::Binary(values) => values.pad(rows),
+            Values::Bool(values) => values.resize(rows, false),
+            Values::Integer(values) => values.resize(rows, 0),
+            Values::Double(values) => values.resize(rows, 0.0),
+            Values::Decimal128(values, ..) => values.resize(rows, 0),
+            Values::Decimal256(values, ..) => values.resize(rows, i256::ZERO),
+        }
+    }
+
+    /// Forgets the rows from this one on.
+    pub(super) fn truncate(&mut self, rows: usize) {
+        if self.len() <= rows {
+            return;
+        }
+        self.nulls.truncate(rows);
+        match &mut self.values {
+            Values::Text(values) | Values::Binary(values) => values.truncate(rows),
+            Values::Bool(values) => values.truncate(rows),
+            Values::Integer(values) => values.truncate(rows),
+            Values::Double(values) => values.truncate(rows),
+            Values::Decimal128(values, ..) => values.truncate(rows),
+            Values::Decimal256(values, ..) => values.truncate(rows),
         }
     }
 
@@ -134,7 +182,10 @@ impl ColumnValues {
             self.pad(row);
         }
         match self.store(value) {
-            Some(()) => Outcome::Stored,
+            Some(()) => {
+                self.nulls.append_non_null();
+                Outcome::Stored
+            }
             None => Outcome::Refused,
         }
     }
@@ -142,22 +193,21 @@ impl ColumnValues {
     #[inline]
     fn store(&mut self, value: &Value<'_>) -> Option<()> {
         match (&mut self.values, value) {
-            (Values::Text(builder), Value::Text(text)) if self.data_type == DataType::Text => {
-                builder.append_value(text);
-                Some(())
+            (Values::Text(values), Value::Text(text)) if self.data_type == DataType::Text => {
+                values.push(text.as_bytes())
             }
-            (Values::Integer(builder), Value::Integer(value))
+            (Values::Integer(values), Value::Integer(value))
                 if self.arrow_type == ArrowType::Int64 =>
             {
-                builder.append_value(*value);
+                values.push(*value);
                 Some(())
             }
-            (Values::Double(builder), Value::Double(value)) => {
-                builder.append_value(*value);
+            (Values::Double(values), Value::Double(value)) => {
+                values.push(*value);
                 Some(())
             }
-            (Values::Bool(builder), Value::Bool(value)) => {
-                builder.append_value(*value);
+            (Values::Bool(values), Value::Bool(value)) => {
+                values.push(*value);
                 Some(())
             }
             _ => self.coerce(value),
@@ -166,37 +216,35 @@ impl ColumnValues {
 
     fn coerce(&mut self, value: &Value<'_>) -> Option<()> {
         match &mut self.values {
-            Values::Text(builder) => {
+            Values::Text(values) => {
                 if self.data_type == DataType::Json {
                     coerce::to_json(value, &mut self.scratch)?;
                 } else {
                     coerce::to_text(value, &mut self.scratch);
                 }
-                builder.append_value(&self.scratch);
+                values.push(self.scratch.as_bytes())?;
             }
-            Values::Binary(builder) => builder.append_value(coerce::to_binary(value)?),
-            Values::Bool(builder) => builder.append_value(coerce::to_bool(value)?),
-            Values::Double(builder) => builder.append_value(coerce::to_double(value)?),
-            Values::Integer(builder) => {
-                builder.append_value(match (self.data_type, &self.arrow_type) {
-                    (DataType::Bigint, arrow_type) => {
-                        coerce::to_bigint(value).filter(|value| fits(*value, arrow_type))?
-                    }
-                    (DataType::Timestamp, ArrowType::Timestamp(unit, _)) => {
-                        in_unit(coerce::to_timestamp(value)?, *unit)?
-                    }
-                    (DataType::Time, ArrowType::Time32(unit) | ArrowType::Time64(unit)) => {
-                        in_unit(coerce::to_time(value)?, *unit)?
-                    }
-                    (DataType::Date, _) => coerce::to_date(value)?.into(),
-                    _ => return None,
-                })
+            Values::Binary(values) => values.push(&coerce::to_binary(value)?)?,
+            Values::Bool(values) => values.push(coerce::to_bool(value)?),
+            Values::Double(values) => values.push(coerce::to_double(value)?),
+            Values::Integer(values) => values.push(match (self.data_type, &self.arrow_type) {
+                (DataType::Bigint, arrow_type) => {
+                    coerce::to_bigint(value).filter(|value| fits(*value, arrow_type))?
+                }
+                (DataType::Timestamp, ArrowType::Timestamp(unit, _)) => {
+                    in_unit(coerce::to_timestamp(value)?, *unit)?
+                }
+                (DataType::Time, ArrowType::Time32(unit) | ArrowType::Time64(unit)) => {
+                    in_unit(coerce::to_time(value)?, *unit)?
+                }
+                (DataType::Date, _) => coerce::to_date(value)?.into(),
+                _ => return None,
+            }),
+            Values::Decimal128(values, precision, scale) => {
+                values.push(coerce::to_decimal(value, *precision, *scale)?.to_i128()?);
             }
-            Values::Decimal128(builder, precision, scale) => {
-                builder.append_value(coerce::to_decimal(value, *precision, *scale)?.to_i128()?);
-            }
-            Values::Decimal256(builder, precision, scale) => {
-                builder.append_value(coerce::to_decimal(value, *precision, *scale)?);
+            Values::Decimal256(values, precision, scale) => {
+                values.push(coerce::to_decimal(value, *precision, *scale)?);
             }
         }
         Some(())
@@ -205,22 +253,42 @@ impl ColumnValues {
     /// The array of this many rows, in the Arrow type of the column.
     pub(super) fn finish(mut self, rows: usize) -> Result<(Column, ArrayRef)> {
         self.pad(rows);
-        let array: ArrayRef = match self.values {
-            Values::Text(mut builder) => Arc::new(builder.finish()),
-            Values::Binary(mut builder) => Arc::new(builder.finish()),
-            Values::Bool(mut builder) => Arc::new(builder.finish()),
-            Values::Double(mut builder) => Arc::new(builder.finish()),
-            Values::Decimal128(mut builder, ..) => Arc::new(builder.finish()),
-            Values::Decimal256(mut builder, ..) => Arc::new(builder.finish()),
-            Values::Integer(mut builder) => integers_as(builder.finish(), &self.arrow_type)
-                .map_err(|error| {
-                    Error::new(ErrorKind::Bug, "checked integers do not fit their column")
-                        .with("column", &self.column.name)
-                        .with_source(error)
-                })?,
-        };
+        let nulls = self.nulls.finish();
+        let array = array_of(self.values, nulls, &self.arrow_type).map_err(|error| {
+            Error::new(ErrorKind::Bug, "checked values do not fit their column")
+                .with("column", &self.column.name)
+                .with_source(error)
+        })?;
         Ok((self.column, array))
     }
+}
+
+fn array_of(
+    values: Values,
+    nulls: Option<NullBuffer>,
+    arrow_type: &ArrowType,
+) -> Result<ArrayRef, ArrowError> {
+    Ok(match values {
+        Values::Text(values) => {
+            let (offsets, data) = values.finish();
+            Arc::new(StringArray::try_new(offsets, data, nulls)?)
+        }
+        Values::Binary(values) => {
+            let (offsets, data) = values.finish();
+            Arc::new(BinaryArray::try_new(offsets, data, nulls)?)
+        }
+        Values::Bool(values) => Arc::new(BooleanArray::new(BooleanBuffer::from(values), nulls)),
+        Values::Double(values) => Arc::new(Float64Array::try_new(values.into(), nulls)?),
+        Values::Decimal128(values, ..) => Arc::new(
+            Decimal128Array::try_new(values.into(), nulls)?.with_data_type(arrow_type.clone()),
+        ),
+        Values::Decimal256(values, ..) => Arc::new(
+            Decimal256Array::try_new(values.into(), nulls)?.with_data_type(arrow_type.clone()),
+        ),
+        Values::Integer(values) => {
+            integers_as(Int64Array::try_new(values.into(), nulls)?, arrow_type)?
+        }
+    })
 }
 
 fn fits(value: i64, arrow_type: &ArrowType) -> bool {

@@ -86,6 +86,15 @@ pub(super) struct List {
     pub(super) lists: SlotId,
 }
 
+/// How much there was of everything before a row: what came after can be taken back.
+#[derive(Debug, Default)]
+pub(super) struct Mark {
+    /// Rows and columns of each table.
+    tables: Vec<(usize, usize)>,
+    sites: usize,
+    lists: usize,
+}
+
 pub(super) struct Layout<'s> {
     pub(super) snapshot: &'s Snapshot,
     pub(super) root: RootPlan,
@@ -111,6 +120,39 @@ impl<'s> Layout<'s> {
         let level = snapshot.max_nesting(table);
         let site = layout.site(index, level, Rc::from([table.to_owned()]), Vec::new(), None);
         Ok((layout, site))
+    }
+
+    pub(super) fn mark(&self, mark: &mut Mark) {
+        mark.tables.clear();
+        mark.tables.extend(self.tables.iter().map(|table| (table.row(), table.width())));
+        mark.sites = self.sites.len();
+        mark.lists = self.lists.len();
+    }
+
+    /// Takes back what came after the mark. Keys stay known, but nothing that they led to.
+    pub(super) fn forget(&mut self, mark: &Mark) {
+        self.tables.truncate(mark.tables.len());
+        self.by_name.retain(|_, table| *table < mark.tables.len());
+        for (table, (rows, columns)) in self.tables.iter_mut().zip(&mark.tables) {
+            table.forget(*rows, *columns);
+        }
+        self.sites.truncate(mark.sites);
+        self.lists.truncate(mark.lists);
+        let is_gone = |index: u32, length: usize| index != NONE && index as usize >= length;
+        for site in &mut self.sites {
+            let columns = self.tables[site.table].width();
+            for slot in &mut site.slots {
+                if is_gone(slot.column, columns) {
+                    slot.column = NONE;
+                }
+                if is_gone(slot.object, mark.sites) {
+                    slot.object = NONE;
+                }
+                if is_gone(slot.list, mark.lists) {
+                    slot.list = NONE;
+                }
+            }
+        }
     }
 
     fn table(&mut self, name: &str, parent: Option<&str>) -> Result<usize> {
@@ -267,6 +309,7 @@ impl<'s> Layout<'s> {
 
     pub(super) fn two_lists(&self, table: usize) -> Error {
         Error::new(ErrorKind::BadData, "two lists become one table")
+            .with("code", "E_NAME_COLLISION")
             .with("table", &self.tables[table].name)
             .with_hint("rename one of the keys, or declare one of the columns as json")
     }
@@ -275,6 +318,7 @@ impl<'s> Layout<'s> {
         let values = &self.tables[table];
         let column = values.column(column);
         let error = Error::new(ErrorKind::BadData, "two keys become one column")
+            .with("code", "E_NAME_COLLISION")
             .with("table", &values.name)
             .with("column", &column.column.name);
         let error = match column.writer {

@@ -39,7 +39,7 @@ pub(crate) use parser::Parser;
 pub(crate) use shred::Shredded;
 
 use crate::arrow_types::Defaults;
-use crate::source::json::JsonRows;
+use crate::source::json::{JsonRows, Refused};
 use rules::Rules;
 
 /// What normalising depends on beside the schema.
@@ -79,6 +79,15 @@ pub(crate) struct TableBatch {
     pub(crate) batch: RecordBatch,
 }
 
+/// What a chunk became.
+#[derive(Debug, Default)]
+pub(crate) struct Normalized {
+    /// Its rows, parents before their children.
+    pub(crate) batches: Vec<TableBatch>,
+    /// The rows of the input that cannot be loaded, in their order.
+    pub(crate) refused: Vec<Refused>,
+}
+
 /// The schema as it stands before a chunk, for [`Snapshot::shred`].
 #[derive(Clone, Debug)]
 pub(crate) struct Snapshot {
@@ -101,6 +110,12 @@ struct SystemNames {
 }
 
 impl SystemNames {
+    /// Whether this is one of them.
+    fn contains(&self, name: &str) -> bool {
+        let all = [&self.load_id, &self.row_id, &self.root_id, &self.parent_id, &self.list_index];
+        all.into_iter().any(|own| own == name)
+    }
+
     fn of(options: &Options) -> Self {
         let name = |name| options.naming.normalize_identifier(name, options.max_identifier_length);
         Self {
@@ -170,9 +185,9 @@ impl Normalizer {
     /// Normalises a chunk of rows of a root table. A table that the schema does not have is appended to.
     ///
     /// # Errors
-    /// [`ErrorKind::BadData`] for the first row that cannot be loaded. The schema is then as it was.
-    pub(crate) fn json(&mut self, table: &str, rows: JsonRows) -> Result<Vec<TableBatch>> {
-        let shredded = self.snapshot().shred(table, &rows, &mut self.parser)?;
+    /// [`ErrorKind::BadData`] where the input as a whole cannot be loaded. The schema is then as it was.
+    pub(crate) fn json(&mut self, table: &str, rows: &JsonRows) -> Result<Normalized> {
+        let shredded = self.snapshot().shred(table, rows, &mut self.parser)?;
         self.accept(shredded)?.ok_or_else(|| {
             Error::new(ErrorKind::Bug, "the schema changed under a chunk")
                 .with("file", &rows.origin)
@@ -184,7 +199,7 @@ impl Normalizer {
     ///
     /// # Errors
     /// [`ErrorKind::BadData`] where the batch does not fit the table. The schema is then as it was.
-    pub(crate) fn arrow(&mut self, table: &str, batch: RecordBatch) -> Result<Vec<TableBatch>> {
+    pub(crate) fn arrow(&mut self, table: &str, batch: RecordBatch) -> Result<Normalized> {
         let name = self.snapshot.root_name(table);
         let conformed = arrow::conform(&self.snapshot, &name, &batch)?;
         let snapshot = Arc::make_mut(&mut self.snapshot);
@@ -193,14 +208,20 @@ impl Normalizer {
             snapshot.generation += 1;
         }
         if conformed.batch.num_rows() == 0 {
-            return Ok(Vec::new());
+            return Ok(Normalized::default());
         }
         if !has_seen(&snapshot.schema, &name) {
             mark_seen(&mut snapshot.schema, &name);
             // Rows without ids are there: what was shredded before adds columns for them that are NOT NULL.
             snapshot.generation += 1;
         }
-        Ok(vec![TableBatch { table: name, batch: conformed.batch }])
+        let batches = vec![TableBatch { table: name, batch: conformed.batch }];
+        Ok(Normalized { batches, refused: Vec::new() })
+    }
+
+    /// Counts the changes of the schema.
+    pub(crate) fn generation(&self) -> u64 {
+        self.snapshot.generation
     }
 
     /// The schema before the next chunk, to shred it elsewhere.
@@ -213,11 +234,11 @@ impl Normalizer {
     ///
     /// # Errors
     /// [`ErrorKind::Bug`] where the batches do not fit the schema.
-    pub(crate) fn accept(&mut self, shredded: Shredded) -> Result<Option<Vec<TableBatch>>> {
-        let Shredded { generation, mut batches, additions } = shredded;
+    pub(crate) fn accept(&mut self, shredded: Shredded) -> Result<Option<Normalized>> {
+        let Shredded { generation, mut batches, additions, refused, refused_by_schema } = shredded;
         let is_current = generation == self.snapshot.generation;
         // A chunk that found everything it needed in an older schema needs nothing of a newer one.
-        if !is_current && !additions.is_empty() {
+        if !is_current && (!additions.is_empty() || refused_by_schema) {
             return Ok(None);
         }
         if !additions.is_empty()
@@ -245,7 +266,7 @@ impl Normalizer {
                 }
             }
         }
-        Ok(Some(batches))
+        Ok(Some(Normalized { batches, refused }))
     }
 
     /// The schema after the chunks so far.

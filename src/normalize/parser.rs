@@ -78,17 +78,24 @@ impl Parser {
 fn explain(row: &[u8], error: &simd_json::Error) -> (Error, Offset) {
     if let Err(error) = std::str::from_utf8(row) {
         let refused = Error::new(ErrorKind::BadData, "the row is not UTF-8")
+            .with("code", "E_UTF8")
             .with_hint("save the file as UTF-8, or convert it with iconv");
         return (refused, Offset(error.valid_up_to()));
     }
     if matches!(error.error(), ErrorType::DepthLimitExceeded) {
         let refused = Error::new(ErrorKind::BadData, "the row is nested too deeply")
+            .with("code", "E_JSON_DEPTH")
             .with("limit", MAX_DEPTH)
             .with_hint("flatten the value before it is loaded, or give it as a text");
         return (refused, Offset(error.index()));
     }
     let not_json = Error::new(ErrorKind::BadData, "the row is not JSON");
-    match serde_json::from_slice::<serde::de::IgnoredAny>(row) {
+    // Looking at a row without keeping it does not look into its strings.
+    let reason = match serde_json::from_slice::<serde::de::IgnoredAny>(row) {
+        Ok(_) => serde_json::from_slice::<serde_json::Value>(row).map(drop),
+        Err(reason) => Err(reason),
+    };
+    match reason {
         Err(reason) => {
             let line_start: usize = row
                 .split_inclusive(|byte| *byte == b'\n')
@@ -100,14 +107,45 @@ fn explain(row: &[u8], error: &simd_json::Error) -> (Error, Offset) {
             // The place is given in the terms of the file, not in those of the row.
             let text = reason.to_string();
             let reason = text.split(" at line ").next().unwrap_or(&text).to_owned();
-            (not_json.with("reason", reason), offset)
+            let refused = not_json.with("code", code_of(&reason)).with("reason", &reason);
+            (
+                if row.first() == Some(&RECORD_SEPARATOR) {
+                    refused.with_hint(
+                        "this is a JSON text sequence (RFC 7464): take out its record separators, \
+                     for example with tr -d '\\036'",
+                    )
+                } else {
+                    refused
+                },
+                offset,
+            )
         }
-        Ok(_) => {
-            let reason = match error.error() {
-                ErrorType::InvalidNumber => "a number is too large".to_owned(),
-                other => format!("{other:?}"),
+        Ok(()) => {
+            let (code, reason) = match error.error() {
+                ErrorType::InvalidNumber => ("E_NUMBER_RANGE", "a number is too large".to_owned()),
+                other => ("E_JSON_SYNTAX", format!("{other:?}")),
             };
-            (not_json.with("reason", reason), Offset(error.index()))
+            (not_json.with("code", code).with("reason", reason), Offset(error.index()))
         }
+    }
+}
+
+/// What stands before each text of a JSON text sequence.
+const RECORD_SEPARATOR: u8 = 0x1e;
+
+/// The code of what serde_json says.
+fn code_of(reason: &str) -> &'static str {
+    if reason.starts_with("EOF") {
+        "E_JSON_EOF"
+    } else if reason.contains("trailing characters") {
+        "E_JSON_TRAILING"
+    } else if reason.contains("control character") {
+        "E_JSON_CTRL"
+    } else if reason.contains("surrogate") || reason.contains("hex escape") {
+        "E_JSON_SURROGATE"
+    } else if reason.contains("out of range") {
+        "E_NUMBER_RANGE"
+    } else {
+        "E_JSON_SYNTAX"
     }
 }

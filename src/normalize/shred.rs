@@ -4,19 +4,20 @@
 //! one first; lists become rows of child tables once the row itself is written.
 //! Source: dlt, `dlt/common/normalizers/json/relational.py`.
 
+use memchr::memmem::Finder;
 use simd_json::{Node, StaticNode};
-use transload_core::{Error, ErrorKind, Result};
+use transload_core::{DataType, Error, ErrorKind, Result};
 
 use super::coerce::{self, Value, value_of};
 use super::columns::Outcome;
 use super::ids;
-use super::layout::{Layout, List, NONE, Role, SlotId};
+use super::layout::{Layout, List, Mark, NONE, Role, SlotId};
 use super::parser::{Offset, Parser};
 use super::root::RootIds;
 use super::table::{RowLinks, TableAdditions, TableValues};
 use super::text;
 use super::{Snapshot, TableBatch};
-use crate::source::json::{JsonRow, JsonRows};
+use crate::source::json::{JsonRow, JsonRows, Refused};
 
 /// A chunk of rows as columns, with what it adds to the schema it was shredded against.
 #[derive(Debug)]
@@ -25,23 +26,39 @@ pub(crate) struct Shredded {
     /// Parents before their children.
     pub(super) batches: Vec<TableBatch>,
     pub(super) additions: Vec<TableAdditions>,
+    /// Rows of the input that cannot be loaded, in their order.
+    pub(super) refused: Vec<Refused>,
+    /// Whether a row was refused for what the schema says: with another one it might be taken.
+    pub(super) refused_by_schema: bool,
 }
 
 /// An error at a node of the row.
 struct Fault {
     error: Error,
     node: usize,
+    /// Whether it is the input as a whole that cannot be loaded, and not this row of it.
+    of_input: bool,
 }
 
 type Shred<T = ()> = Result<T, Fault>;
 
 trait At<T> {
+    /// The fault of the row, if it is one of its data.
     fn at(self, node: usize) -> Shred<T>;
+    /// The fault of the input: other rows of it would not fare better, or setting one aside would hide what is wrong.
+    fn of_input(self, node: usize) -> Shred<T>;
 }
 
 impl<T> At<T> for Result<T> {
     fn at(self, node: usize) -> Shred<T> {
-        self.map_err(|error| Fault { error, node })
+        self.map_err(|error| {
+            let of_input = error.kind() != ErrorKind::BadData;
+            Fault { error, node, of_input }
+        })
+    }
+
+    fn of_input(self, node: usize) -> Shred<T> {
+        self.map_err(|error| Fault { error, node, of_input: true })
     }
 }
 
@@ -57,6 +74,8 @@ struct Shredder<'s> {
     key_parts: Vec<Option<usize>>,
     /// The row of the input.
     input: usize,
+    /// Whether the row has escaped NUL characters somewhere.
+    has_nul: bool,
     /// The tables in the order in which they got their first row: the one in which dlt makes them.
     in_order: Vec<usize>,
 }
@@ -71,16 +90,19 @@ struct Above<'r> {
 }
 
 impl Snapshot {
-    /// Shreds a chunk of rows of a root table. Changes nothing: see [`super::Normalizer::accept`].
+    /// Shreds a chunk of rows of a root table. Changes nothing: see [`super::Normalizer::accept`]. A row that is at
+    /// fault by itself leaves no trace but among those refused.
     ///
     /// # Errors
-    /// [`ErrorKind::BadData`] for the first row that cannot be loaded, with file and line.
+    /// [`ErrorKind::BadData`] where the input as a whole cannot be loaded, with file and line.
     pub(crate) fn shred(
         &self,
         table: &str,
         rows: &JsonRows,
         parser: &mut Parser,
     ) -> Result<Shredded> {
+        let escaped_nul = Finder::new(br"\u0000");
+        let some_nul = escaped_nul.find(&rows.bytes).is_some();
         let (layout, site) = Layout::new(self, &self.root_name(table))?;
         let mut shredder = Shredder {
             pending_objects: Vec::new(),
@@ -88,25 +110,53 @@ impl Snapshot {
             row_id: None,
             key_parts: vec![None; layout.root.key_columns().len()],
             input: 0,
+            has_nul: false,
             in_order: Vec::new(),
             layout,
         };
+        let mut mark = Mark::default();
+        let mut refused = Vec::new();
+        let mut refused_by_schema = false;
         for (input, row) in rows.rows.iter().enumerate() {
             let text = rows.bytes.get(row.range.clone()).ok_or_else(|| {
                 Error::new(ErrorKind::Bug, "a row lies outside its chunk")
                     .with("file", &rows.origin)
             })?;
             shredder.input = input;
-            match parser.parse(text, |nodes| shredder.read_root(site, nodes)) {
-                Ok(Ok(())) => {}
-                Ok(Err(Fault { error, node })) => {
-                    return Err(place(error, rows, row, parser.offset_of(node, text)));
+            shredder.has_nul = some_nul && escaped_nul.find(text).is_some();
+            shredder.layout.mark(&mut mark);
+            let error = match parser.parse(text, |nodes| shredder.read_root(site, nodes)) {
+                Ok(Ok(())) => continue,
+                Ok(Err(Fault { error, node, of_input })) => {
+                    let error = place(error, rows, row, parser.offset_of(node, text));
+                    if of_input {
+                        return Err(error);
+                    }
+                    refused_by_schema = true;
+                    shredder.forget(&mark);
+                    error
                 }
-                Err((error, offset)) => return Err(place(error, rows, row, offset)),
-            }
+                Err((error, offset)) => place(error, rows, row, offset),
+            };
+            refused.push(Refused {
+                line: row.line,
+                offset: row.offset,
+                bytes: original(rows, input, text).to_vec(),
+                error,
+            });
         }
-        shredder.finish(rows)
+        let mut shredded = shredder.finish(rows)?;
+        shredded.refused = refused;
+        shredded.refused_by_schema = refused_by_schema;
+        Ok(shredded)
     }
+}
+
+/// A row as it stood in the input.
+fn original<'r>(rows: &'r JsonRows, input: usize, text: &'r [u8]) -> &'r [u8] {
+    let Some(source) = &rows.source else { return text };
+    let range = source.ranges.get(input).cloned();
+    range.and_then(|range| source.bytes.get(range)).unwrap_or(text)
 }
 
 /// Adds file, line and, where the error names no column of a table, the column in the line.
@@ -129,6 +179,8 @@ impl Shredder<'_> {
             generation: snapshot.generation,
             batches: Vec::new(),
             additions: Vec::new(),
+            refused: Vec::new(),
+            refused_by_schema: false,
         };
         let mut tables: Vec<Option<TableValues>> =
             self.layout.tables.into_iter().map(Some).collect();
@@ -146,9 +198,17 @@ impl Shredder<'_> {
         Ok(shredded)
     }
 
+    /// Takes back all that was written since the mark.
+    fn forget(&mut self, mark: &Mark) {
+        self.layout.forget(mark);
+        let tables = &self.layout.tables;
+        self.in_order.retain(|table| tables.get(*table).is_some_and(|table| table.row() > 0));
+    }
+
     fn read_root(&mut self, site: u32, nodes: &[Node<'_>]) -> Shred {
         if !matches!(nodes.first(), Some(Node::Object { .. })) {
             return Err(Error::new(ErrorKind::BadData, "the row is not an object")
+                .with("code", "E_ROW_NOT_OBJECT")
                 .with_hint("each row must be an object: {\"name\": value, …}"))
             .at(0);
         }
@@ -179,6 +239,7 @@ impl Shredder<'_> {
                             ErrorKind::BadData,
                             "a row lacks a part of its primary key",
                         )
+                        .with("code", "E_KEY_NULL")
                         .with("table", &self.layout.tables[0].name)
                         .with("column", column))
                         .at(0);
@@ -235,8 +296,11 @@ impl Shredder<'_> {
                 previous = id.slot;
                 let slot = self.layout.slot_mut(id);
                 if slot.seen == object {
-                    return Err(Error::new(ErrorKind::BadData, "duplicate key").with("key", key))
-                        .at(at);
+                    return Err(Error::new(ErrorKind::BadData, "duplicate key")
+                        .with("code", "E_JSON_DUP_KEY")
+                        .with("key", key)
+                        .with_hint("one of the values would be lost: rename or remove a key"))
+                    .at(at);
                 }
                 slot.seen = object;
                 self.read_field(nodes, id, at + 1)?;
@@ -262,7 +326,7 @@ impl Shredder<'_> {
                 Ok(())
             }
             Some(Node::Array { .. }) => {
-                let list = self.layout.list(id).at(at)?;
+                let list = self.layout.list(id).of_input(at)?;
                 self.pending_lists.push((list, at));
                 Ok(())
             }
@@ -273,22 +337,61 @@ impl Shredder<'_> {
         }
     }
 
-    /// An integer that no decimal holds keeps its digits, as text.
+    /// An integer that no decimal holds keeps its digits where the column takes text; elsewhere the row is refused.
     #[cold]
     fn put_digits(&mut self, nodes: &[Node<'_>], id: SlotId, at: usize) -> Shred {
+        let slot = self.layout.slot(id);
+        let table = self.layout.sites[id.site as usize].table;
+        let takes_text = slot.column != NONE
+            && self.layout.tables[table].column(slot.column as usize).data_type() == DataType::Text;
+        if !takes_text {
+            return Err(Error::new(
+                ErrorKind::BadData,
+                "an integer has more digits than a decimal",
+            )
+            .with("code", "E_DECIMAL_RANGE")
+            .with("key", self.layout.key_path(id))
+            .with("digits of a decimal", coerce::WIDE_DIGITS)
+            .with_hint("give the column the type text in the schema, or the number as a text"))
+            .at(at);
+        }
         let mut digits = String::new();
         text::push_json(&mut digits, &nodes[at..]);
         self.put(id, &Value::Text(&digits), at)
     }
 
+    /// PostgreSQL and Redshift have no text with a NUL in it. What one destination refuses none gets, so that the same
+    /// input has the same outcome everywhere.
+    #[cold]
+    fn check_nul(&self, id: SlotId, value: &Value<'_>, at: usize) -> Shred {
+        let has_nul = match value {
+            Value::Text(text) => text.contains('\0'),
+            Value::Json(nodes) => nodes[..text::width(nodes)]
+                .iter()
+                .any(|node| matches!(node, Node::String(text) if text.contains('\0'))),
+            _ => false,
+        };
+        if !has_nul {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::BadData, "a text has a NUL character")
+            .with("code", "E_NUL")
+            .with("key", self.layout.key_path(id))
+            .with_hint("warehouses do not store it: take the character out"))
+        .at(at)
+    }
+
     #[inline]
     fn put(&mut self, id: SlotId, value: &Value<'_>, at: usize) -> Shred {
+        if self.has_nul {
+            self.check_nul(id, value, at)?;
+        }
         let layout = &mut self.layout;
         let site = &mut layout.sites[id.site as usize];
         let slot = &mut site.slots[id.slot as usize];
         match slot.role {
             Role::Data => {}
-            Role::Ours => return self.reserve(id, at),
+            Role::Ours => return self.refuse_ours(id, at),
             Role::RowId => {
                 self.row_id = Some(at);
                 return self.reserve(id, at);
@@ -313,9 +416,19 @@ impl Shredder<'_> {
             }
             Outcome::Taken => {
                 let (table, column) = (site.table, slot.column as usize);
-                Err(self.layout.two_keys(table, column, id)).at(at)
+                Err(self.layout.two_keys(table, column, id)).of_input(at)
             }
         }
+    }
+
+    /// A row must not say which load it belongs to, or which row it is nested in.
+    #[cold]
+    fn refuse_ours(&self, id: SlotId, at: usize) -> Shred {
+        Err(Error::new(ErrorKind::BadData, "a key of the input is a column that the loader writes")
+            .with("code", "E_RESERVED_NAME")
+            .with("key", self.layout.key_path(id))
+            .with_hint("rename the key or leave it out"))
+        .of_input(at)
     }
 
     /// The key of a column that the loader writes: its value is not the input's to give, but its place is.
@@ -348,11 +461,12 @@ impl Shredder<'_> {
                 values.column_mut(variant).writer = Some(id);
                 Ok(())
             }
-            Outcome::Taken => Err(self.layout.two_keys(table, variant, id)).at(at),
+            Outcome::Taken => Err(self.layout.two_keys(table, variant, id)).of_input(at),
             Outcome::Refused => Err(Error::new(
                 ErrorKind::BadData,
                 "neither the column nor its variant can hold a value",
             )
+            .with("code", "E_VALUE")
             .with("table", &values.name)
             .with("column", &values.column(variant).column.name)
             .with("type", values.column(variant).data_type())
@@ -376,6 +490,7 @@ impl Shredder<'_> {
         let table = &layout.tables[site.table];
         if table.refuses_null(&slot.name, &layout.snapshot.rules) {
             return Err(Error::new(ErrorKind::BadData, "NULL for a column that is NOT NULL")
+                .with("code", "E_KEY_NULL")
                 .with("table", &table.name)
                 .with("column", &slot.name)
                 .with_hint("give the value, or make the column nullable in the schema"))
@@ -420,7 +535,7 @@ impl Shredder<'_> {
         if values.last_list.is_some_and(|(table, row, other)| {
             (table, row) == (above.table, above.row) && other != index
         }) {
-            return Err(self.layout.two_lists(list.table)).at(start);
+            return Err(self.layout.two_lists(list.table)).of_input(start);
         }
         values.last_list = Some((above.table, above.row, index));
         let mut at = start + 1;

@@ -54,6 +54,10 @@ pub(super) struct TableValues {
     columns: Vec<ColumnValues>,
     by_name: HashMap<String, usize>,
     incomplete: IndexMap<String, Column>,
+    /// Columns that were incomplete, by the index they have now.
+    completed: Vec<(usize, Column)>,
+    /// Columns that no row may lack, the loader's own not among them.
+    required: Vec<usize>,
     system: Option<SystemColumns>,
     rows: usize,
     /// The row of the input that each row comes from: for errors that are found at the end.
@@ -84,6 +88,8 @@ impl TableValues {
             columns: Vec::new(),
             by_name: HashMap::new(),
             incomplete: IndexMap::new(),
+            completed: Vec::new(),
+            required: Vec::new(),
             system: None,
             rows: 0,
             inputs: Vec::new(),
@@ -108,6 +114,38 @@ impl TableValues {
     /// The number of the row that is being written.
     pub(super) fn row(&self) -> usize {
         self.rows
+    }
+
+    /// The number of columns.
+    pub(super) fn width(&self) -> usize {
+        self.columns.len()
+    }
+
+    /// Takes back the rows and the columns from these on.
+    pub(super) fn forget(&mut self, rows: usize, columns: usize) {
+        for column in self.columns.drain(columns.min(self.columns.len())..) {
+            self.by_name.remove(&column.column.name);
+        }
+        while let Some((index, _)) = self.completed.last()
+            && *index >= columns
+        {
+            if let Some((_, column)) = self.completed.pop() {
+                self.incomplete.insert(column.name.clone(), column);
+            }
+        }
+        self.required.retain(|index| *index < columns);
+        for column in &mut self.columns {
+            column.truncate(rows);
+            for variant in &mut column.variants {
+                *variant = variant.filter(|index| *index < columns);
+            }
+        }
+        if self.system.is_some_and(|system| system.last() >= columns) {
+            self.system = None;
+        }
+        self.rows = rows;
+        self.inputs.truncate(rows);
+        self.last_list = None;
     }
 
     pub(super) fn find(&self, name: &str) -> Option<usize> {
@@ -165,16 +203,43 @@ impl TableValues {
 
     /// Adds a column with a type. What a hint said about it before wins over what was inferred.
     fn add(&mut self, snapshot: &Snapshot, column: Column) -> Result<usize> {
+        let index = self.columns.len();
         let column = match self.incomplete.shift_remove(&column.name) {
-            Some(declared) => completed(declared, column),
+            Some(declared) => {
+                self.completed.push((index, declared.clone()));
+                completed(declared, column)
+            }
             None => column,
         };
-        let index = self.columns.len();
+        if !column.nullable && !snapshot.names.contains(&column.name) {
+            self.required.push(index);
+        }
         self.by_name.insert(column.name.clone(), index);
         let values = ColumnValues::new(column, &snapshot.options.defaults)
             .map_err(|error| error.with("table", &self.name))?;
         self.columns.push(values);
         Ok(index)
+    }
+
+    /// Refuses a row that lacks a value for a column that must have one.
+    fn check_required(&self) -> Result<()> {
+        let row = self.rows;
+        let missing = self.required.iter().find(|index| self.columns[**index].len() <= row);
+        let name = match missing {
+            Some(index) => &self.columns[*index].column.name,
+            None => {
+                let is_required = |column: &&Column| !column.nullable || is_key(column);
+                match self.incomplete.values().find(is_required) {
+                    Some(column) => &column.name,
+                    None => return Ok(()),
+                }
+            }
+        };
+        Err(Error::new(ErrorKind::BadData, "a row has no value for a column that is NOT NULL")
+            .with("code", "E_KEY_NULL")
+            .with("table", &self.name)
+            .with("column", name)
+            .with_hint("give the value, or make the column nullable in the schema"))
     }
 
     /// Ends a row: writes dlt's own columns, which stand behind the columns of the first row.
@@ -188,6 +253,7 @@ impl TableValues {
             Some(system) => system,
             None => self.add_system_columns(snapshot)?,
         };
+        self.check_required()?;
         let row = self.rows;
         self.put_system(system.row_id, row, &Value::Text(links.row_id))?;
         self.put_system(system.load_id, row, &Value::Text(&snapshot.options.load_id))?;
@@ -325,6 +391,14 @@ impl TableValues {
                     .with_source(error)
             })?;
         Ok((TableBatch { table: self.name, batch }, additions))
+    }
+}
+
+impl SystemColumns {
+    /// The highest index among them.
+    fn last(&self) -> usize {
+        let all = [self.load_id, self.root_id, self.parent_id, self.list_index, self.row_id];
+        all.into_iter().flatten().max().unwrap_or_default()
     }
 }
 

@@ -5,6 +5,7 @@
 //!   lock                      held while a process works here; says who
 //!   loads/<load id>/          a package: <table>/<file>, and manifest.json once it is sealed; source, a hint
 //!   loaded/<load id>/         a package that was published: manifest.json, receipt.json
+//!   …/<load id>/set_aside/    rows that could not be loaded, with their reasons
 //!   unsealed/<load id>/       what a process that died before sealing left behind
 //! ```
 //!
@@ -66,6 +67,11 @@ impl WorkingFolder {
     /// The folder.
     pub fn path(&self) -> &Path {
         &self.root
+    }
+
+    /// Where the package of a load lies once it is published.
+    pub(crate) fn loaded(&self, load_id: &LoadId) -> PathBuf {
+        self.root.join("loaded").join(load_id.as_str())
     }
 
     /// Takes the lock of the folder, which is created if it is missing.
@@ -180,7 +186,7 @@ impl WorkingFolder {
                 }
             }
         }
-        let loaded = self.root.join("loaded").join(manifest.load_id.as_str());
+        let loaded = self.loaded(&manifest.load_id);
         fs::rename(folder, &loaded)
             .map_err(|error| failed("move the loaded package", folder, error))?;
         sync_folder(&self.root.join("loaded"))

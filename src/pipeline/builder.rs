@@ -39,6 +39,17 @@ transload_core::settings! {
 }
 
 transload_core::settings! {
+    /// The settings under `[normalize]`.
+    pub struct NormalizeSettings {
+        /// Chunks of rows that are normalised at once. By default one for each core.
+        pub workers: Option<usize>,
+        /// Rows that may be set aside in one load, each kept with the reason, while the others load. With 0 a row that
+        /// cannot be loaded fails the load. By default any number.
+        pub max_set_aside: Option<u64>,
+    }
+}
+
+transload_core::settings! {
     /// The settings under `[schema]`.
     pub struct SchemaSettings {
         /// How names of tables and columns are made: `snake_case` (the usual), `direct`, `sql_ci_v1` or `sql_cs_v1`. A
@@ -280,6 +291,7 @@ impl PipelineBuilder {
             working: WorkingFolder::of(&pipelines_dir, &name),
             schema_name: hints::schema_name(&name),
             naming: schema.naming.as_deref().map(hints::naming_from).transpose()?,
+            normalize: layers.read_section(&name, &["normalize"])?,
             schema_settings: schema,
             load: layers.read_section(&name, &["load"])?,
             writer: layers.read_section(&name, &["data_writer"])?,

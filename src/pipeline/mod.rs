@@ -17,7 +17,8 @@ use transload_core::{
 };
 
 pub use builder::{
-    DestinationSettings, LoadSettings, PipelineBuilder, SchemaSettings, WriterSettings, pipeline,
+    DestinationSettings, LoadSettings, NormalizeSettings, PipelineBuilder, SchemaSettings,
+    WriterSettings, pipeline,
 };
 
 use crate::arrow_types::Defaults;
@@ -32,6 +33,7 @@ use crate::load::{Retries, known_loads, receipt_of};
 use crate::normalize::{Naming, Options, random_id};
 use crate::package::{Package, WorkingFolder};
 use crate::resource::{IntoResources, Resource};
+use crate::set_aside;
 use crate::state::{Identity, PipelineState};
 use crate::stop::Stop;
 use crate::write::WriteOptions;
@@ -46,6 +48,7 @@ pub struct Pipeline {
     folder: PathBuf,
     working: WorkingFolder,
     naming: Option<Naming>,
+    normalize: NormalizeSettings,
     schema_settings: SchemaSettings,
     load: LoadSettings,
     writer: WriterSettings,
@@ -269,7 +272,13 @@ impl Pipeline {
         };
         self.observe(Event::StepStarted { step: Step::Normalise, jobs: None });
         let (observer, stop) = (self.redacting_observer(), self.stop.clone());
-        let work = move || extract::extract(opened, schema, options, write, &observer, &stop);
+        let plan = extract::Plan {
+            options,
+            write,
+            workers: self.normalize.workers.unwrap_or_else(cores),
+            max_set_aside: self.normalize.max_set_aside,
+        };
+        let work = move || extract::extract(opened, schema, plan, &observer, &stop);
         let extraction = match tokio::task::spawn_blocking(work).await {
             Ok(extraction) => extraction?,
             Err(panic) => {
@@ -379,6 +388,7 @@ impl Pipeline {
         let loader = self.loader(&observer);
         let endpoints = self.new_receipt();
         (receipt.destination, receipt.staging) = (endpoints.destination, endpoints.staging);
+        receipt.set_aside = set_aside::summary(folder);
         let result = loader.load(folder, manifest, &mut receipt).await;
         let result = result.map_err(|error| match error.kind() {
             // It would fail again, and the runs after it with it: the user has to know what to move out of the way.
@@ -387,6 +397,10 @@ impl Pipeline {
         });
         receipt.finished_at = clock::now();
         receipt.error = result.as_ref().err().map(Error::report);
+        receipt.package = Some(match receipt.status {
+            LoadStatus::Loaded => self.working.loaded(&manifest.load_id),
+            _ => folder.to_owned(),
+        });
         self.scrub(&mut receipt);
         let mut bytes = serde_json::to_vec_pretty(&receipt).unwrap_or_default();
         bytes.push(b'\n');
@@ -498,6 +512,10 @@ impl Pipeline {
     fn redacting_observer(&self) -> Redacting {
         Redacting { observer: Arc::clone(&self.observer), redactor: self.redactor.clone() }
     }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// Bytes at which a file is cut where neither the configuration nor the destination says.

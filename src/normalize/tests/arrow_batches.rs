@@ -12,7 +12,7 @@ fn load(normalizer: &mut Normalizer, columns: Vec<(&str, ArrayRef)>) -> Result<R
     let batch =
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true)))
             .unwrap();
-    let mut batches = normalizer.arrow("t", batch)?;
+    let mut batches = normalizer.arrow("t", batch)?.batches;
     assert_eq!(batches.len(), 1);
     Ok(batches.remove(0).batch)
 }
@@ -165,7 +165,7 @@ fn e04_another_type_is_refused_or_cast_without_loss() {
 fn an_empty_batch_still_brings_its_columns() {
     let mut normalizer = Normalizer::new(empty_schema(), Options::new("1")).unwrap();
     let batch = RecordBatch::try_from_iter([("a", ints::<Int64Type>([]))]).unwrap();
-    assert!(normalizer.arrow("t", batch).unwrap().is_empty());
+    assert!(normalizer.arrow("t", batch).unwrap().batches.is_empty());
     assert!(normalizer.schema().tables["t"].columns.contains_key("a"));
     assert!(!has_seen(normalizer.schema(), "t"));
 }
@@ -207,13 +207,13 @@ fn step(normalizer: &Normalizer, batches: Vec<TableBatch>) -> (Vec<Column>, Reco
 fn arrow_rows_get_the_ids_that_rows_of_json_have() {
     for in_one_load in [true, false] {
         let mut normalizer = Normalizer::new(empty_schema(), Options::new("1")).unwrap();
-        let batches = normalizer.json("t", split("{\"a\":1}").remove(0)).unwrap();
+        let batches = normalizer.json("t", &split("{\"a\":1}").remove(0)).unwrap().batches;
         let mut steps = vec![step(&normalizer, batches)];
         if !in_one_load {
             normalizer = Normalizer::new(normalizer.into_schema(), Options::new("2")).unwrap();
             steps.clear();
         }
-        let batches = normalizer.arrow("t", one_column()).unwrap();
+        let batches = normalizer.arrow("t", one_column()).unwrap().batches;
         steps.push(step(&normalizer, batches));
         let rows = written(steps, 1 << 20).concat();
         let load = if in_one_load { "1" } else { "2" };
@@ -230,13 +230,14 @@ fn arrow_rows_get_the_ids_that_rows_of_json_have() {
 fn rows_of_json_after_arrow_rows_bring_ids_that_may_be_null() {
     for (in_one_load, buffer_bytes) in [(true, 1 << 20), (true, 0), (false, 0)] {
         let mut normalizer = Normalizer::new(empty_schema(), Options::new("1")).unwrap();
-        let batches = normalizer.arrow("t", one_column()).unwrap();
+        let batches = normalizer.arrow("t", one_column()).unwrap().batches;
         let mut steps = vec![step(&normalizer, batches)];
         if !in_one_load {
             normalizer = Normalizer::new(normalizer.into_schema(), Options::new("2")).unwrap();
             steps.clear();
         }
-        let mut batches = normalizer.json("t", split("{\"a\":1,\"l\":[1]}").remove(0)).unwrap();
+        let mut batches =
+            normalizer.json("t", &split("{\"a\":1,\"l\":[1]}").remove(0)).unwrap().batches;
         let child = batches.pop().unwrap();
         assert_eq!(child.table, "t__l");
         steps.push(step(&normalizer, batches));
@@ -246,7 +247,7 @@ fn rows_of_json_after_arrow_rows_bring_ids_that_may_be_null() {
         let child = &normalizer.schema().tables["t__l"];
         assert!(!child.columns["_dlt_id"].nullable && !child.columns["_dlt_parent_id"].nullable);
         // Rows of Arrow that come later have them.
-        let batches = normalizer.arrow("t", one_column()).unwrap();
+        let batches = normalizer.arrow("t", one_column()).unwrap().batches;
         steps.push(step(&normalizer, batches));
         let files = written(steps, buffer_bytes);
         assert_eq!(files.len(), if in_one_load && buffer_bytes == 0 { 2 } else { 1 });
@@ -280,7 +281,7 @@ fn ids_made_of_the_key_are_not_made_up() {
     let mut alone = Normalizer::new(schema.clone(), Options::new("1")).unwrap();
     alone.arrow("t", one_column()).unwrap();
     let mut normalizer = Normalizer::new(schema, Options::new("1")).unwrap();
-    normalizer.json("t", split("{\"a\":1}").remove(0)).unwrap();
+    normalizer.json("t", &split("{\"a\":1}").remove(0)).unwrap().batches;
     let error = normalizer.arrow("t", one_column()).unwrap_err();
     assert_eq!((error.kind(), error.context("column")), (ErrorKind::BadData, Some("_dlt_id")));
 }

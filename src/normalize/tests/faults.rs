@@ -7,8 +7,12 @@ fn reader_fault(text: &str) -> Error {
     let reader =
         JsonReader::new(text.as_bytes(), "rows.json", JsonShape::Document, JsonLimits::default());
     for chunk in reader {
-        if let Err(error) = chunk.and_then(|rows| run.normalizer.json("t", rows)) {
-            return error;
+        match chunk.and_then(|rows| run.normalizer.json("t", &rows)) {
+            Err(error) => return error,
+            Ok(mut normalized) if !normalized.refused.is_empty() => {
+                return normalized.refused.remove(0).error;
+            }
+            Ok(_) => {}
         }
     }
     panic!("no fault");
@@ -29,7 +33,7 @@ fn text_that_is_no_json_is_refused_with_its_place() {
     let error = fault(empty_schema(), "{\"a\":");
     assert_eq!(error.message(), "the row is not JSON");
     let error = fault(empty_schema(), "{\"a\":1e400}");
-    assert_eq!(error.context("reason"), Some("a number is too large"));
+    assert_eq!(error.context("reason"), Some("number out of range"));
     let error = reader_fault("[\n  {\"a\": 1},\n  {\n    \"a\": tru\n  }\n]");
     assert_eq!(place(&error), (Some("rows.json"), Some("4"), Some("13")));
 }
@@ -39,7 +43,8 @@ fn bytes_that_are_no_utf8_are_refused() {
     let mut normalizer = Normalizer::new(empty_schema(), Options::new("1")).unwrap();
     let text = b"{\"a\":\"x\"}\n{\"a\":\"\xff\"}";
     let mut reader = JsonReader::new(&text[..], "f", JsonShape::Auto, JsonLimits::default());
-    let error = normalizer.json("t", reader.next().unwrap().unwrap()).unwrap_err();
+    let rows = reader.next().unwrap().unwrap();
+    let error = normalizer.json("t", &rows).unwrap().refused.remove(0).error;
     assert_eq!(error.message(), "the row is not UTF-8");
     assert_eq!(place(&error), (Some("f"), Some("2"), Some("7")));
 }
@@ -104,8 +109,54 @@ fn null_for_a_column_that_is_not_null_is_refused() {
 fn a_refused_chunk_leaves_the_schema_as_it_was() {
     let mut run = Run::of(r#"{"a":1}"#);
     let before = run.normalizer.schema().clone();
-    run.try_rows("{\"b\":1,\"l\":[1]}\n{\"c\":").unwrap_err();
+    run.try_rows("{\"b\":1,\"l\":[1]}\n{\"C\":1,\"c\":2}").unwrap_err();
     assert_eq!(run.normalizer.schema(), &before);
+}
+
+/// Rows with bad ones among them give what the good ones alone give.
+#[test]
+fn a_refused_row_leaves_no_trace() {
+    let good = [
+        r#"{"a":1,"l":[{"x":1},{"x":2,"y":[1]}]}"#,
+        r#"{"b":"t","o":{"p":1.5},"l":[3]}"#,
+        r#"{"a":2,"b":"2024-01-02T03:04:05Z"}"#,
+        r#"{"n":[[1,2],[3]],"o":{"q":true}}"#,
+    ];
+    // Each writes into many columns and tables, new ones too, before it turns out to be bad.
+    let bad = [
+        r#"{"a":"text","b":1,"new":1,"l":[{"x":"v"},{"z":[{"w":1}]}],"o":{"d":1,"d":2}}"#,
+        r#"{"c":true,"a":1.5,"l":[{"x":1,"y":[{"k":1,"k":2}]}]}"#,
+        r#"{"b":[1],"m":[{"deep":{"er":[{"t":"\u0000"}]}}],"n":1}"#,
+        r#"{"big":123456789012345678901234567890123456789012,"o":1,"l":{"x":2}}"#,
+        "{\"a\":1",
+    ];
+    let whole = Run::of(&format!("{{}}\n{}", good.join("\n")));
+    for first in 0..bad.len() {
+        let mut rows = Vec::new();
+        for (index, row) in good.iter().enumerate() {
+            rows.extend([
+                bad[(first + index) % bad.len()],
+                row,
+                bad[(first + 2 * index) % bad.len()],
+            ]);
+        }
+        let mut run = Run::new(empty_schema(), Options::new("1"));
+        let chunk = split(&format!("{{}}\n{}", rows.join("\n"))).remove(0);
+        let normalized = run.normalizer.json("t", &chunk).unwrap();
+        let refused: Vec<_> = normalized.refused.iter().map(|row| (row.line, &row.bytes)).collect();
+        let expected: Vec<_> = (0..rows.len()).filter(|row| row % 3 != 1).collect();
+        assert_eq!(refused.len(), expected.len());
+        for ((line, bytes), row) in refused.into_iter().zip(expected) {
+            assert_eq!((line, &bytes[..]), (row as u64 + 2, rows[row].as_bytes()));
+        }
+        normalized.batches.into_iter().for_each(|batch| run.take(batch));
+        assert_eq!(run.normalizer.schema(), whole.normalizer.schema());
+        let tables: Vec<&String> = whole.rows.keys().collect();
+        assert_eq!(run.rows.keys().collect::<Vec<_>>(), tables);
+        for table in tables {
+            assert_eq!(run.data(table), whole.data(table), "{table}");
+        }
+    }
 }
 
 #[test]

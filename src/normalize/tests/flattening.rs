@@ -68,7 +68,7 @@ fn a10_a11_a12_a13_two_keys_of_one_name_are_an_error() {
     let error = fault(empty_schema(), "{\"a__b\":2}\n{\"a__b\":2,\"a\":{\"b\":1}}");
     assert_eq!(
         error.to_string(),
-        "two keys become one column (table: t, column: a__b, key: a__b, other key: a.b, file: rows.jsonl, line: 2)"
+        "two keys become one column (code: E_NAME_COLLISION, table: t, column: a__b, key: a__b, other key: a.b, file: rows.jsonl, line: 2)"
     );
     let error = fault(empty_schema(), r#"{"L":[1],"l":[2]}"#);
     assert_eq!(error.message(), "two lists become one table");
@@ -195,7 +195,7 @@ fn c02_c03_c05_other_conventions() {
         let options = Options { naming, ..Options::new("1") };
         let mut run = Run::new(empty_schema(), options);
         for chunk in split(row) {
-            run.normalizer.json("My Table", chunk).unwrap();
+            run.normalizer.json("My Table", &chunk).unwrap();
         }
         run.tables()
     };

@@ -64,8 +64,10 @@ impl Run {
 
     fn try_rows(&mut self, rows: &str) -> Result<()> {
         for chunk in split(rows) {
-            for batch in self.normalizer.json("t", chunk)? {
-                self.take(batch);
+            let normalized = self.normalizer.json("t", &chunk)?;
+            normalized.batches.into_iter().for_each(|batch| self.take(batch));
+            if let Some(refused) = normalized.refused.into_iter().next() {
+                return Err(refused.error);
             }
         }
         Ok(())

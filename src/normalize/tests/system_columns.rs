@@ -17,7 +17,11 @@ fn key() -> Json {
 
 #[test]
 fn a27_a28_given_ids_are_kept_and_the_load_is_ours() {
-    let run = Run::of(r#"{"_dlt_id":"A","_dlt_load_id":"zzz","l":[1]}"#);
+    for key in ["_dlt_load_id", "_DLT_LOAD_ID"] {
+        let error = fault(empty_schema(), &format!("{{\"{key}\":\"zzz\"}}"));
+        assert_eq!(error.context("code"), Some("E_RESERVED_NAME"));
+    }
+    let run = Run::of(r#"{"_dlt_id":"A","_dlt_load_id":null,"l":[1]}"#);
     assert_eq!(run.rows["t"], [json!({"_dlt_id": "A", "_dlt_load_id": "1700000000.1"})]);
     assert_eq!(run.rows["t__l"][0]["_dlt_parent_id"], "A");
     let run = Run::of(r#"{"_dlt_id":"123456","l":[1]}"#);
@@ -149,13 +153,13 @@ fn chunks_shredded_out_of_order_give_the_schema_of_the_order() {
     // A chunk that brings nothing new is taken whatever came in between, with the columns that there are now.
     let late = old_snapshot_of_known(&mut normalizer);
     let batches = normalizer.accept(late).unwrap().unwrap();
-    assert!(batches[0].batch.column_by_name("z").is_some());
+    assert!(batches.batches[0].batch.column_by_name("z").is_some());
 }
 
 fn old_snapshot_of_known(normalizer: &mut Normalizer) -> Shredded {
     let mut parser = Parser::default();
     let old = normalizer.snapshot();
     let shredded = old.shred("t", &split("{\"a\":3}")[0], &mut parser).unwrap();
-    normalizer.json("t", split("{\"z\":1}").remove(0)).unwrap();
+    normalizer.json("t", &split("{\"z\":1}").remove(0)).unwrap();
     shredded
 }

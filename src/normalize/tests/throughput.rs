@@ -17,8 +17,9 @@ fn rows_a_second() {
         let mut rows = 0;
         for chunk in chunks {
             rows += normalizer
-                .json("events", chunk)
+                .json("events", &chunk)
                 .unwrap()
+                .batches
                 .iter()
                 .map(|batch| batch.batch.num_rows())
                 .sum::<usize>();

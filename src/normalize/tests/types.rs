@@ -115,12 +115,13 @@ fn b14_b15_b16_wide_integers_are_exact() {
     }
     let run = values(&["1", "9223372036854775808"]);
     assert_eq!(run.tables(), "t(v bigint, v__v_decimal decimal)");
-    // More digits than any decimal has: kept as text.
+    // More digits than any decimal has: only text can hold them.
     for digits in
         ["340282366920938463463374607431768211455", "-170141183460469231731687303715884105728"]
     {
-        assert_eq!(values(&[digits]).data("t"), json!([{"v": digits}]));
-        assert_eq!(values(&["1", digits]).data("t")[1], json!({"v__v_text": digits}));
+        let error = fault(empty_schema(), &format!("{{\"v\":{digits}}}"));
+        assert_eq!(error.context("code"), Some("E_DECIMAL_RANGE"));
+        assert_eq!(values(&["\"x\"", digits]).data("t")[1], json!({"v": digits}));
     }
 }
 
@@ -235,8 +236,20 @@ fn settings_prefer_types_and_give_hints() {
 }
 
 #[test]
-fn nul_stays_in_text_and_leaves_names() {
-    assert_eq!(Run::of("{\"a\\u0000b\":\"x\\u0000y\"}").data("t"), json!([{"a_b": "x\0y"}]));
+fn nul_leaves_names_and_is_refused_in_text() {
+    assert_eq!(Run::of("{\"a\\u0000b\":5}").data("t"), json!([{"a_b": 5}]));
+    for value in ["\"x\\u0000y\"", "[\"\\u0000\"]", "{\"b\":[{\"c\":\"\\u0000\"}]}"] {
+        let error = fault(empty_schema(), &format!("{{\"a\":{value}}}"));
+        assert_eq!(
+            (error.context("code"), error.context("column")),
+            (Some("E_NUL"), error.context("column"))
+        );
+    }
+    let declared = json!({"name": "t", "columns": {"a": {"name": "a", "data_type": "json"}}});
+    let error = fault(schema_with(declared), "{\"a\":{\"b\":[\"\\u0000\"]}}");
+    assert_eq!(error.context("code"), Some("E_NUL"));
+    // The text of an escape is no NUL.
+    assert_eq!(Run::of("{\"a\":\"\\\\u0000\"}").data("t"), json!([{"a": "\\u0000"}]));
     // What dlt takes for a marker of its own is text like any other.
     assert_eq!(Run::of("{\"s\":\"\u{f026}12\"}").tables(), "t(s text)");
 }
