@@ -1,15 +1,27 @@
 //! From the keys of the input to names of tables and columns: dlt's naming conventions.
 //!
-//! Source: dlt, `dlt/common/normalizers/naming`. Python's `\d` also matches digits of other scripts; here, as in the
-//! documentation of the conventions, only ASCII letters and digits are kept.
+//! Source: dlt, `dlt/common/normalizers/naming`.
+
+mod lookalikes;
+#[cfg(test)]
+mod tests;
+
+use std::sync::LazyLock;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
+use regex::Regex;
+use transload_core::{Error, ErrorKind, Result};
+
+pub(crate) use lookalikes::{Lookalikes, skeleton};
 
 use super::ids::shake128;
 
 /// The name for a key of which nothing is left.
 pub(super) const EMPTY_KEY: &str = "_empty";
+
+/// Bytes of the longest key.
+pub(crate) const MAX_KEY_BYTES: usize = 16 << 10;
 
 /// How names are made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -23,19 +35,31 @@ pub(crate) enum Naming {
     SqlCi,
     /// Letters, digits and underscores, case kept.
     SqlCs,
+    /// As found, but for double quotes and line ends; underscores in a row become one.
+    DuckCase,
+    /// As snake_case, for names of at most 255 characters; names of tables do not begin with underscores.
+    S3Tables,
+    /// One of the others for names that are not taken apart at the separator: `a__b` becomes `a_b`. So it was before
+    /// version 11 of the format, and is where `use_break_path_on_normalize` is false.
+    Contracting(&'static Naming),
 }
 
+/// Characters of the longest name that Amazon S3 tables take.
+const S3_TABLES_LENGTH: usize = 255;
+
 impl Naming {
-    /// The convention of this name in a schema (`normalizers.names`) or a setting; the module path of dlt is understood
-    /// as well.
+    /// Every convention.
+    pub(crate) const ALL: [Self; 6] =
+        [Self::SnakeCase, Self::Direct, Self::SqlCi, Self::SqlCs, Self::DuckCase, Self::S3Tables];
+
+    /// The convention of this name in a schema (`normalizers.names`) or a setting. The module of dlt is understood as
+    /// well, and the class in it.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Some(match name.rsplit('.').next()? {
-            "snake_case" => Self::SnakeCase,
-            "direct" => Self::Direct,
-            "sql_ci_v1" => Self::SqlCi,
-            "sql_cs_v1" => Self::SqlCs,
-            _ => return None,
-        })
+        const MODULES: [&str; 2] =
+            ["dlt.common.normalizers.naming.", "dlt.common.normalizers.names."];
+        let module = MODULES.iter().find_map(|module| name.strip_prefix(module)).unwrap_or(name);
+        let module = module.strip_suffix(".NamingConvention").unwrap_or(module);
+        Self::ALL.into_iter().find(|naming| naming.name() == module)
     }
 
     /// The name of the convention in schemas and settings.
@@ -45,14 +69,37 @@ impl Naming {
             Self::Direct => "direct",
             Self::SqlCi => "sql_ci_v1",
             Self::SqlCs => "sql_cs_v1",
+            Self::DuckCase => "duck_case",
+            Self::S3Tables => "s3_tables",
+            Self::Contracting(naming) => naming.name(),
         }
+    }
+
+    /// The same convention for names that are not taken apart.
+    pub(crate) fn contracting(self) -> Self {
+        Self::Contracting(match self {
+            Self::SnakeCase => &Self::SnakeCase,
+            Self::Direct => &Self::Direct,
+            Self::SqlCi => &Self::SqlCi,
+            Self::SqlCs => &Self::SqlCs,
+            Self::DuckCase => &Self::DuckCase,
+            Self::S3Tables => &Self::S3Tables,
+            Self::Contracting(naming) => naming,
+        })
     }
 
     /// What stands between the parts of a path.
     pub(crate) fn separator(self) -> &'static str {
         match self {
-            Self::Direct => "▶",
+            Self::Direct | Self::Contracting(Self::Direct) => "▶",
             _ => "__",
+        }
+    }
+
+    fn limit(self, max_length: usize) -> usize {
+        match self {
+            Self::S3Tables | Self::Contracting(Self::S3Tables) => max_length.min(S3_TABLES_LENGTH),
+            _ => max_length,
         }
     }
 
@@ -62,25 +109,54 @@ impl Naming {
         if identifier.is_empty() {
             return String::new();
         }
+        let max_length = self.limit(max_length);
+        let replaced = |replaced: &[char]| -> String {
+            identifier.chars().map(|c| if replaced.contains(&c) { '_' } else { c }).collect()
+        };
         match self {
-            Self::SnakeCase => shorten(snake_case(identifier), identifier, max_length),
+            Self::SnakeCase | Self::S3Tables => {
+                shorten(snake_case(identifier), identifier, max_length)
+            }
             Self::Direct => {
-                let cleaned = identifier
-                    .chars()
-                    .map(|c| if matches!(c, '\n' | '\r' | '\'' | '"' | '▶') { '_' } else { c });
-                shorten(cleaned.collect(), identifier, max_length)
+                shorten(replaced(&['\n', '\r', '\'', '"', '▶']), identifier, max_length)
+            }
+            Self::DuckCase => {
+                let name = contract_underscores(&replaced(&['\n', '\r', '"']));
+                shorten(name, identifier, max_length)
             }
             Self::SqlCs => shorten(sql_cs(identifier), identifier, max_length),
-            Self::SqlCi => shorten(sql_cs(identifier), identifier, max_length).to_ascii_lowercase(),
+            Self::SqlCi => shorten(sql_cs(identifier), identifier, max_length).to_lowercase(),
+            Self::Contracting(naming) => naming.normalize_identifier(identifier, max_length),
         }
     }
 
     /// A path: its parts normalised each, joined again, and shortened as a whole.
     pub(crate) fn normalize_path(self, path: &str, max_length: usize) -> String {
+        self.path_of(path, max_length, |part| part)
+    }
+
+    /// The same for the name of a table.
+    pub(crate) fn normalize_table_path(self, path: &str, max_length: usize) -> String {
+        self.path_of(path, max_length, |part| self.table_part(&part).to_owned())
+    }
+
+    /// A normalised key as a part of a table's name.
+    pub(crate) fn table_part(self, part: &str) -> &str {
+        match self {
+            Self::S3Tables | Self::Contracting(Self::S3Tables) => part.trim_start_matches('_'),
+            _ => part,
+        }
+    }
+
+    fn path_of(self, path: &str, max_length: usize, finish: impl Fn(String) -> String) -> String {
+        let max_length = self.limit(max_length);
+        if let Self::Contracting(naming) = self {
+            return finish(naming.normalize_identifier(path, max_length));
+        }
         let parts = path
             .split(self.separator())
             .filter(|part| !part.trim_matches(is_space).is_empty())
-            .map(|part| self.normalize_identifier(part, max_length));
+            .map(|part| finish(self.normalize_identifier(part, max_length)));
         shorten(join(parts, self.separator()), path, max_length)
     }
 
@@ -90,6 +166,7 @@ impl Naming {
         parts: impl IntoIterator<Item = &'p str>,
         max_length: usize,
     ) -> String {
+        let max_length = self.limit(max_length);
         let path = join(parts.into_iter().map(str::to_owned), self.separator());
         if fits(&path, max_length) {
             return path;
@@ -97,6 +174,23 @@ impl Naming {
         let original = path.clone();
         shorten(path, &original, max_length)
     }
+}
+
+/// Refuses a key that no name can be made of in reasonable time and space.
+///
+/// # Errors
+/// [`ErrorKind::BadData`] for more than [`MAX_KEY_BYTES`] bytes.
+pub(crate) fn check_length(key: &str) -> Result<()> {
+    if key.len() <= MAX_KEY_BYTES {
+        return Ok(());
+    }
+    let begin: String = key.chars().take(32).collect();
+    Err(Error::new(ErrorKind::BadData, "a key is too long")
+        .with("code", "E_NAME_TOO_LONG")
+        .with("key", format!("{}…", lookalikes::escaped(&begin)))
+        .with("bytes", key.len())
+        .with("max_name_bytes", MAX_KEY_BYTES)
+        .with_hint("shorten the key, or make it a value: {\"name\": …, \"value\": …}"))
 }
 
 /// Whether a key has nothing but blanks, as Python sees it.
@@ -155,11 +249,20 @@ fn tag(original: &str) -> String {
         .collect()
 }
 
-fn is_word(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
+/// Python's `\d` matches the digits of all scripts, and the conventions are written with it.
+fn is_digit(c: char) -> bool {
+    static DIGIT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"^\d$").ok());
+    if c.is_ascii() {
+        return c.is_ascii_digit();
+    }
+    c.is_numeric() && DIGIT.as_ref().is_some_and(|digit| digit.is_match(c.encode_utf8(&mut [0; 4])))
 }
 
-/// Each run of characters outside `[A-Za-z0-9_]` becomes one underscore.
+fn is_word(c: char) -> bool {
+    c.is_ascii_alphanumeric() || c == '_' || (!c.is_ascii() && is_digit(c))
+}
+
+/// Each run of characters that are no letters of ASCII, digits or underscores becomes one underscore.
 fn reduce(identifier: impl Iterator<Item = char>) -> String {
     let mut reduced = String::new();
     let mut in_run = false;
@@ -186,7 +289,7 @@ fn contract_underscores(name: &str) -> String {
 }
 
 fn prefix_digit(mut name: String) -> String {
-    if name.starts_with(|c: char| c.is_ascii_digit()) {
+    if name.starts_with(is_digit) {
         name.insert(0, '_');
     }
     name
@@ -206,23 +309,24 @@ fn snake_case(identifier: &str) -> String {
         '|' => 'l',
         c => c,
     }));
-    let broken = break_before_capitals(&break_before_words(reduced.as_bytes()));
-    let lower = prefix_digit(broken.iter().map(|byte| byte.to_ascii_lowercase() as char).collect());
+    let reduced: Vec<char> = reduced.chars().collect();
+    let broken = break_before_capitals(&break_before_words(&reduced));
+    let lower = prefix_digit(broken.iter().map(char::to_ascii_lowercase).collect());
     let stripped = lower.trim_end_matches('_');
     let name = format!("{stripped}{}", "x".repeat(lower.len() - stripped.len()));
     contract_underscores(&name)
 }
 
 /// `([^_])([A-Z][a-z]+)` → `\1_\2`, without overlap.
-fn break_before_words(name: &[u8]) -> Vec<u8> {
+fn break_before_words(name: &[char]) -> Vec<char> {
     let mut broken = Vec::with_capacity(name.len() + 4);
     let mut at = 0;
     while at < name.len() {
         broken.push(name[at]);
-        let is_word = |next: &[u8]| matches!(next, [upper, lower, ..] if upper.is_ascii_uppercase() && lower.is_ascii_lowercase());
+        let is_word = |next: &[char]| matches!(next, [upper, lower, ..] if upper.is_ascii_uppercase() && lower.is_ascii_lowercase());
         at += 1;
-        if name[at - 1] != b'_' && is_word(&name[at..]) {
-            broken.extend([b'_', name[at]]);
+        if name[at - 1] != '_' && is_word(&name[at..]) {
+            broken.extend(['_', name[at]]);
             at += 1;
             while at < name.len() && name[at].is_ascii_lowercase() {
                 broken.push(name[at]);
@@ -234,78 +338,15 @@ fn break_before_words(name: &[u8]) -> Vec<u8> {
 }
 
 /// `([a-z0-9])([A-Z])` → `\1_\2`.
-fn break_before_capitals(name: &[u8]) -> Vec<u8> {
+fn break_before_capitals(name: &[char]) -> Vec<char> {
     let mut broken = Vec::with_capacity(name.len() + 4);
-    for (at, &byte) in name.iter().enumerate() {
+    for (at, &c) in name.iter().enumerate() {
         let after_small =
             at > 0 && (name[at - 1].is_ascii_lowercase() || name[at - 1].is_ascii_digit());
-        if byte.is_ascii_uppercase() && after_small {
-            broken.push(b'_');
+        if c.is_ascii_uppercase() && after_small {
+            broken.push('_');
         }
-        broken.push(byte);
+        broken.push(c);
     }
     broken
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn all(identifier: &str) -> [String; 3] {
-        [Naming::SnakeCase, Naming::SqlCi, Naming::SqlCs]
-            .map(|n| n.normalize_identifier(identifier, usize::MAX))
-    }
-
-    #[test]
-    fn identifiers_are_named_as_dlt_names_them() {
-        assert_eq!(all("HTTPServerID"), ["http_server_id", "httpserverid", "HTTPServerID"]);
-        assert_eq!(all("camelCaseX2Y"), ["camel_case_x2_y", "camelcasex2y", "camelCaseX2Y"]);
-        assert_eq!(all("BANANA_"), ["bananax", "banana", "BANANA"]);
-        assert_eq!(all("+-!$*@#=|:"), ["x_xa_lx", "_", "_"]);
-        assert_eq!(all("foo(bar)"), ["foo_barx", "foo_bar", "foo_bar"]);
-        assert_eq!(all("Größe"), ["gr_e", "gr_e", "Gr_e"]);
-        assert_eq!(all("日本"), ["x", "_", "_"]);
-        assert_eq!(all("%"), ["x", "_", "_"]);
-        assert_eq!(all("x_"), ["xx", "x", "x"]);
-        assert_eq!(all("___"), ["xxx", "", ""]);
-        let snake = |identifier| Naming::SnakeCase.normalize_identifier(identifier, usize::MAX);
-        assert_eq!(snake("iPhone15Pro"), "i_phone15_pro");
-        assert_eq!(snake("123BaNaNa"), "_123_ba_na_na");
-        assert_eq!(snake("1abc"), "_1abc");
-        assert_eq!(snake("__lead"), "_lead");
-        assert_eq!(snake("a__b"), "a_b");
-        assert_eq!(snake("Event Value"), "event_value");
-        assert_eq!(snake("event-.!:*<>value"), "event_x_value");
-        assert_eq!(snake("ünï"), "_nx");
-        assert_eq!(snake("f-1"), "f_1");
-        assert_eq!(snake("a\0b"), "a_b");
-        assert_eq!(
-            Naming::Direct.normalize_identifier(" it's \"a\"▶b\n", usize::MAX),
-            "it_s _a__b"
-        );
-    }
-
-    #[test]
-    fn paths_keep_their_separators() {
-        let snake = |path| Naming::SnakeCase.normalize_path(path, usize::MAX);
-        assert_eq!(snake("a__b"), "a__b");
-        assert_eq!(snake("Small___Love____Potion_____x"), "small___love__potion___x");
-        assert_eq!(snake("e_vent__value_value2___"), "e_vent__value_value2__x");
-        assert_eq!(snake("example_custom_field__c"), "example_custom_field__c");
-        assert_eq!(snake("custom__path"), "custom__path");
-    }
-
-    #[test]
-    fn long_names_keep_their_ends_and_get_a_tag() {
-        assert_eq!(tag("she played cello well"), "uanpua");
-        assert_eq!(
-            Naming::SnakeCase.normalize_identifier("she played cello well", 20),
-            "she_plauanpualo_well"
-        );
-        let path = "prospects_external_data__data365_member__member__feed_with_reactions_shared_by_author__author_details__educations";
-        let shortened = Naming::SnakeCase.shorten_fragments([path], 63);
-        assert_eq!(shortened.len(), 63);
-        assert!(shortened.starts_with("prospects_external_data__data"), "{shortened}");
-        assert_eq!(Naming::SnakeCase.shorten_fragments(["a", "", "b"], 63), "a__b");
-    }
 }
