@@ -9,6 +9,7 @@ use std::rc::Rc;
 use transload_core::{DataType, Error, ErrorKind, Result};
 
 use super::Snapshot;
+use super::naming::{self, lookalikes};
 use super::root::RootPlan;
 use super::table::TableValues;
 use crate::contract::{ContractMode, SchemaContract};
@@ -39,6 +40,10 @@ pub(super) struct Site {
     within: Option<SlotId>,
     pub(super) slots: Vec<Slot>,
     by_key: HashMap<Box<str>, u32>,
+    /// What is seen of the keys that are not of ASCII: the look that they have.
+    by_look: HashMap<String, u32>,
+    /// For each look the last object with a key of it, and the slot of that key.
+    looks: Vec<(u64, u32)>,
     /// The slot of the first key of the last object.
     first: u32,
     /// Counts objects: tells a key seen twice in one of them.
@@ -61,6 +66,8 @@ pub(super) struct Slot {
     pub(super) column: u32,
     object: u32,
     list: u32,
+    /// The look of the key, where others might have it too.
+    look: u32,
     prefers_json: bool,
     /// NULL was found to be allowed here.
     pub(super) null_allowed: bool,
@@ -115,6 +122,30 @@ pub(super) struct Layout<'s> {
     by_name: HashMap<String, usize>,
     pub(super) sites: Vec<Site>,
     pub(super) lists: Vec<List>,
+}
+
+impl Site {
+    /// Notes the look of a key that is new, and that of the key of ASCII that has the same.
+    fn look_of(&mut self, key: &str, slot: u32) {
+        let skeleton = lookalikes::skeleton(key);
+        let look = match self.by_look.get(skeleton.as_deref().unwrap_or(key)) {
+            Some(look) => *look,
+            // Most objects have no other keys.
+            None => {
+                let Some(skeleton) = skeleton else { return };
+                let look = self.looks.len() as u32;
+                self.looks.push((0, slot));
+                if let Some(plain) = self.by_key.get(skeleton.as_str()) {
+                    let plain_slot = &mut self.slots[*plain as usize];
+                    plain_slot.look = look;
+                    self.looks[look as usize] = (plain_slot.seen, *plain);
+                }
+                self.by_look.insert(skeleton, look);
+                look
+            }
+        };
+        self.slots[slot as usize].look = look;
+    }
 }
 
 impl<'s> Layout<'s> {
@@ -193,6 +224,8 @@ impl<'s> Layout<'s> {
             within,
             slots: Vec::new(),
             by_key: HashMap::new(),
+            by_look: HashMap::new(),
+            looks: Vec::new(),
             first: NONE,
             objects: 0,
         });
@@ -209,30 +242,31 @@ impl<'s> Layout<'s> {
 
     /// The slot of a key: most often the one that followed the slot before it the last time.
     #[inline]
-    pub(super) fn find(&mut self, site: u32, previous: u32, key: &str) -> SlotId {
+    pub(super) fn find(&mut self, site: u32, previous: u32, key: &str) -> Result<SlotId> {
         let known = &self.sites[site as usize];
         let expected =
             if previous == NONE { known.first } else { known.slots[previous as usize].next };
         if let Some(slot) = known.slots.get(expected as usize)
             && *slot.key == *key
         {
-            return SlotId { site, slot: expected };
+            return Ok(SlotId { site, slot: expected });
         }
-        let id = self.look_up(site, key);
+        let id = self.look_up(site, key)?;
         let known = &mut self.sites[site as usize];
         if previous == NONE {
             known.first = id.slot;
         } else {
             known.slots[previous as usize].next = id.slot;
         }
-        id
+        Ok(id)
     }
 
-    fn look_up(&mut self, site_index: u32, key: &str) -> SlotId {
+    fn look_up(&mut self, site_index: u32, key: &str) -> Result<SlotId> {
         let site = &mut self.sites[site_index as usize];
         if let Some(slot) = site.by_key.get(key) {
-            return SlotId { site: site_index, slot: *slot };
+            return Ok(SlotId { site: site_index, slot: *slot });
         }
+        naming::check_length(key)?;
         let part = self.snapshot.column_part(key);
         let name = if site.path.is_empty() {
             part.clone()
@@ -250,12 +284,29 @@ impl<'s> Layout<'s> {
             column: table.find(&name).map_or(NONE, |index| index as u32),
             object: NONE,
             list: NONE,
+            look: NONE,
             prefers_json: self.snapshot.rules.preferred_type(&name) == Some(DataType::Json),
             null_allowed: false,
             part,
             name,
         });
-        id
+        site.look_of(key, id.slot);
+        Ok(id)
+    }
+
+    /// Refuses a key that looks like another one of the same object and goes elsewhere. Keys of two objects may: which of
+    /// them meet would depend on how the input is cut into chunks.
+    #[inline]
+    pub(super) fn check_look(&mut self, id: SlotId, object: u64) -> Result<()> {
+        let site = &mut self.sites[id.site as usize];
+        let slot = &site.slots[id.slot as usize];
+        let Some(last) = site.looks.get_mut(slot.look as usize) else { return Ok(()) };
+        let (before, other) = std::mem::replace(last, (object, id.slot));
+        let other = &site.slots[other as usize];
+        if before != object || other.name == slot.name {
+            return Ok(());
+        }
+        Err(lookalikes::refused(&other.key, &slot.key).with("table", &self.tables[site.table].name))
     }
 
     /// Whether objects and lists under this key are kept as JSON.
@@ -322,8 +373,8 @@ impl<'s> Layout<'s> {
         let list = List {
             table,
             objects,
-            value: self.look_up(objects, "value"),
-            lists: self.look_up(inner, "list"),
+            value: self.look_up(objects, "value")?,
+            lists: self.look_up(inner, "list")?,
         };
         self.lists.push(list);
         let list = self.lists.len() as u32 - 1;

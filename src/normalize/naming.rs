@@ -2,7 +2,7 @@
 //!
 //! Source: dlt, `dlt/common/normalizers/naming`.
 
-mod lookalikes;
+pub(super) mod lookalikes;
 #[cfg(test)]
 mod tests;
 
@@ -12,8 +12,6 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use regex::Regex;
 use transload_core::{Error, ErrorKind, Result};
-
-pub(crate) use lookalikes::{Lookalikes, skeleton};
 
 use super::ids::shake128;
 

@@ -338,7 +338,7 @@ impl Shredder<'_> {
                     ))
                     .at(at);
                 };
-                let id = self.layout.find(site, previous, key);
+                let id = self.layout.find(site, previous, key).of_input(at)?;
                 previous = id.slot;
                 let slot = self.layout.slot_mut(id);
                 if slot.seen == object {
@@ -349,6 +349,7 @@ impl Shredder<'_> {
                     .at(at);
                 }
                 slot.seen = object;
+                self.layout.check_look(id, object).of_input(at)?;
                 self.read_field(nodes, id, at + 1)?;
                 at += 1 + text::width(&nodes[at + 1..]);
             }

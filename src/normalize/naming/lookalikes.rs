@@ -1,9 +1,8 @@
 //! Keys that look the same and are not: nobody who reads the table could tell their columns apart.
 
-use std::collections::HashMap;
 use std::fmt::Write as _;
 
-use transload_core::{Error, ErrorKind, Result};
+use transload_core::{Error, ErrorKind};
 use unicode_normalization::UnicodeNormalization as _;
 
 /// What is seen of a key: composed, and without the characters that are not seen. None for a key of ASCII, which is
@@ -52,44 +51,8 @@ pub(super) fn escaped(key: &str) -> String {
     text
 }
 
-/// The keys of the objects at one place, as far as they could be taken for each other.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Lookalikes {
-    /// By what is seen: a key that is not of ASCII, and the column that it goes to.
-    seen: HashMap<String, (String, String)>,
-}
-
-impl Lookalikes {
-    /// Takes in a key that was not seen at this place before, and the name of its column. `column_of` tells the name for
-    /// a key of ASCII that was.
-    ///
-    /// # Errors
-    /// [`ErrorKind::BadData`] where another key looks the same and goes to another column.
-    pub(crate) fn add<'n>(
-        &mut self,
-        key: &str,
-        column: &str,
-        column_of: impl FnOnce(&str) -> Option<&'n str>,
-    ) -> Result<()> {
-        let Some(skeleton) = skeleton(key) else {
-            // Most objects have no other keys.
-            return match self.seen.get(key) {
-                Some((other, name)) if name != column => Err(refused(other, key)),
-                _ => Ok(()),
-            };
-        };
-        if let Some((other, name)) = self.seen.get(&skeleton) {
-            return if name == column { Ok(()) } else { Err(refused(other, key)) };
-        }
-        if column_of(&skeleton).is_some_and(|name| name != column) {
-            return Err(refused(&skeleton, key));
-        }
-        self.seen.insert(skeleton, (key.to_owned(), column.to_owned()));
-        Ok(())
-    }
-}
-
-fn refused(key: &str, other: &str) -> Error {
+/// The error for two keys of one object that look the same.
+pub(crate) fn refused(key: &str, other: &str) -> Error {
     Error::new(ErrorKind::BadData, "two keys look the same and would become two columns")
         .with("code", "E_NAME_COLLISION")
         .with("key", escaped(key))
@@ -118,37 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_that_look_the_same_are_refused_with_both_escaped() {
-        let mut keys = Lookalikes::default();
-        let ascii = |wanted: &'static str| move |key: &str| (key == wanted).then_some(wanted);
-        keys.add("ab", "ab", |_| None).unwrap();
-        let error = keys.add("a\u{202e}b", "a_b", ascii("ab")).unwrap_err();
-        assert_eq!(error.context("code"), Some("E_NAME_COLLISION"));
-        assert_eq!(
-            (error.context("key"), error.context("other key")),
-            (Some("ab"), Some("a\\u202eb"))
-        );
-
-        let mut keys = Lookalikes::default();
-        keys.add("caf\u{e9}", "caf", |_| None).unwrap();
-        let error = keys.add("cafe\u{301}", "cafe", |_| None).unwrap_err();
-        assert_eq!(error.context("key"), Some("caf\\u00e9"));
-        assert_eq!(error.context("other key"), Some("cafe\\u0301"));
-
-        // The key of ASCII comes last.
-        let mut keys = Lookalikes::default();
-        keys.add("x\u{200b}y", "x_y", |_| None).unwrap();
-        assert_eq!(keys.add("xy", "xy", |_| None).unwrap_err().context("other key"), Some("xy"));
-    }
-
-    #[test]
-    fn keys_of_one_column_and_keys_that_look_different_are_none_of_this() {
-        let mut keys = Lookalikes::default();
-        keys.add("x\u{200b}", "x", |_| None).unwrap();
-        keys.add("x", "x", |_| None).unwrap();
-        keys.add("Größe", "gr_e", |_| None).unwrap();
-        keys.add("Grosse", "grosse", |_| None).unwrap();
-        keys.add("\u{1f600}", "_", |_| None).unwrap();
-        assert_eq!(escaped("\u{1f600}\n"), "\\U0001f600\\u000a");
+    fn what_is_not_plainly_seen_is_escaped() {
+        assert_eq!(escaped("a\u{1f600}\n"), "a\\U0001f600\\u000a");
     }
 }

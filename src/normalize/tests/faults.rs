@@ -166,3 +166,37 @@ fn a_variant_that_cannot_hold_a_value_is_an_error() {
     assert_eq!(error.message(), "neither the column nor its variant can hold a value");
     assert_eq!((error.context("column"), error.context("line")), (Some("v__v_text"), Some("3")));
 }
+
+#[test]
+fn keys_of_one_object_that_look_the_same_are_refused_with_both_escaped() {
+    let keys = |error: Error| {
+        assert_eq!(error.context("code"), Some("E_NAME_COLLISION"));
+        (error.context("key").unwrap().to_owned(), error.context("other key").unwrap().to_owned())
+    };
+    for (first, second, escaped) in [
+        ("ab", "a\u{202e}b", ("ab", "a\\u202eb")),
+        ("x\u{200b}y", "xy", ("x\\u200by", "xy")),
+        ("caf\u{e9}", "cafe\u{301}", ("caf\\u00e9", "cafe\\u0301")),
+    ] {
+        let error = fault(empty_schema(), &format!("{{\"{first}\":1,\"z\":1,\"{second}\":1}}"));
+        assert_eq!(keys(error), (escaped.0.to_owned(), escaped.1.to_owned()));
+        // Once the keys are known, and in any order.
+        let rows = format!(
+            "{{\"{first}\":1}}\n{{\"{second}\":1}}\n{{}}\n{{\"{second}\":1,\"{first}\":2}}"
+        );
+        let error = fault(empty_schema(), &rows);
+        assert_eq!(error.context("line"), Some("4"));
+        assert_eq!(keys(error), (escaped.1.to_owned(), escaped.0.to_owned()));
+    }
+    // In two objects they are two columns, as in dlt, however the input is cut into chunks.
+    assert_eq!(Run::of("{\"ab\":1}\n{\"a\u{202e}b\":1}").tables(), "t(ab bigint, a_b bigint)");
+    // Keys of one column are told by the column.
+    assert_eq!(Run::of("{\"Größe\":1,\"Grosse\":2}").tables(), "t(gr_e bigint, grosse bigint)");
+}
+
+#[test]
+fn a_key_has_a_length_that_a_name_can_be_made_of() {
+    assert_eq!(Run::of(&format!("{{\"{}\":1}}", "k".repeat(1000))).rows["t"].len(), 1);
+    let error = fault(empty_schema(), &format!("{{\"{}\":1}}", "k".repeat(65_000)));
+    assert_eq!(error.context("code"), Some("E_NAME_TOO_LONG"));
+}
