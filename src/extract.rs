@@ -453,7 +453,10 @@ fn unreadable(path: &Path, error: io::Error) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
+mod tests;
+
+#[cfg(test)]
+mod input_tests {
     use super::*;
 
     #[test]
