@@ -51,6 +51,8 @@ pub use pipeline::{
     pipeline,
 };
 pub use resource::{IntoResources, Resource, RowStream, Rows};
+pub use source::options::SourceFormat;
+pub use source::remote::{SourceCredentials, SourceSettings};
 pub use stop::Stop;
 pub use transload_core::{
     Column, DataType, Dataset, Error, ErrorKind, FileFormat, LoadId, MergeStrategy, Registry,
