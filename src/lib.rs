@@ -55,6 +55,8 @@ pub use pipeline::{
 };
 pub use resource::{IntoResources, Resource, RowStream, Rows};
 pub use set_aside::SetAsideRows;
+pub use source::options::SourceFormat;
+pub use source::remote::{SourceCredentials, SourceSettings};
 pub use stop::Stop;
 pub use transload_core::{
     Column, DataType, Dataset, Error, ErrorKind, FileFormat, LoadId, MergeStrategy, Registry,

@@ -13,6 +13,8 @@ use transload_core::{
 };
 
 use crate::contract::SchemaContract;
+use crate::source::input::Input;
+use crate::source::options::{SourceFormat, SourceOptions};
 use crate::source::{ArrowRows, Chunk, JsonRow, JsonRows};
 
 /// Rows as a program hands them over.
@@ -46,10 +48,20 @@ impl From<RecordBatch> for Rows {
 pub type RowStream = Pin<Box<dyn Stream<Item = Result<Rows>> + Send>>;
 
 pub(crate) enum RowSource {
-    Files(Vec<PathBuf>),
+    Files(Files),
     Chunks(Box<dyn Iterator<Item = Result<Chunk>> + Send>),
     Rows(Vec<Rows>),
     Stream(RowStream),
+}
+
+/// Files by the names that the user gave, and what was found by them.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    /// Paths, globs, URLs and `-`.
+    pub(crate) named: Vec<PathBuf>,
+    pub(crate) options: SourceOptions,
+    /// Empty until [`find_files`](crate::source::input::find_files) looked for them.
+    pub(crate) found: Vec<Input>,
 }
 
 /// A named stream of rows, with what is to be done with them.
@@ -99,13 +111,37 @@ impl Resource {
         }
     }
 
-    /// Rows from files: JSON lines (`.jsonl`, `.ndjson`), JSON documents (`.json`) or Parquet (`.parquet`). A path may be
-    /// a glob, and `-` is the standard input, which holds JSON.
+    /// Rows from files: JSON lines (`.jsonl`, `.ndjson`, `.ldjson`), JSON documents (`.json`, `.geojson`), Parquet
+    /// (`.parquet`, `.pq`) or Arrow IPC (`.arrow`, `.arrows`, `.feather`, `.ipc`).
+    ///
+    /// A path may be a glob, and `-` is the standard input, which holds JSON unless
+    /// [`source_format`](Self::source_format) says otherwise. A URL names an object of a store (`s3://`, `gs://`, `az://`,
+    /// `abfss://`), where it may be a glob too, a file of a web server (`https://`, `http://`), or a local one
+    /// (`file://`). The keys to stores stand in `[sources.filesystem.credentials]`.
     pub fn files(
         name: impl Into<String>,
         paths: impl IntoIterator<Item = impl Into<PathBuf>>,
     ) -> Self {
-        Self::new(name, RowSource::Files(paths.into_iter().map(Into::into).collect()))
+        let named = paths.into_iter().map(Into::into).collect();
+        Self::new(name, RowSource::Files(Files { named, ..Files::default() }))
+    }
+
+    /// What the files hold, where their names do not say so. Means nothing for rows from elsewhere.
+    #[must_use]
+    pub fn source_format(mut self, format: SourceFormat) -> Self {
+        if let RowSource::Files(files) = &mut self.source {
+            files.options.format = Some(format);
+        }
+        self
+    }
+
+    /// Where in JSON documents the rows stand. Means nothing for rows from elsewhere.
+    #[must_use]
+    pub fn source_path(mut self, path: impl Into<String>) -> Self {
+        if let RowSource::Files(files) = &mut self.source {
+            files.options.path = Some(path.into());
+        }
+        self
     }
 
     /// Rows from JSON text: lines of objects, an array of objects, or one object.

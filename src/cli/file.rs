@@ -14,6 +14,7 @@ use transload_core::{
 
 use super::args::Progress;
 use crate::SchemaContract;
+use crate::SourceFormat;
 
 /// What a `pipeline.toml` says.
 #[derive(Debug, Default, Deserialize)]
@@ -38,6 +39,10 @@ pub(super) struct ResourceEntry {
     pub(super) name: Option<String>,
     pub(super) table: String,
     pub(super) source: Texts,
+    /// What the files hold, where their names do not say so.
+    pub(super) format: Option<SourceFormat>,
+    /// Where in JSON documents the rows stand.
+    pub(super) path: Option<String>,
     pub(super) write_disposition: Option<WriteDisposition>,
     pub(super) merge_strategy: Option<MergeStrategy>,
     pub(super) replace_strategy: Option<ReplaceStrategy>,
@@ -202,6 +207,8 @@ mod tests {
             [[resources]]
             table = "t"
             source = ["a.jsonl", "-", "https://x/y"]
+            format = "jsonl"
+            path = "data"
             primary_key = "id"
             merge_key = ["a", "b"]
             write_disposition = "replace"
@@ -218,6 +225,10 @@ mod tests {
                 && resource.source.0[0].len() > "/a.jsonl".len()
         );
         assert_eq!(resource.source.0[1..], ["-", "https://x/y"]);
+        assert_eq!(
+            (resource.format, resource.path.as_deref()),
+            (Some(SourceFormat::Jsonl), Some("data"))
+        );
         assert_eq!(
             (&resource.primary_key.0[..], &resource.merge_key.0[..]),
             (&["id".to_owned()][..], &["a".to_owned(), "b".to_owned()][..])

@@ -15,6 +15,7 @@ use crate::load::{Chosen, Endpoint, Event, Observer};
 use crate::normalize::Naming;
 use crate::package::WorkingFolder;
 use crate::plugins;
+use crate::source::remote::{SourceSettings, Stores};
 use crate::stop::Stop;
 
 transload_core::settings! {
@@ -231,6 +232,7 @@ impl PipelineBuilder {
                 .with("pipeline", &name)
                 .with_hint("name one: `--destination duckdb`, `destination = \"duckdb\"`, `.destination(\"duckdb\")`"));
         };
+        let variables = self.environment.clone();
         let mut layers = Layers::builder()
             .project(self.project.as_ref().unwrap_or(&self.folder))
             .folder(&self.folder)
@@ -287,6 +289,9 @@ impl PipelineBuilder {
             self.pipelines_dir.map(|folder| self.folder.join(folder)).unwrap_or_else(|| {
                 self.home.as_deref().unwrap_or(&self.folder).join(".transload").join("pipelines")
             });
+        let sources: SourceSettings = layers.read_section(&name, &["sources", "filesystem"])?;
+        let stores = Stores::new(sources, &variables);
+        secrets.extend(stores.settings().secrets().cloned());
         Ok(Pipeline {
             working: WorkingFolder::of(&pipelines_dir, &name),
             schema_name: hints::schema_name(&name),
@@ -296,6 +301,7 @@ impl PipelineBuilder {
             load: layers.read_section(&name, &["load"])?,
             writer: layers.read_section(&name, &["data_writer"])?,
             redactor: Redactor::new(&secrets),
+            stores,
             observer: self.observer.unwrap_or_else(|| Arc::new(|_: Event| {})),
             stop: Stop::default(),
             folder: self.folder,

@@ -34,6 +34,8 @@ use crate::normalize::{Naming, Options, random_id};
 use crate::package::{Package, WorkingFolder};
 use crate::resource::{IntoResources, Resource};
 use crate::set_aside;
+use crate::source::input;
+use crate::source::remote::{Stores, is_url};
 use crate::state::{Identity, PipelineState};
 use crate::stop::Stop;
 use crate::write::WriteOptions;
@@ -52,6 +54,7 @@ pub struct Pipeline {
     schema_settings: SchemaSettings,
     load: LoadSettings,
     writer: WriterSettings,
+    stores: Stores,
     redactor: Redactor,
     observer: Arc<dyn Observer>,
     stop: Stop,
@@ -154,12 +157,12 @@ impl Pipeline {
         let format = self.format(&resources)?;
         let mut resources: Vec<Resource> =
             resources.into_iter().map(|resource| self.rooted(resource)).collect();
-        extract::find_files(&mut resources)?;
+        input::find_files(&mut resources, &self.stores).await?;
         let _lock = self.working.lock()?;
         let brought = self.finish_pending(info).await?;
-        let marks = extract::marks(&resources)?;
-        resources = extract::without(resources, &brought)?;
-        let again = marks.len().saturating_sub(extract::marks(&resources)?.len());
+        let marks = input::marks(&resources)?;
+        resources = input::without(resources, &brought)?;
+        let again = marks.len().saturating_sub(input::marks(&resources)?.len());
         if again > 0 {
             self.observe(Event::Warning(format!(
                 "{again} of the files were being loaded when an earlier run was interrupted; that load is now \
@@ -228,7 +231,7 @@ impl Pipeline {
             naming,
             max_length: identifiers.max_table_length.min(identifiers.max_column_length),
         };
-        let marks = extract::marks(&resources)?;
+        let marks = input::marks(&resources)?;
         let mut opened = Vec::new();
         let mut tables: Vec<String> = Vec::new();
         let mut wanted: BTreeMap<String, (String, WriteDisposition)> = BTreeMap::new();
@@ -488,8 +491,9 @@ impl Pipeline {
 
     /// The resource with its files taken from the pipeline's folder.
     fn rooted(&self, mut resource: Resource) -> Resource {
-        if let crate::resource::RowSource::Files(paths) = &mut resource.source {
-            for path in paths.iter_mut().filter(|path| path.as_os_str() != "-") {
+        if let crate::resource::RowSource::Files(files) = &mut resource.source {
+            let is_path = |path: &PathBuf| path.as_os_str() != input::STDIN && !is_url(path);
+            for path in files.named.iter_mut().filter(|path| is_path(path)) {
                 // Paths are shown in errors: one that is already right stays as the user wrote it.
                 if self.folder != Path::new(".") {
                     *path = self.folder.join(&*path);
