@@ -1,12 +1,25 @@
 //! Where rows come from.
 
+// Compressed files and CSV are read once the inputs are opened by their kind.
+#[allow(dead_code)]
+pub(crate) mod compress;
+mod content;
+#[allow(dead_code)]
+pub(crate) mod csv;
 pub(crate) mod json;
+#[allow(dead_code)]
+mod warnings;
 
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
+#[allow(unused_imports)]
+pub(crate) use content::unreadable;
+#[allow(unused_imports)]
 pub(crate) use json::{JsonLimits, JsonReader, JsonRow, JsonRows, JsonShape, Refused, SourceText};
+#[allow(unused_imports)]
+pub(crate) use warnings::{Warning, Warnings};
 
 /// Rows of a source, as many as are normalised at a time.
 #[derive(Debug)]
