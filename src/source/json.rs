@@ -13,7 +13,7 @@ use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 
-use memchr::memchr;
+use memchr::{memchr, memchr_iter};
 use transload_core::{Error, ErrorKind, Result};
 
 pub(crate) use path::JsonPath;
@@ -303,7 +303,14 @@ impl<R: Read> JsonReader<R> {
 
     /// Nothing that is JSON ends with a NUL.
     fn padded(&self) -> Error {
-        damaged().with("file", &self.origin).with("line", self.line())
+        let (line, from) = match &self.splitter {
+            Splitter::Undecided(_) => (1, 0),
+            Splitter::Lines(line) => (*line, 0),
+            Splitter::Document(scanner) => (scanner.line(), self.seen),
+            Splitter::Path(scanner) => (scanner.line(), self.seen),
+        };
+        let lines = memchr_iter(b'\n', &self.buffer[from..]).count() as u64;
+        damaged().with("line", line + lines).with("file", &self.origin)
     }
 }
 

@@ -68,6 +68,11 @@ impl Default for DocumentScanner {
 }
 
 impl DocumentScanner {
+    /// The line up to which the input was scanned.
+    pub(super) fn line(&self) -> u64 {
+        self.position.line
+    }
+
     /// The line at which the present row begins.
     pub(super) fn row_line(&self) -> u64 {
         self.row.line

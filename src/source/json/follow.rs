@@ -93,6 +93,11 @@ impl PathScanner {
         }
     }
 
+    /// The line up to which the input was scanned.
+    pub(super) fn line(&self) -> u64 {
+        self.position.line
+    }
+
     /// The line at which the present row begins.
     pub(super) fn row_line(&self) -> u64 {
         self.row.line
