@@ -36,6 +36,7 @@ use transload_core::{Error, ErrorKind, Result, Schema, Table, WriteDisposition};
 pub(crate) use ids::random_id;
 pub(crate) use naming::Naming;
 pub(crate) use parser::Parser;
+pub(crate) use rules::{check_pattern, check_settings, is_moment};
 pub(crate) use shred::Shredded;
 
 use crate::arrow_types::Defaults;
