@@ -37,6 +37,7 @@ use transload_core::{Column, Error, ErrorKind, Result, Schema, Table, WriteDispo
 pub(crate) use ids::random_id;
 pub(crate) use naming::Naming;
 pub(crate) use parser::Parser;
+pub(crate) use rules::{check_pattern, check_settings, is_moment};
 pub(crate) use shred::Shredded;
 
 use crate::arrow_types::Defaults;
