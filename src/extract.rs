@@ -148,9 +148,17 @@ pub(crate) fn extract(
                     let (count, bytes) = (rows.rows.len(), rows.bytes.len());
                     (count, bytes, normalizer.json(&table, rows)?)
                 }
-                Chunk::Arrow(ArrowRows { batch, .. }) => {
+                Chunk::Arrow(rows) => {
+                    let batch = &rows.batch;
                     let (count, bytes) = (batch.num_rows(), batch.get_array_memory_size());
-                    (count, bytes, normalizer.arrow(&table, batch)?)
+                    let normalized = normalizer.arrow(&table, &rows)?;
+                    if let Some(refused) = normalized.refused.into_iter().next() {
+                        return Err(refused.error);
+                    }
+                    for warning in normalized.warnings {
+                        observer.observe(Event::Warning(warning));
+                    }
+                    (count, bytes, normalized.batches)
                 }
             };
             observer.observe(Event::Rows { rows: rows as u64, bytes: bytes as u64 });

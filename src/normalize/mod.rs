@@ -26,6 +26,7 @@ mod timestamp;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use ::arrow::array::RecordBatch;
@@ -33,6 +34,7 @@ use serde_json::Value as Json;
 use serde_json::json;
 use transload_core::{Error, ErrorKind, Result, Schema, Table, WriteDisposition};
 
+pub(crate) use arrow::{AddedColumns, fault_in};
 pub(crate) use ids::random_id;
 pub(crate) use naming::Naming;
 pub(crate) use parser::Parser;
@@ -40,6 +42,7 @@ pub(crate) use shred::Shredded;
 
 use crate::arrow_types::Defaults;
 use crate::source::json::JsonRows;
+use crate::source::{ArrowRows, Refused};
 use rules::Rules;
 
 /// What normalising depends on beside the schema.
@@ -55,6 +58,8 @@ pub(crate) struct Options {
     pub(crate) max_identifier_length: usize,
     /// The load, for the column `_dlt_load_id`.
     pub(crate) load_id: String,
+    /// Columns that batches of Arrow get beside their own.
+    pub(crate) added_columns: AddedColumns,
 }
 
 impl Options {
@@ -66,6 +71,7 @@ impl Options {
             naming: Naming::default(),
             max_identifier_length: usize::MAX,
             load_id: load_id.into(),
+            added_columns: AddedColumns::default(),
         }
     }
 }
@@ -77,6 +83,17 @@ pub(crate) struct TableBatch {
     pub(crate) table: String,
     /// The rows.
     pub(crate) batch: RecordBatch,
+}
+
+/// What became of a batch of Arrow.
+#[derive(Debug, Default)]
+pub(crate) struct Normalized {
+    /// The rows that can be loaded.
+    pub(crate) batches: Vec<TableBatch>,
+    /// Those that cannot, each with the value that is at fault.
+    pub(crate) refused: Vec<Refused>,
+    /// What the load should say, once for each column.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// The schema as it stands before a chunk, for [`Snapshot::shred`].
@@ -149,6 +166,8 @@ impl Snapshot {
 pub(crate) struct Normalizer {
     snapshot: Arc<Snapshot>,
     parser: Parser,
+    /// Table and column of the warnings that were given.
+    warned: BTreeSet<(String, String)>,
 }
 
 impl Normalizer {
@@ -164,7 +183,11 @@ impl Normalizer {
             options,
             generation: 0,
         };
-        Ok(Self { snapshot: Arc::new(snapshot), parser: Parser::default() })
+        Ok(Self {
+            snapshot: Arc::new(snapshot),
+            parser: Parser::default(),
+            warned: BTreeSet::new(),
+        })
     }
 
     /// Normalises a chunk of rows of a root table. A table that the schema does not have is appended to.
@@ -180,27 +203,38 @@ impl Normalizer {
     }
 
     /// Normalises a batch of Arrow. It has no child tables; structs and lists become JSON. Its rows get ids and the load
-    /// where the table has columns for them, which rows of JSON brought.
+    /// where the table has columns for them, which rows of JSON brought, and where [`Options::added_columns`] asks for
+    /// them. A batch without rows still brings its columns.
     ///
     /// # Errors
-    /// [`ErrorKind::BadData`] where the batch does not fit the table. The schema is then as it was.
-    pub(crate) fn arrow(&mut self, table: &str, batch: RecordBatch) -> Result<Vec<TableBatch>> {
+    /// [`ErrorKind::BadData`] where a name or a type does not fit the table, [`ErrorKind::Unsupported`] for a type that
+    /// no column has. The schema is then as it was.
+    pub(crate) fn arrow(&mut self, table: &str, rows: &ArrowRows) -> Result<Normalized> {
         let name = self.snapshot.root_name(table);
-        let conformed = arrow::conform(&self.snapshot, &name, &batch)?;
+        let conformed = arrow::conform(&self.snapshot, &name, rows)?;
+        let mut warnings = Vec::new();
+        for (column, warning) in conformed.cut {
+            if self.warned.insert((name.clone(), column)) {
+                warnings.push(warning.to_string());
+            }
+        }
+        let mut normalized =
+            Normalized { batches: Vec::new(), refused: conformed.refused, warnings };
         let snapshot = Arc::make_mut(&mut self.snapshot);
         if let Some(table) = conformed.table {
             snapshot.schema.tables.insert(name.clone(), table);
             snapshot.generation += 1;
         }
         if conformed.batch.num_rows() == 0 {
-            return Ok(Vec::new());
+            return Ok(normalized);
         }
         if !has_seen(&snapshot.schema, &name) {
             mark_seen(&mut snapshot.schema, &name);
             // Rows without ids are there: what was shredded before adds columns for them that are NOT NULL.
             snapshot.generation += 1;
         }
-        Ok(vec![TableBatch { table: name, batch: conformed.batch }])
+        normalized.batches.push(TableBatch { table: name, batch: conformed.batch });
+        Ok(normalized)
     }
 
     /// The schema before the next chunk, to shred it elsewhere.
