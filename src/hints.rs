@@ -6,6 +6,7 @@ use transload_core::{
     WriteDisposition,
 };
 
+use crate::incremental::Incremental;
 use crate::normalize::Naming;
 use crate::resource::Resource;
 
@@ -201,6 +202,14 @@ pub(crate) fn apply(schema: &mut Schema, resource: &Resource, names: Names) -> R
     }
     put_key(table, "primary_key", &resource.primary_key, names);
     put_key(table, "merge_key", &resource.merge_key, names);
+    if let Some(cursor) = resource.incremental.as_ref().and_then(Incremental::column) {
+        let name = names.of(&cursor);
+        let column = table
+            .columns
+            .entry(name.clone())
+            .or_insert_with(|| Column { data_type: None, ..Column::new(name, DataType::Text) });
+        column.hints.insert("incremental".to_owned(), json!(true));
+    }
     Ok(name)
 }
 
@@ -255,6 +264,23 @@ mod tests {
         let table = &schema.tables["players"];
         assert_eq!(table.columns_with_hint("primary_key"), ["name"]);
         assert_eq!(table.write_disposition, Some(WriteDisposition::Append));
+    }
+
+    #[test]
+    fn the_column_of_a_cursor_is_marked_where_the_path_is_its_name() {
+        let of = |path: &str| {
+            let mut schema = new_schema("chess", Naming::SnakeCase);
+            let resource = Resource::json("games", "").incremental(Incremental::new(path));
+            apply(&mut schema, &resource, NAMES).unwrap();
+            let columns = &schema.tables["games"].columns;
+            columns
+                .values()
+                .map(|column| (column.name.clone(), column.has_hint("incremental")))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(of("'Updated At'"), [("updated_at".to_owned(), true)]);
+        assert!(of("$.c").is_empty());
+        assert!(of("a.b").is_empty());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use transload_core::{
     Column, Error, ErrorKind, FileFormat, MergeStrategy, ReplaceStrategy, Result, WriteDisposition,
 };
 
+use crate::incremental::Incremental;
 use crate::source::{ArrowRows, Chunk, JsonRow, JsonRows};
 
 /// Rows as a program hands them over.
@@ -75,6 +76,8 @@ pub struct Resource {
     pub(crate) columns: Vec<Column>,
     pub(crate) max_table_nesting: Option<usize>,
     pub(crate) loader_file_format: Option<FileFormat>,
+    pub(crate) incremental: Option<Incremental>,
+    pub(crate) only_new_files: bool,
     pub(crate) source: RowSource,
 }
 
@@ -92,6 +95,8 @@ impl Resource {
             columns: Vec::new(),
             max_table_nesting: None,
             loader_file_format: None,
+            incremental: None,
+            only_new_files: false,
             source,
         }
     }
@@ -214,6 +219,22 @@ impl Resource {
     #[must_use]
     pub fn loader_file_format(mut self, format: FileFormat) -> Self {
         self.loader_file_format = Some(format);
+        self
+    }
+
+    /// Loads only the rows whose cursor lies beyond the last value that was loaded. With `replace` nothing is remembered
+    /// from run to run.
+    #[must_use]
+    pub fn incremental(mut self, incremental: Incremental) -> Self {
+        self.incremental = Some(incremental);
+        self
+    }
+
+    /// Loads only the files that were not loaded before, as they are told apart by name, size and time. A file that has
+    /// changed is loaded again, as a whole.
+    #[must_use]
+    pub fn only_new_files(mut self) -> Self {
+        self.only_new_files = true;
         self
     }
 }

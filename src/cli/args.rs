@@ -71,6 +71,15 @@ pub(super) struct Run {
     /// The columns by which `merge` finds the rows to take the place of, with commas between them.
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     pub(super) merge_key: Vec<String>,
+    /// Loads only rows whose value of this field lies beyond the last one that was loaded: a field, or a path like `a.b`.
+    #[arg(long, value_name = "FIELD|PATH")]
+    pub(super) incremental: Option<String>,
+    /// Where the first incremental run begins: a number, or a text in the form that the rows have.
+    #[arg(long, value_name = "VALUE", requires = "incremental")]
+    pub(super) initial_value: Option<String>,
+    /// Loads only files that were not loaded before, as they are told apart by name, size and time.
+    #[arg(long)]
+    pub(super) new_files_only: bool,
     #[command(flatten)]
     pub(super) watch: Watch,
 }

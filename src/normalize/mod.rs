@@ -33,10 +33,11 @@ use serde_json::Value as Json;
 use serde_json::json;
 use transload_core::{Error, ErrorKind, Result, Schema, Table, WriteDisposition};
 
-pub(crate) use ids::random_id;
+pub(crate) use ids::{random_id, shake128};
 pub(crate) use naming::Naming;
 pub(crate) use parser::Parser;
 pub(crate) use shred::Shredded;
+pub(crate) use text::{push_json_string, push_sorted_json, width};
 
 use crate::arrow_types::Defaults;
 use crate::source::json::JsonRows;

@@ -24,6 +24,7 @@ use crate::arrow_types::Defaults;
 use crate::clock;
 use crate::extract;
 use crate::hints::{self, Names};
+use crate::incremental::Memory;
 use crate::load::negotiate::negotiate;
 use crate::load::{
     Chosen, Endpoint, Event, LoadInfo, LoadStatus, Loader, Observer, Receipt, RunError, Step,
@@ -31,7 +32,7 @@ use crate::load::{
 use crate::load::{Retries, known_loads, receipt_of};
 use crate::normalize::{Naming, Options, random_id};
 use crate::package::{Package, WorkingFolder};
-use crate::resource::{IntoResources, Resource};
+use crate::resource::{IntoResources, Resource, RowSource};
 use crate::state::{Identity, PipelineState};
 use crate::stop::Stop;
 use crate::write::WriteOptions;
@@ -169,6 +170,25 @@ impl Pipeline {
         let started_at = clock::now();
         let start = Instant::now();
         let state = self.describe().await?;
+        // Asked for after the pending loads are published: what they loaded is remembered in it.
+        let remembered = match &state.state {
+            Some(row) => PipelineState::from_row(row)?,
+            None => PipelineState::new(),
+        };
+        let memory = Memory::recall(&remembered, &self.schema_name, &mut resources)?;
+        resources.retain(|resource| {
+            let skipped = memory.skipped(&resource.name);
+            if skipped > 0 {
+                self.observe(Event::Warning(format!(
+                    "{skipped} files of the resource `{}` were loaded before and are left out",
+                    resource.name
+                )));
+            }
+            skipped == 0 || !matches!(&resource.source, RowSource::Files(paths) if paths.is_empty())
+        });
+        if resources.is_empty() {
+            return Ok(());
+        }
         let packages = self.working.packages()?;
         let last = state.fence.as_ref().and_then(|fence| fence.last_load.as_ref());
         let load_id = clock::new_load_id(SystemTime::now(), known_loads(&packages, last));
@@ -183,7 +203,8 @@ impl Pipeline {
             ..self.new_receipt()
         };
         let folder = self.working.begin(&load_id)?;
-        let sealed = self.seal(&folder, resources, format, &state, &load_id);
+        let memory = (remembered, memory);
+        let sealed = self.seal(&folder, resources, format, &state, memory, &load_id);
         let manifest = match sealed.await {
             Ok(manifest) => manifest,
             Err(error) => {
@@ -209,8 +230,15 @@ impl Pipeline {
         resources: Vec<Resource>,
         format: FileFormat,
         state: &DatasetState,
+        (mut pipeline_state, memory): (PipelineState, Memory),
         load_id: &LoadId,
     ) -> Result<SealedManifest> {
+        if memory.has_judges() {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "rows cannot be loaded incrementally by a cursor yet",
+            ));
+        }
         let mut schema = match &state.schema {
             Some(text) => Schema::from_json(text)?,
             None => hints::new_schema(&self.schema_name, self.naming.unwrap_or_default()),
@@ -280,10 +308,6 @@ impl Pipeline {
 
         let created_at = clock::now();
         let mut schema = extraction.schema;
-        let mut pipeline_state = match &state.state {
-            Some(row) => PipelineState::from_row(row)?,
-            None => PipelineState::new(),
-        };
         let names = |endpoint: &Endpoint| (endpoint.name.clone(), endpoint.r#type.clone());
         let destination = names(&self.destination.endpoint);
         let staging = self.staging.as_ref().map(|staging| names(&staging.endpoint));
@@ -294,6 +318,7 @@ impl Pipeline {
             destination: (&destination.0, &destination.1),
             staging: staging.as_ref().map(|staging| (staging.0.as_str(), staging.1.as_str())),
         });
+        memory.store(&mut pipeline_state, &self.schema_name, &BTreeMap::new())?;
         let state_row = pipeline_state.bump(&created_at, random_id());
         if state_row.is_some() {
             hints::add_state_table(&mut schema);
@@ -470,7 +495,7 @@ impl Pipeline {
 
     /// The resource with its files taken from the pipeline's folder.
     fn rooted(&self, mut resource: Resource) -> Resource {
-        if let crate::resource::RowSource::Files(paths) = &mut resource.source {
+        if let RowSource::Files(paths) = &mut resource.source {
             for path in paths.iter_mut().filter(|path| path.as_os_str() != "-") {
                 // Paths are shown in errors: one that is already right stays as the user wrote it.
                 if self.folder != Path::new(".") {

@@ -1,11 +1,13 @@
 //! Where rows come from.
 
+mod identity;
 pub(crate) mod json;
 
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
 
+pub(crate) use identity::FileIdentity;
 pub(crate) use json::{JsonLimits, JsonReader, JsonRow, JsonRows, JsonShape, Refused, SourceText};
 
 /// Rows of a source, as many as are normalised at a time.
