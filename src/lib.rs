@@ -31,6 +31,7 @@ pub mod config;
 mod contract;
 mod extract;
 mod hints;
+mod incremental;
 mod load;
 mod normalize;
 mod package;
@@ -45,6 +46,9 @@ mod write;
 
 pub use contract::{ContractMode, SchemaContract};
 pub use hints::{ColumnHints, DefaultHints, JsonTable, MergeOptions, Reference, TableHints};
+pub use incremental::{
+    CursorValue, Incremental, LastValueFunc, OnCursorValueMissing, RangeBound, RowOrder,
+};
 pub use load::{
     Endpoint, Event, FileReceipt, LoadInfo, LoadStatus, Observer, Receipt, RunError, Step,
     TableReceipt,

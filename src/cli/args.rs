@@ -84,6 +84,15 @@ pub(super) struct Run {
     /// `tables`, `columns` and `data_type`: `columns=freeze,data_type=discard_value`.
     #[arg(long, value_name = "CONTRACT", value_parser = contract)]
     pub(super) schema_contract: Option<SchemaContract>,
+    /// Loads only rows whose value of this field lies beyond the last one that was loaded: a field, or a path like `a.b`.
+    #[arg(long, value_name = "FIELD|PATH")]
+    pub(super) incremental: Option<String>,
+    /// Where the first incremental run begins: a number, or a text in the form that the rows have.
+    #[arg(long, value_name = "VALUE", requires = "incremental")]
+    pub(super) initial_value: Option<String>,
+    /// Loads only files that were not loaded before, as they are told apart by name, size and time.
+    #[arg(long)]
+    pub(super) new_files_only: bool,
     #[command(flatten)]
     pub(super) watch: Watch,
 }

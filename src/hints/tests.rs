@@ -443,3 +443,20 @@ fn settings_are_stored_where_dlt_has_them_and_checked() {
     assert!(read(&[("default_hints", "[]")]).is_err());
     assert!(read(&[("schema_contract", "never")]).is_err());
 }
+
+#[test]
+fn the_column_of_a_cursor_is_marked_where_the_path_is_its_name() {
+    let of = |path: &str| {
+        let mut schema = new_schema("chess", Naming::SnakeCase);
+        let resource = Resource::json("games", "").incremental(Incremental::new(path));
+        apply(&mut schema, &resource, NAMES).unwrap();
+        let columns = &schema.tables["games"].columns;
+        columns
+            .values()
+            .map(|column| (column.name.clone(), column.has_hint("incremental"), column.nullable))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("'Updated At'"), [("updated_at".to_owned(), true, true)]);
+    assert!(of("$.c").is_empty());
+    assert!(of("a.b").is_empty());
+}

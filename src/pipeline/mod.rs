@@ -25,6 +25,7 @@ use crate::arrow_types::Defaults;
 use crate::clock;
 use crate::extract;
 use crate::hints;
+use crate::incremental::Memory;
 use crate::load::negotiate::negotiate;
 use crate::load::{
     Chosen, Endpoint, Event, LoadInfo, LoadStatus, Loader, Observer, Receipt, RunError, Step,
@@ -32,7 +33,7 @@ use crate::load::{
 use crate::load::{Retries, known_loads, receipt_of};
 use crate::normalize::{Naming, Options, random_id};
 use crate::package::{Package, WorkingFolder};
-use crate::resource::{IntoResources, Resource};
+use crate::resource::{IntoResources, Resource, RowSource};
 use crate::set_aside;
 use crate::source::remote::{Stores, is_url};
 use crate::source::{Warnings, input};
@@ -178,6 +179,26 @@ impl Pipeline {
         let started_at = clock::now();
         let start = Instant::now();
         let state = self.describe().await?;
+        // Asked for after the pending loads are published: what they loaded is remembered in it.
+        let remembered = match &state.state {
+            Some(row) => PipelineState::from_row(row)?,
+            None => PipelineState::new(),
+        };
+        let memory = Memory::recall(&remembered, &self.schema_name, &mut resources)?;
+        resources.retain(|resource| {
+            let skipped = memory.skipped(&resource.name);
+            if skipped > 0 {
+                self.observe(Event::Warning(format!(
+                    "{skipped} files of the resource `{}` were loaded before and are left out",
+                    resource.name
+                )));
+            }
+            skipped == 0
+                || !matches!(&resource.source, RowSource::Files(files) if files.found.is_empty())
+        });
+        if resources.is_empty() {
+            return Ok(());
+        }
         let packages = self.working.packages()?;
         let last = state.fence.as_ref().and_then(|fence| fence.last_load.as_ref());
         let load_id = clock::new_load_id(SystemTime::now(), known_loads(&packages, last));
@@ -192,7 +213,8 @@ impl Pipeline {
             ..self.new_receipt()
         };
         let folder = self.working.begin(&load_id)?;
-        let sealed = self.seal(&folder, resources, format, &state, &load_id);
+        let memory = (remembered, memory);
+        let sealed = self.seal(&folder, resources, format, &state, memory, &load_id);
         let (manifest, warnings) = match sealed.await {
             Ok(sealed) => sealed,
             Err(error) => {
@@ -219,6 +241,7 @@ impl Pipeline {
         resources: Vec<Resource>,
         format: FileFormat,
         state: &DatasetState,
+        (mut pipeline_state, memory): (PipelineState, Memory),
         load_id: &LoadId,
     ) -> Result<(SealedManifest, Vec<String>)> {
         let mut schema = match &state.schema {
@@ -258,7 +281,8 @@ impl Pipeline {
                 }
                 Entry::Occupied(_) => {}
             }
-            opened.push(extract::open(resource, table, &warnings)?);
+            let judge = memory.judge(&resource.name);
+            opened.push(extract::open(resource, table, judge, &warnings)?);
         }
         let options = Options {
             defaults: Defaults::of(capabilities),
@@ -298,10 +322,6 @@ impl Pipeline {
 
         let created_at = clock::now();
         let mut schema = extraction.schema;
-        let mut pipeline_state = match &state.state {
-            Some(row) => PipelineState::from_row(row)?,
-            None => PipelineState::new(),
-        };
         let names = |endpoint: &Endpoint| (endpoint.name.clone(), endpoint.r#type.clone());
         let destination = names(&self.destination.endpoint);
         let staging = self.staging.as_ref().map(|staging| names(&staging.endpoint));
@@ -312,6 +332,7 @@ impl Pipeline {
             destination: (&destination.0, &destination.1),
             staging: staging.as_ref().map(|staging| (staging.0.as_str(), staging.1.as_str())),
         });
+        memory.store(&mut pipeline_state, &self.schema_name, &extraction.seen)?;
         let state_row = pipeline_state.bump(&created_at, random_id());
         if state_row.is_some() {
             hints::add_state_table(&mut schema);
@@ -494,7 +515,7 @@ impl Pipeline {
 
     /// The resource with its files taken from the pipeline's folder.
     fn rooted(&self, mut resource: Resource) -> Resource {
-        if let crate::resource::RowSource::Files(files) = &mut resource.source {
+        if let RowSource::Files(files) = &mut resource.source {
             let is_path = |path: &PathBuf| path.as_os_str() != input::STDIN && !is_url(path);
             for path in files.named.iter_mut().filter(|path| is_path(path)) {
                 // Paths are shown in errors: one that is already right stays as the user wrote it.

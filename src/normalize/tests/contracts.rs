@@ -14,7 +14,7 @@ fn settled(contract: Json) -> Schema {
 fn load(contract: Json, rows: &str) -> Result<(Run, Vec<String>)> {
     let mut run = Run::new(settled(contract), Options::new("1"));
     let chunk = split(rows).remove(0);
-    let normalized = run.normalizer.json("t", &chunk)?;
+    let normalized = run.normalizer.json("t", &chunk, None)?;
     normalized.batches.into_iter().for_each(|batch| run.take(batch));
     let code = |error: &Error| error.context("code").unwrap_or_default().to_owned();
     let mut out: Vec<String> = Vec::new();
@@ -131,6 +131,7 @@ fn a_root_table_that_may_not_come_takes_no_rows() {
     assert_eq!(fault(schema.clone(), "{\"a\":1}").context("code"), Some("E_CONTRACT_TABLE"));
     schema.settings["schema_contract"] = json!({"tables": "discard_row"});
     let mut run = Run::new(schema, Options::new("1"));
-    let normalized = run.normalizer.json("t", &split("{\"a\":1}\n{\"a\":2}").remove(0)).unwrap();
+    let normalized =
+        run.normalizer.json("t", &split("{\"a\":1}\n{\"a\":2}").remove(0), None).unwrap();
     assert_eq!((normalized.batches.len(), normalized.refused.len()), (0, 2));
 }

@@ -230,8 +230,13 @@ fn settings_prefer_types_and_give_hints() {
     );
     schema.settings["preferred_types"] = json!({"re:^a.*b$": "text"});
     assert_eq!(
+        Run::with(schema.clone(), r#"{"ab":1,"aXb":2,"abc":3}"#).tables(),
+        "t(ab text, a_xb text, abc bigint)"
+    );
+    schema.settings["preferred_types"] = json!({"re:(": "text"});
+    assert_eq!(
         Normalizer::new(schema, Options::new("1")).unwrap_err().kind(),
-        ErrorKind::Unsupported
+        ErrorKind::Configuration
     );
 }
 
