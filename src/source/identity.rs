@@ -1,14 +1,20 @@
-//! What tells one version of a source file from another.
+//! What tells a file or object from another one, and from what it was before.
 
-/// A file of a source, as it was found before it was read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use serde::{Deserialize, Serialize};
+
+/// A file or object as it was found: what is compared to tell whether it was seen before.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct FileIdentity {
-    /// The path or the URL, without a query and without user information.
+    /// The absolute path, or the URL without user and query. A URL with a query, which may be a signature, ends in a
+    /// hash of the whole.
     pub(crate) name: String,
-    /// The size in bytes, as it is stored.
+    /// Its size, where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) bytes: Option<u64>,
-    /// When it was modified, in RFC 3339.
+    /// When it was last changed, by RFC 3339.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) modified: Option<String>,
-    /// The entity tag of an object store.
+    /// What the store calls this version of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) etag: Option<String>,
 }
