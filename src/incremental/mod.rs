@@ -13,6 +13,7 @@ mod hash;
 mod lag;
 mod memory;
 mod path;
+mod tally;
 mod time;
 mod value;
 
