@@ -132,6 +132,11 @@ pub(crate) fn extract(
             deliveries.end(resource);
         }
     }
+    for target in &targets {
+        if let (Some(judge), Some(seen)) = (&target.judge, sink.seen.get(&target.name)) {
+            sink.warnings.extend(judge.warning(seen));
+        }
+    }
     let mut extraction = sink.finish(observer)?;
     let odd = plan.warnings.take();
     extraction.warnings.extend(odd.iter().map(Warning::to_string));

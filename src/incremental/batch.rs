@@ -12,8 +12,9 @@ use arrow::compute::{CastOptions, SortOptions, cast_with_options, filter, sort_t
 use arrow::datatypes::DataType as ArrowType;
 use transload_core::{Error, Result};
 
-use super::cursor::{Judge, Seen};
+use super::cursor::Judge;
 use super::hash::{BatchHasher, scalar};
+use super::tally::Seen;
 use super::value::Cursor;
 use super::{LastValueFunc, OnCursorValueMissing, RangeBound};
 

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde_json::{Map, Value as Json, json};
 use transload_core::{Error, ErrorKind, Result, WriteDisposition};
 
-use super::cursor::{Judge, Seen};
+use super::cursor::Judge;
 use super::files::{self, FilesSeen};
+use super::tally::Seen;
 use crate::resource::{Resource, RowSource};
 use crate::source::identity::FileIdentity;
 use crate::state::PipelineState;

@@ -13,6 +13,7 @@ mod hash;
 mod lag;
 mod memory;
 mod path;
+mod tally;
 mod time;
 mod value;
 
@@ -24,8 +25,9 @@ use std::cmp::Ordering;
 use serde::Deserialize;
 use transload_core::{Error, ErrorKind, Result};
 
-pub(crate) use cursor::{Judge, Seen, Tally};
+pub(crate) use cursor::Judge;
 pub(crate) use memory::Memory;
+pub(crate) use tally::{Seen, Tally};
 
 use path::CursorPath;
 use value::Cursor;

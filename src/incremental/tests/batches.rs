@@ -14,8 +14,9 @@ use serde_json::{Value as Json, json};
 use transload_core::{ErrorKind, Result};
 
 use super::{c, chunk, row};
-use crate::incremental::cursor::{Judge, Seen};
+use crate::incremental::cursor::Judge;
 use crate::incremental::hash::{BatchHasher, Key};
+use crate::incremental::tally::Seen;
 use crate::incremental::{Incremental, LastValueFunc, OnCursorValueMissing, RangeBound, RowOrder};
 
 fn batch(ids: &[i64], cursor: ArrayRef) -> RecordBatch {

@@ -8,7 +8,8 @@ use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 use transload_core::ErrorKind;
 
-use super::cursor::{Judge, Seen, Tally};
+use super::cursor::Judge;
+use super::tally::{Seen, Tally};
 use super::*;
 
 /// A pipeline with one resource, which is read in chunks.
