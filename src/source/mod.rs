@@ -1,13 +1,12 @@
 //! Where rows come from.
 
-// Compressed files and CSV are read once the inputs are opened by their kind.
-#[allow(dead_code)]
+// Compressed files, CSV and paths in documents have their readers before inputs are opened by their kind.
+#![allow(dead_code)]
+
 pub(crate) mod compress;
 mod content;
-#[allow(dead_code)]
 pub(crate) mod csv;
 pub(crate) mod json;
-#[allow(dead_code)]
 mod warnings;
 
 use std::sync::Arc;
