@@ -116,6 +116,9 @@ def schemas(theirs, ours):
             found.append(("schema.columns", f"{name}: dlt {names[0]}, ours {names[1]}"))
         else:
             for one, other in zip(*columns):
+                if "nullable" not in one and other.get("nullable"):
+                    found.append(("schema.nullable_default", f"{name}.{one['name']}"))
+                    one = {**one, "nullable": True}
                 found += values("schema.column", one, other, f"{name}.{one['name']}")
     for row, schema in zip(ours.schema_rows, ours.schemas):
         if not row["version_hash"] == schema["version_hash"] == generate_version_hash(schema):

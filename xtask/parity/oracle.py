@@ -69,7 +69,9 @@ def pipeline(case, folder, database):
     return dlt.pipeline(
         case["pipeline_name"],
         pipelines_dir=str(folder),
-        destination=duckdb(str(database)),
+        destination=duckdb(
+            str(database), preferred_loader_file_format=case.get("dlt_format", "parquet")
+        ),
         dataset_name=case["dataset_name"],
     )
 
@@ -81,7 +83,8 @@ def load(case, run, folder, database):
         if worker.has_pending_data:
             worker.drop_pending_packages()
         try:
-            worker.run([resource(table, options, path) for table, options, path in run])
+            resources = [resource(table, options, path) for table, options, path in run]
+            worker.run(resources)
         except Exception as error:  # dlt raises whatever its parts raise
             return reason(error)
         finally:
