@@ -71,9 +71,9 @@ def run_all(chosen, arguments):
         results = []
         for done, result in enumerate(pool.imap(run_case, work), 1):
             results.append(result)
+            tell(result)
             if sys.stderr.isatty():
                 print(f"\r{done} of {len(work)}", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
         return results
 
 
@@ -155,13 +155,17 @@ def judge(case, found):
     return (FAILED, differ) if differ else (EQUAL, [])
 
 
+def tell(result):
+    """Prints what is wrong with a case, as soon as it is known."""
+    case, verdict, lines = result
+    if verdict in (FAILED, BUG):
+        print(f"\n{verdict}: {case['id']} ({case['group']}) {case.get('about', '')}")
+        for line in lines:
+            print("    " + line.replace("\n", "\n    "), flush=True)
+
+
 def report(results, seconds):
-    """Prints the table of the groups and what failed. Returns whether anything did."""
-    for case, verdict, lines in results:
-        if verdict in (FAILED, BUG):
-            print(f"\n{verdict}: {case['id']} ({case['group']}) {case.get('about', '')}")
-            for line in lines:
-                print("    " + line.replace("\n", "\n    "))
+    """Prints the table of the groups. Returns whether anything failed."""
     groups = {}
     for case, verdict, _ in results:
         groups.setdefault(case["group"], dict.fromkeys(VERDICTS, 0))[verdict] += 1
