@@ -69,7 +69,7 @@ def run_all(chosen, arguments):
     with multiprocessing.get_context("fork").Pool(arguments.processes) as pool:
         work = [(case, arguments.program, arguments.scratch, bool(arguments.cases)) for case in chosen]
         results = []
-        for done, result in enumerate(pool.imap(run_case, work), 1):
+        for done, result in enumerate(pool.imap_unordered(run_case, work), 1):
             results.append(result)
             tell(result)
             if sys.stderr.isatty():
@@ -167,7 +167,7 @@ def tell(result):
 def report(results, seconds):
     """Prints the table of the groups. Returns whether anything failed."""
     groups = {}
-    for case, verdict, _ in results:
+    for case, verdict, _ in sorted(results, key=lambda result: result[0]["group"]):
         groups.setdefault(case["group"], dict.fromkeys(VERDICTS, 0))[verdict] += 1
     total = {verdict: sum(group[verdict] for group in groups.values()) for verdict in VERDICTS}
     width = max(len(name) for name in [*groups, "group"])

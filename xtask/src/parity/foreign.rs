@@ -29,7 +29,7 @@ const FILES: &[Files] = &[
         },
         files: &["countries.json"],
     },
-    // One object of 2,500 objects: a row of several thousand columns.
+    // A map of 2,500 names to objects, each of which becomes a row.
     Files {
         package: Package {
             name: "mime-db",
