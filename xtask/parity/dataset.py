@@ -91,7 +91,7 @@ def trees(found, problems, verbatim=False):
     below = {}
     for table in parents:
         for row in found.rows[table]:
-            below.setdefault(row["_dlt_parent_id"], []).append((table, row))
+            below.setdefault(row.get("_dlt_parent_id"), []).append((table, row))
     linked = set()
 
     def tree(table, row, root):
@@ -127,7 +127,7 @@ def trees(found, problems, verbatim=False):
     for table in parents:
         for row in found.rows[table]:
             if (table, row["_dlt_id"]) not in linked:
-                problems.append(f"{table}: no row has the _dlt_id {row['_dlt_parent_id']}")
+                problems.append(f"{table}: no row has the _dlt_id {row.get('_dlt_parent_id')}")
     return result
 
 
