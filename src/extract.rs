@@ -14,7 +14,9 @@ use crate::load::{Event, Observer};
 use crate::normalize::{Normalizer, Options, Shredded, TableBatch};
 use crate::resource::{Resource, RowSource, RowStream, Rows};
 use crate::set_aside::{Kind, SetAside};
-use crate::source::{ArrowRows, Chunk, Chunks, JsonLimits, JsonReader, JsonRows, JsonShape};
+use crate::source::{
+    ArrowRows, Chunk, Chunks, JsonLimits, JsonReader, JsonRows, JsonShape, Warning, Warnings,
+};
 use crate::stop::Stop;
 use crate::write::{TableWriter, WriteOptions};
 use workers::{Deliveries, Latest, Work};
@@ -35,7 +37,7 @@ pub(crate) struct Extraction {
 }
 
 /// Opens the input of a resource whose rows go into `table`.
-pub(crate) fn open(resource: Resource, table: String) -> Result<Opened> {
+pub(crate) fn open(resource: Resource, table: String, warnings: &Warnings) -> Result<Opened> {
     let name: Arc<str> = format!("rows of `{}`", resource.name).into();
     let chunks: Chunks = match resource.source {
         RowSource::Chunks(chunks) => chunks,
@@ -51,10 +53,12 @@ pub(crate) fn open(resource: Resource, table: String) -> Result<Opened> {
         }
         // Opened one after the other, so that thousands of files do not need thousands of handles.
         RowSource::Files(files) => {
-            let options = files.options;
-            Box::new(files.found.into_iter().flat_map(move |input| match input.open(&options) {
-                Ok(chunks) => chunks,
-                Err(error) => Box::new(std::iter::once(Err(error))),
+            let (options, warnings) = (files.options, warnings.clone());
+            Box::new(files.found.into_iter().flat_map(move |input| {
+                match input.open(&options, &warnings) {
+                    Ok(chunks) => chunks,
+                    Err(error) => Box::new(std::iter::once(Err(error))),
+                }
             }))
         }
     };
@@ -70,6 +74,8 @@ pub(crate) struct Plan {
     pub(crate) write: WriteOptions,
     /// Chunks that are shredded at a time.
     pub(crate) workers: usize,
+    /// What the readers find odd.
+    pub(crate) warnings: Warnings,
     /// Rows that may be set aside; none for any number.
     pub(crate) max_set_aside: Option<u64>,
 }
@@ -100,11 +106,19 @@ pub(crate) fn extract(
         let (rows, bytes) = match work? {
             Work::Json(rows, shredded) => sink.json(&tables[resource], rows, shredded)?,
             Work::Arrow(rows) => sink.arrow(&tables[resource], rows)?,
+            Work::Columns(columns) => {
+                sink.normalizer.declare(&tables[resource], columns)?;
+                latest.set(sink.normalizer.snapshot());
+                continue;
+            }
             Work::End => continue,
         };
         observer.observe(Event::Rows { rows: rows as u64, bytes: bytes as u64 });
     }
-    sink.finish(observer)
+    let mut extraction = sink.finish(observer)?;
+    let odd = plan.warnings.take();
+    extraction.warnings.extend(odd.iter().map(Warning::to_string));
+    Ok(extraction)
 }
 
 /// Takes chunks in their order: their rows go to the files, what is wrong with some of them to a file of its own.

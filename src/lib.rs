@@ -55,6 +55,7 @@ pub use pipeline::{
 };
 pub use resource::{IntoResources, Resource, RowStream, Rows};
 pub use set_aside::SetAsideRows;
+pub use source::csv::{CsvOptions, Quote};
 pub use source::options::SourceFormat;
 pub use source::remote::{SourceCredentials, SourceSettings};
 pub use stop::Stop;

@@ -13,6 +13,7 @@ use transload_core::{
 };
 
 use crate::contract::SchemaContract;
+use crate::source::csv::CsvOptions;
 use crate::source::input::Input;
 use crate::source::options::{SourceFormat, SourceOptions};
 use crate::source::{ArrowRows, Chunk, JsonRow, JsonRows};
@@ -111,8 +112,9 @@ impl Resource {
         }
     }
 
-    /// Rows from files: JSON lines (`.jsonl`, `.ndjson`, `.ldjson`), JSON documents (`.json`, `.geojson`), Parquet
-    /// (`.parquet`, `.pq`) or Arrow IPC (`.arrow`, `.arrows`, `.feather`, `.ipc`).
+    /// Rows from files: JSON lines (`.jsonl`, `.ndjson`, `.ldjson`), JSON documents (`.json`, `.geojson`), CSV (`.csv`,
+    /// `.tsv`, `.tab`), Parquet (`.parquet`, `.pq`) or Arrow IPC (`.arrow`, `.arrows`, `.feather`, `.ipc`). One layer of
+    /// gzip or zstd is opened.
     ///
     /// A path may be a glob, and `-` is the standard input, which holds JSON unless
     /// [`source_format`](Self::source_format) says otherwise. A URL names an object of a store (`s3://`, `gs://`, `az://`,
@@ -140,6 +142,15 @@ impl Resource {
     pub fn source_path(mut self, path: impl Into<String>) -> Self {
         if let RowSource::Files(files) = &mut self.source {
             files.options.path = Some(path.into());
+        }
+        self
+    }
+
+    /// How files of CSV are read. Means nothing for rows from elsewhere.
+    #[must_use]
+    pub fn csv(mut self, options: CsvOptions) -> Self {
+        if let RowSource::Files(files) = &mut self.source {
+            files.options.csv = options;
         }
         self
     }

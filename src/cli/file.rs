@@ -14,7 +14,7 @@ use transload_core::{
 
 use super::args::Progress;
 use crate::SchemaContract;
-use crate::SourceFormat;
+use crate::{CsvOptions, SourceFormat};
 
 /// What a `pipeline.toml` says.
 #[derive(Debug, Default, Deserialize)]
@@ -43,6 +43,9 @@ pub(super) struct ResourceEntry {
     pub(super) format: Option<SourceFormat>,
     /// Where in JSON documents the rows stand.
     pub(super) path: Option<String>,
+    /// How CSV is read.
+    #[serde(default)]
+    pub(super) csv: Option<CsvOptions>,
     pub(super) write_disposition: Option<WriteDisposition>,
     pub(super) merge_strategy: Option<MergeStrategy>,
     pub(super) replace_strategy: Option<ReplaceStrategy>,

@@ -246,6 +246,9 @@ fn resource(entry: &ResourceEntry, choice: &Choice, args: &Run) -> Result<Resour
     if let Some(format) = args.source_format.or(entry.format) {
         resource = resource.source_format(format);
     }
+    if let Some(csv) = &entry.csv {
+        resource = resource.csv(csv.clone());
+    }
     if let Some(path) = &entry.path {
         resource = resource.source_path(path);
     }

@@ -48,6 +48,7 @@ fn extract_with(resources: Vec<Opened>, workers: usize, folder: &Path) -> Result
         options: Options::new("1700000000.1"),
         write: WriteOptions::new(FileFormat::Parquet, folder),
         workers,
+        warnings: Warnings::default(),
         max_set_aside: None,
     };
     let schema = hints::new_schema("s", Naming::SnakeCase);
@@ -137,6 +138,7 @@ fn no_more_is_read_than_is_on_the_way() {
         options: Options::new("1"),
         write: WriteOptions::new(FileFormat::Jsonl, folder.path()),
         workers: 3,
+        warnings: Warnings::default(),
         max_set_aside: None,
     };
     let most = Arc::new(AtomicU64::new(0));
@@ -168,6 +170,7 @@ fn a_stop_ends_it_although_the_source_never_does() {
         options: Options::new("1"),
         write: WriteOptions::new(FileFormat::Jsonl, folder.path()),
         workers: 2,
+        warnings: Warnings::default(),
         max_set_aside: None,
     };
     let stop = Stop::default();

@@ -32,7 +32,7 @@ use std::sync::Arc;
 use ::arrow::array::RecordBatch;
 use serde_json::Value as Json;
 use serde_json::json;
-use transload_core::{Error, ErrorKind, Result, Schema, Table, WriteDisposition};
+use transload_core::{Column, Error, ErrorKind, Result, Schema, Table, WriteDisposition};
 
 pub(crate) use ids::random_id;
 pub(crate) use naming::Naming;
@@ -40,6 +40,7 @@ pub(crate) use parser::Parser;
 pub(crate) use shred::Shredded;
 
 use crate::arrow_types::Defaults;
+use crate::contract::{ContractMode, SchemaContract};
 use crate::source::json::{JsonRows, Refused};
 use rules::Rules;
 
@@ -241,6 +242,47 @@ impl Normalizer {
         }
         let batches = vec![TableBatch { table: name, batch: conformed.batch }];
         Ok(Normalized { batches, ..Normalized::default() })
+    }
+
+    /// Adds columns to a root table that has none of their names, for an input without rows.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadData`] where the contract of the table allows none.
+    pub(crate) fn declare(&mut self, table: &str, columns: Vec<Column>) -> Result<()> {
+        let name = self.snapshot.root_name(table);
+        let contract = SchemaContract::of(&self.snapshot.schema, &name)?;
+        let is_settled = self.snapshot.settled.contains(&name);
+        let mode = if is_settled { contract.columns } else { contract.tables };
+        let snapshot = Arc::make_mut(&mut self.snapshot);
+        let names: Vec<String> =
+            columns.iter().map(|column| snapshot.column_part(&column.name)).collect();
+        let known = snapshot.schema.tables.entry(name.clone()).or_insert_with(|| undeclared(&name));
+        for (column, name) in columns.into_iter().zip(names) {
+            if known.columns.get(&name).is_some_and(|known| known.data_type.is_some()) {
+                continue;
+            }
+            match mode {
+                ContractMode::Evolve => {}
+                ContractMode::Freeze => {
+                    return Err(Error::new(
+                        ErrorKind::BadData,
+                        "the schema contract allows no new columns",
+                    )
+                    .with("code", "E_CONTRACT_COLUMN")
+                    .with("table", &known.name)
+                    .with("new column", name));
+                }
+                ContractMode::DiscardRow | ContractMode::DiscardValue => continue,
+            }
+            let column = Column { name: name.clone(), ..column };
+            let column = match known.columns.shift_remove(&name) {
+                Some(declared) => table::completed(declared, column),
+                None => column,
+            };
+            known.put(column);
+        }
+        snapshot.generation += 1;
+        Ok(())
     }
 
     /// Counts the changes of the schema.

@@ -34,8 +34,8 @@ use crate::normalize::{Naming, Options, random_id};
 use crate::package::{Package, WorkingFolder};
 use crate::resource::{IntoResources, Resource};
 use crate::set_aside;
-use crate::source::input;
 use crate::source::remote::{Stores, is_url};
+use crate::source::{Warnings, input};
 use crate::state::{Identity, PipelineState};
 use crate::stop::Stop;
 use crate::write::WriteOptions;
@@ -232,6 +232,7 @@ impl Pipeline {
             max_length: identifiers.max_table_length.min(identifiers.max_column_length),
         };
         let marks = input::marks(&resources)?;
+        let warnings = Warnings::default();
         let mut opened = Vec::new();
         let mut tables: Vec<String> = Vec::new();
         let mut wanted: BTreeMap<String, (String, WriteDisposition)> = BTreeMap::new();
@@ -256,7 +257,7 @@ impl Pipeline {
                 }
                 Entry::Occupied(_) => {}
             }
-            opened.push(extract::open(resource, table)?);
+            opened.push(extract::open(resource, table, &warnings)?);
         }
         let options = Options {
             defaults: Defaults::of(capabilities),
@@ -280,6 +281,7 @@ impl Pipeline {
             options,
             write,
             workers: self.normalize.workers.unwrap_or_else(cores),
+            warnings,
             max_set_aside: self.normalize.max_set_aside,
         };
         let work = move || extract::extract(opened, schema, plan, &observer, &stop);

@@ -9,16 +9,19 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use transload_core::{Error, ErrorKind, Result};
+use transload_core::{Column, Error, ErrorKind, Result};
 
 pub(crate) use find::find_files;
 pub(crate) use marks::{marks, without};
 
 use super::arrow_ipc::ArrowReader;
+use super::compress::{UnpackLimits, decompress};
+use super::csv::{CsvColumn, CsvLimits, CsvReader};
 use super::identity::FileIdentity;
+use super::json::JsonPath;
 use super::options::{SourceFormat, SourceOptions};
 use super::remote::{Failure, Object};
-use super::{Chunk, Chunks, JsonLimits, JsonReader, JsonShape, parquet};
+use super::{Chunk, Chunks, JsonLimits, JsonReader, JsonShape, Warnings, parquet};
 
 /// The path that stands for the standard input.
 pub(crate) const STDIN: &str = "-";
@@ -58,9 +61,6 @@ impl Input {
                 .with("file", name)
                 .with_hint("unpack it first: Parquet is compressed inside"));
         }
-        if !can_read(format) {
-            return Err(unknown(&name));
-        }
         Ok(Self { place, format })
     }
 
@@ -98,7 +98,7 @@ impl Input {
     ///
     /// # Errors
     /// Where it is not there, or its beginning says that it is not what it should be.
-    pub(crate) fn open(self, options: &SourceOptions) -> Result<Chunks> {
+    pub(crate) fn open(self, options: &SourceOptions, warnings: &Warnings) -> Result<Chunks> {
         let origin = self.origin();
         let failure = Failure::default();
         let chunks = match (self.place, self.format) {
@@ -119,13 +119,16 @@ impl Input {
                     parquet::read_file(file, &origin)
                 }
             },
-            (Place::Stdin, format) => chunks_of_stream(format, io::stdin(), &origin, options),
+            (Place::Stdin, format) => {
+                chunks_of_stream(format, io::stdin(), &origin, options, warnings)
+            }
             (Place::Local(path), format) => {
                 let file = File::open(&path).map_err(|error| unreadable(&path, error))?;
-                chunks_of_stream(format, file, &origin, options)
+                chunks_of_stream(format, file, &origin, options, warnings)
             }
             (Place::Object(object), format) => {
-                chunks_of_stream(format, object.read(failure.clone()), &origin, options)
+                let reader = object.read(failure.clone());
+                chunks_of_stream(format, reader, &origin, options, warnings)
             }
         }?;
         // Readers keep the words of an error of the connection only.
@@ -135,17 +138,17 @@ impl Input {
     }
 }
 
-/// Cuts a stream of bytes into chunks of rows.
-///
-/// This is the one place that knows the readers of streams: decompression goes before the `match`, CSV and the path to
-/// the rows of a document into it.
+/// Cuts a stream of bytes, one layer of compression opened, into chunks of rows. This is the one place that knows the
+/// readers of streams.
 fn chunks_of_stream(
     format: SourceFormat,
     reader: impl Read + Send + 'static,
     origin: &str,
     options: &SourceOptions,
+    warnings: &Warnings,
 ) -> Result<Chunks> {
-    if options.path.is_some() {
+    let is_json = matches!(format, SourceFormat::Json | SourceFormat::Jsonl);
+    if options.path.is_some() && !is_json {
         return Err(Error::new(
             ErrorKind::Unsupported,
             "a path to the rows cannot be followed in this format",
@@ -154,20 +157,50 @@ fn chunks_of_stream(
         .with("format", format)
         .with_hint("leave `path` out"));
     }
-    let shape = match format {
-        SourceFormat::Jsonl => JsonShape::Auto,
-        SourceFormat::Json => JsonShape::Document,
-        SourceFormat::Arrow => return Ok(Box::new(ArrowReader::new(reader, origin))),
-        SourceFormat::Csv | SourceFormat::Parquet => return Err(unknown(origin)),
+    let reader = decompress(reader, origin, UnpackLimits::default(), warnings)?.reader;
+    let shape = match (format, &options.path) {
+        (SourceFormat::Arrow, _) => return Ok(Box::new(ArrowReader::new(reader, origin))),
+        (SourceFormat::Csv, _) => {
+            let csv = CsvReader::new(reader, origin, options.csv.clone(), CsvLimits::default());
+            return Ok(Box::new(CsvChunks { csv, has_rows: false, done: false }));
+        }
+        (SourceFormat::Parquet, _) => return Err(unknown(origin)),
+        (_, Some(path)) => JsonShape::Path(JsonPath::parse(path)?),
+        (SourceFormat::Jsonl, None) => JsonShape::Auto,
+        (SourceFormat::Json, None) => JsonShape::Document,
     };
     let rows = JsonReader::new(reader, origin, shape, JsonLimits::default());
     Ok(Box::new(rows.map(|rows| rows.map(Chunk::Json))))
 }
 
-/// Whether there is a reader for a format.
-fn can_read(format: SourceFormat) -> bool {
-    // CSV is not hooked into `chunks_of_stream` yet.
-    format != SourceFormat::Csv
+/// The rows of CSV, or the columns of a header that has none below it.
+struct CsvChunks<R> {
+    csv: CsvReader<R>,
+    has_rows: bool,
+    done: bool,
+}
+
+impl<R: Read> Iterator for CsvChunks<R> {
+    type Item = Result<Chunk>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.done {
+            return None;
+        }
+        if let Some(rows) = self.csv.next() {
+            self.has_rows = true;
+            self.done = rows.is_err();
+            return Some(rows.map(Chunk::Json));
+        }
+        self.done = true;
+        if self.has_rows {
+            return None;
+        }
+        Some(self.csv.columns().map(|columns| {
+            let column = |column: &CsvColumn| Column::new(&column.name, column.data_type);
+            Chunk::Columns(columns.iter().map(column).collect())
+        }))
+    }
 }
 
 /// The format that the ending of a name stands for.
@@ -201,8 +234,8 @@ fn unknown(name: &str) -> Error {
     Error::new(ErrorKind::Unsupported, "files of this kind cannot be read yet")
         .with("file", name)
         .with_hint(
-            "JSON lines (.jsonl, .ndjson), JSON documents (.json), Parquet (.parquet) and Arrow (.arrow, .feather) \
-             can; `format` says what a file holds whose name does not",
+            "JSON lines (.jsonl, .ndjson), JSON documents (.json), CSV (.csv, .tsv), Parquet (.parquet) and Arrow \
+             (.arrow, .feather) can; `format` says what a file holds whose name does not",
         )
 }
 

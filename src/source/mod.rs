@@ -1,20 +1,25 @@
 //! Where rows come from.
 
 mod arrow_ipc;
+mod compress;
+mod content;
+pub(crate) mod csv;
 pub(crate) mod identity;
 pub(crate) mod input;
 pub(crate) mod json;
 pub(crate) mod options;
 mod parquet;
 pub(crate) mod remote;
+mod warnings;
 
-use std::io;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use transload_core::{Error, ErrorKind, Result};
+use transload_core::{Column, Result};
 
+use content::unreadable as unread;
 pub(crate) use json::{JsonLimits, JsonReader, JsonRow, JsonRows, JsonShape, Refused};
+pub(crate) use warnings::{Warning, Warnings};
 
 /// The chunks of a source, in their order.
 pub(crate) type Chunks = Box<dyn Iterator<Item = Result<Chunk>> + Send>;
@@ -26,6 +31,8 @@ pub(crate) enum Chunk {
     Json(JsonRows),
     /// An Arrow batch.
     Arrow(ArrowRows),
+    /// The columns of an input that has no rows.
+    Columns(Vec<Column>),
 }
 
 /// Rows of a batch, with where they come from.
@@ -37,16 +44,4 @@ pub(crate) struct ArrowRows {
     pub(crate) origin: Arc<str>,
     /// The number of the first row in the input, from 0.
     pub(crate) first: u64,
-}
-
-/// An input whose bytes do not come.
-fn unread(error: io::Error, origin: &str) -> Error {
-    let kind = match error.kind() {
-        // A decoder says so of what it cannot decode.
-        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::UnexpectedEof => {
-            ErrorKind::BadData
-        }
-        _ => ErrorKind::Terminal,
-    };
-    Error::new(kind, "the file cannot be read").with("file", origin).with_source(error)
 }

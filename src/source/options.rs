@@ -4,6 +4,8 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use super::csv::CsvOptions;
+
 /// What a file holds, where its name does not say so or says something else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -48,4 +50,6 @@ pub(crate) struct SourceOptions {
     pub(crate) format: Option<SourceFormat>,
     /// Where in a JSON document the rows stand.
     pub(crate) path: Option<String>,
+    /// How CSV is read.
+    pub(crate) csv: CsvOptions,
 }

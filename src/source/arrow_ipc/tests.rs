@@ -38,7 +38,7 @@ fn read(bytes: &[u8]) -> Result<Vec<ArrowRows>> {
     ArrowReader::new(Cursor::new(bytes.to_vec()), "f.arrow")
         .map(|chunk| match chunk? {
             Chunk::Arrow(rows) => Ok(rows),
-            Chunk::Json(_) => panic!("arrow"),
+            _ => panic!("arrow"),
         })
         .collect()
 }

@@ -40,6 +40,7 @@ fn count(chunks: Chunks) -> Result<usize> {
             chunk.map(|chunk| match chunk {
                 Chunk::Json(rows) => rows.rows.len(),
                 Chunk::Arrow(rows) => rows.batch.num_rows(),
+                Chunk::Columns(_) => 0,
             })
         })
         .sum()
@@ -144,10 +145,10 @@ fn an_ending_says_what_a_file_holds_and_the_user_says_it_better() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("rows.txt");
     std::fs::write(&path, "{\"a\":1}\n{\"a\":2}\n").unwrap();
-    let options = SourceOptions { format: Some(Jsonl), path: None };
+    let options = SourceOptions { format: Some(Jsonl), ..SourceOptions::default() };
     let inputs = found(&[path.clone(), "-".into()], &options).unwrap();
     assert_eq!(inputs[0], local(&path, Jsonl));
-    assert_eq!(count(inputs[0].clone().open(&options).unwrap()).unwrap(), 2);
+    assert_eq!(count(inputs[0].clone().open(&options, &Warnings::default()).unwrap()).unwrap(), 2);
 }
 
 #[test]
@@ -196,7 +197,13 @@ fn what_does_not_come_from_a_file_is_kept_in_one() {
 
 #[test]
 fn a_path_to_rows_is_not_ignored_where_it_cannot_be_followed() {
-    let options = SourceOptions { format: None, path: Some("data".into()) };
-    let chunks = chunks_of_stream(SourceFormat::Arrow, Cursor::new(b""), "a.arrow", &options);
+    let options = SourceOptions { path: Some("data".into()), ..SourceOptions::default() };
+    let chunks = chunks_of_stream(
+        SourceFormat::Arrow,
+        Cursor::new(b""),
+        "a.arrow",
+        &options,
+        &Warnings::default(),
+    );
     assert_eq!(chunks.err().unwrap().kind(), ErrorKind::Unsupported);
 }

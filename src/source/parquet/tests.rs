@@ -36,7 +36,7 @@ fn batches(bytes: &[u8]) -> Result<Vec<ArrowRows>> {
     read_file(file(bytes), "f.parquet")?
         .map(|chunk| match chunk? {
             Chunk::Arrow(rows) => Ok(rows),
-            Chunk::Json(_) => panic!("arrow"),
+            _ => panic!("arrow"),
         })
         .collect()
 }
