@@ -119,6 +119,9 @@ fn explain(row: &[u8], is_cut: bool, error: &simd_json::Error) -> (Error, Offset
             let text = reason.to_string();
             let reason = text.split(" at line ").next().unwrap_or(&text).to_owned();
             let code = code_of(&reason, row.get(offset.0).copied(), is_cut);
+            if let ("E_NUMBER_RANGE", Some(at)) = (code, wide_integer(row)) {
+                return (too_many_digits(), Offset(at));
+            }
             let refused = not_json.with("code", code).with("reason", &reason);
             let refused = if row.first() == Some(&RECORD_SEPARATOR) {
                 refused.with_hint(
@@ -253,6 +256,8 @@ mod tests {
         let row = format!(r#"{{"a":"{digits}\"","b":1.{digits},"c":[-{digits}1]}}"#);
         let at = row.find('[').unwrap() + 1;
         assert_eq!(fault(row.as_bytes(), false), ("E_DECIMAL_RANGE".to_owned(), at));
+        let thousand = format!(r#"{{"n":{}}}"#, "7".repeat(1000));
+        assert_eq!(fault(thousand.as_bytes(), false), ("E_DECIMAL_RANGE".to_owned(), 5));
         assert_eq!(wide_integer(format!(r#"{{"a":{}}}"#, &digits[1..]).as_bytes()), None);
     }
 }
