@@ -100,6 +100,7 @@ pub(crate) fn extract(
         writers: BTreeMap::new(),
         rows: BTreeMap::new(),
         discarded: BTreeMap::new(),
+        warnings: Vec::new(),
     };
     let mut deliveries = Deliveries::begin(resources, plan.workers, &latest, stop);
     while let Some((resource, work)) = deliveries.next()? {
@@ -132,6 +133,7 @@ struct Sink {
     rows: BTreeMap<String, u64>,
     /// Values that the contract left out, by table and column.
     discarded: BTreeMap<(String, String), u64>,
+    warnings: Vec<String>,
 }
 
 impl Sink {
@@ -180,11 +182,16 @@ impl Sink {
     fn arrow(&mut self, table: &str, rows: ArrowRows) -> Result<(usize, usize)> {
         let (count, bytes) = (rows.batch.num_rows(), rows.batch.get_array_memory_size());
         let before = self.normalizer.generation();
-        let normalized = self.normalizer.arrow(table, rows.batch)?;
+        let normalized = self.normalizer.arrow(table, &rows)?;
         if self.normalizer.generation() != before {
             self.latest.set(self.normalizer.snapshot());
         }
-        *self.rows.entry(table.to_owned()).or_default() += count as u64;
+        let taken = count - normalized.refused.len();
+        *self.rows.entry(table.to_owned()).or_default() += taken as u64;
+        for row in normalized.refused {
+            self.aside.put(table, &rows.origin, &Kind::json(), row)?;
+        }
+        self.warnings.extend(normalized.warnings);
         self.write(normalized.batches)?;
         Ok((count, bytes))
     }
@@ -229,7 +236,8 @@ impl Sink {
         let left_out = |((table, column), count): (&(String, String), &u64)| {
             format!("the schema contract left {count} values out, of {table}.{column}")
         };
-        let warnings = self.discarded.iter().map(left_out).collect();
+        let mut warnings = self.warnings;
+        warnings.extend(self.discarded.iter().map(left_out));
         Ok(Extraction { schema, files, warnings })
     }
 }

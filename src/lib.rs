@@ -44,6 +44,7 @@ mod stop;
 mod write;
 
 pub use contract::{ContractMode, SchemaContract};
+pub use hints::{ColumnHints, DefaultHints, JsonTable, MergeOptions, Reference, TableHints};
 pub use load::{
     Endpoint, Event, FileReceipt, LoadInfo, LoadStatus, Observer, Receipt, RunError, Step,
     TableReceipt,

@@ -9,10 +9,11 @@ use arrow::array::RecordBatch;
 use futures::Stream;
 use serde::Serialize;
 use transload_core::{
-    Column, Error, ErrorKind, FileFormat, MergeStrategy, ReplaceStrategy, Result, WriteDisposition,
+    Error, ErrorKind, FileFormat, MergeStrategy, ReplaceStrategy, Result, WriteDisposition,
 };
 
 use crate::contract::SchemaContract;
+use crate::hints::{ColumnHints, MergeOptions, Reference, TableHints};
 use crate::source::csv::CsvOptions;
 use crate::source::input::Input;
 use crate::source::options::{SourceFormat, SourceOptions};
@@ -86,8 +87,13 @@ pub struct Resource {
     pub(crate) replace_strategy: Option<ReplaceStrategy>,
     pub(crate) primary_key: Vec<String>,
     pub(crate) merge_key: Vec<String>,
-    pub(crate) columns: Vec<Column>,
+    pub(crate) merge_options: MergeOptions,
+    pub(crate) columns: Vec<ColumnHints>,
     pub(crate) schema_contract: Option<SchemaContract>,
+    /// Hints that nothing but the schema has to know.
+    pub(crate) hints: TableHints,
+    /// Hints for the tables nested in this one, by the keys of their lists.
+    pub(crate) nested: Vec<(Vec<String>, TableHints)>,
     pub(crate) max_table_nesting: Option<usize>,
     pub(crate) loader_file_format: Option<FileFormat>,
     pub(crate) source: RowSource,
@@ -104,8 +110,11 @@ impl Resource {
             replace_strategy: None,
             primary_key: Vec::new(),
             merge_key: Vec::new(),
+            merge_options: MergeOptions::default(),
             columns: Vec::new(),
             schema_contract: None,
+            hints: TableHints::default(),
+            nested: Vec::new(),
             max_table_nesting: None,
             loader_file_format: None,
             source,
@@ -246,10 +255,56 @@ impl Resource {
         self
     }
 
-    /// Columns that are known beforehand, with their types.
+    /// How a merge goes, beyond its strategy.
     #[must_use]
-    pub fn columns(mut self, columns: impl IntoIterator<Item = Column>) -> Self {
-        self.columns = columns.into_iter().collect();
+    pub fn merge_options(mut self, options: MergeOptions) -> Self {
+        self.merge_options = options;
+        self
+    }
+
+    /// Columns of which something is known beforehand: a [`Column`](crate::Column) with its type, or [`ColumnHints`].
+    #[must_use]
+    pub fn columns(mut self, columns: impl IntoIterator<Item = impl Into<ColumnHints>>) -> Self {
+        self.columns = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Columns that stand for rows of other tables.
+    #[must_use]
+    pub fn references(mut self, references: impl IntoIterator<Item = Reference>) -> Self {
+        self.hints = self.hints.references(references);
+        self
+    }
+
+    /// What the table holds, in words.
+    #[must_use]
+    pub fn description(mut self, text: impl Into<String>) -> Self {
+        self.hints = self.hints.description(text);
+        self
+    }
+
+    /// The format of the table at the destination: `iceberg`, `delta`, `hive` or `native`.
+    #[must_use]
+    pub fn table_format(mut self, format: impl Into<String>) -> Self {
+        self.hints = self.hints.table_format(format);
+        self
+    }
+
+    /// A hint of your own for the table, whose name begins with `x-`.
+    #[must_use]
+    pub fn hint(mut self, name: impl Into<String>, value: impl Into<serde_json::Value>) -> Self {
+        self.hints = self.hints.hint(name, value);
+        self
+    }
+
+    /// Hints for a table that is nested in this one: by the keys of the lists that lead to it.
+    #[must_use]
+    pub fn nested_hints(
+        mut self,
+        path: impl IntoIterator<Item = impl Into<String>>,
+        hints: TableHints,
+    ) -> Self {
+        self.nested.push((path.into_iter().map(Into::into).collect(), hints));
         self
     }
 

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
-use transload_core::{Error, ErrorKind, ErrorReport, Redactor, Result};
+use transload_core::{Error, ErrorKind, ErrorReport, Redactor, Result, WriteDisposition};
 
 use super::args::{Progress, Resume, Run};
 use super::choice::Choice;
@@ -252,11 +252,22 @@ fn resource(entry: &ResourceEntry, choice: &Choice, args: &Run) -> Result<Resour
     if let Some(path) = &entry.path {
         resource = resource.source_path(path);
     }
-    if let Some(disposition) = args.write_disposition.or(entry.write_disposition) {
+    resource = entry.give_hints(resource);
+    let of_file = entry.write_disposition.clone();
+    let own_strategy = entry.merge_strategy.or(of_file.as_ref().and_then(|file| file.strategy));
+    let merges = |asked: WriteDisposition| asked == WriteDisposition::Merge;
+    let own_strategy = own_strategy.filter(|_| args.write_disposition.is_none_or(merges));
+    if let Some(disposition) =
+        args.write_disposition.or(of_file.as_ref().map(|file| file.disposition))
+    {
         resource = resource.write_disposition(disposition);
     }
-    if let Some(strategy) = args.merge_strategy.or(entry.merge_strategy) {
+    if let Some(strategy) = args.merge_strategy.or(own_strategy) {
         resource = resource.merge_strategy(strategy);
+    }
+    // A flag that says otherwise takes the place of all that the file says of the merge.
+    if args.write_disposition.is_none() && args.merge_strategy.is_none() {
+        resource = resource.merge_options(of_file.map(|file| file.options).unwrap_or_default());
     }
     if let Some(strategy) = entry.replace_strategy {
         resource = resource.replace_strategy(strategy);

@@ -24,7 +24,7 @@ pub use builder::{
 use crate::arrow_types::Defaults;
 use crate::clock;
 use crate::extract;
-use crate::hints::{self, Names};
+use crate::hints;
 use crate::load::negotiate::negotiate;
 use crate::load::{
     Chosen, Endpoint, Event, LoadInfo, LoadStatus, Loader, Observer, Receipt, RunError, Step,
@@ -52,6 +52,8 @@ pub struct Pipeline {
     naming: Option<Naming>,
     normalize: NormalizeSettings,
     schema_settings: SchemaSettings,
+    /// The convention of new schemas, where none is asked for.
+    default_naming: Option<Naming>,
     load: LoadSettings,
     writer: WriterSettings,
     stores: Stores,
@@ -221,16 +223,15 @@ impl Pipeline {
     ) -> Result<(SealedManifest, Vec<String>)> {
         let mut schema = match &state.schema {
             Some(text) => Schema::from_json(text)?,
-            None => hints::new_schema(&self.schema_name, self.naming.unwrap_or_default()),
+            None => {
+                let naming = self.naming.or(self.default_naming).unwrap_or_default();
+                hints::new_schema(&self.schema_name, naming)
+            }
         };
-        let naming = hints::naming_of(&schema, self.naming)?;
-        hints::apply_settings(&mut schema, &self.schema_settings);
         let capabilities = self.destination.plugin.capabilities();
         let identifiers = &capabilities.identifiers;
-        let names = Names {
-            naming,
-            max_length: identifiers.max_table_length.min(identifiers.max_column_length),
-        };
+        let max_length = identifiers.max_table_length.min(identifiers.max_column_length);
+        let names = hints::configure(&mut schema, &self.schema_settings, self.naming, max_length)?;
         let marks = input::marks(&resources)?;
         let warnings = Warnings::default();
         let mut opened = Vec::new();
