@@ -169,24 +169,29 @@ impl SealedManifest {
             Error::new(ErrorKind::Terminal, "the manifest of the package is damaged")
                 .with_hint("nothing was loaded from it; load its source again, or restore the file")
         };
+        // A name that was written without its content: the machine stopped before the package was sealed.
+        let was_sealed = bytes.iter().any(|byte| *byte != 0);
+        let code = if was_sealed { "E_PACKAGE_DAMAGED" } else { "E_PACKAGE_UNSEALED" };
         let version = serde_json::from_slice::<VersionOnly>(&bytes)
-            .map_err(|error| damaged().with_source(error))?;
+            .map_err(|error| damaged().with("code", code).with_source(error))?;
         if version.manifest_version > MANIFEST_VERSION {
             return Err(Error::new(
                 ErrorKind::Terminal,
                 "the manifest was written by a newer version",
             )
+            .with("code", "E_PACKAGE_FORMAT")
             .with("format", version.manifest_version)
             .with("understood", MANIFEST_VERSION)
             .with_hint("resume the load with the version that wrote it, or a newer one"));
         }
-        let manifest: Manifest =
-            serde_json::from_slice(&bytes).map_err(|error| damaged().with_source(error))?;
+        let manifest: Manifest = serde_json::from_slice(&bytes)
+            .map_err(|error| damaged().with("code", code).with_source(error))?;
         for file in &manifest.files {
             if file.name.contains(['/', '\\', '\0'])
                 || matches!(file.name.as_str(), "" | "." | "..")
             {
                 return Err(damaged()
+                    .with("code", "E_PACKAGE_PATH")
                     .with("file", &file.name)
                     .with("reason", "the name leaves the folder"));
             }

@@ -12,7 +12,7 @@ use super::coerce::{self, Value, value_of};
 use super::columns::Outcome;
 use super::ids;
 use super::layout::{LEFT_OUT, Layout, List, Mark, NONE, Role, SlotId, no_new_table};
-use super::parser::{Offset, Parser};
+use super::parser::{Offset, Parser, too_many_digits};
 use super::root::RootIds;
 use super::table::{RowLinks, TableAdditions, TableValues};
 use super::text;
@@ -150,7 +150,11 @@ impl Snapshot {
             shredder.has_nul = some_nul && escaped_nul.find(text).is_some();
             shredder.layout.mark(&mut mark);
             let nested = shredder.discarded.nested.len();
-            let error = match parser.parse(text, |nodes| match &no_table {
+            // Only the last line of a file may have no end.
+            let is_cut = rows.bytes[row.range.end..]
+                .iter()
+                .all(|byte| byte.is_ascii_whitespace() && *byte != b'\n');
+            let error = match parser.parse(text, is_cut, |nodes| match &no_table {
                 Some(name) => Err(no_new_table(name)).at(0),
                 None => shredder.read_judged(site, nodes, judge, &mut tally),
             }) {
@@ -427,15 +431,7 @@ impl Shredder<'_> {
         let takes_text = slot.column != NONE
             && self.layout.tables[table].column(slot.column as usize).data_type() == DataType::Text;
         if !takes_text {
-            return Err(Error::new(
-                ErrorKind::BadData,
-                "an integer has more digits than a decimal",
-            )
-            .with("code", "E_DECIMAL_RANGE")
-            .with("key", self.layout.key_path(id))
-            .with("digits of a decimal", coerce::WIDE_DIGITS)
-            .with_hint("give the column the type text in the schema, or the number as a text"))
-            .at(at);
+            return Err(too_many_digits().with("key", self.layout.key_path(id))).at(at);
         }
         let mut digits = String::new();
         text::push_json(&mut digits, &nodes[at..]);

@@ -208,6 +208,7 @@ impl Package {
                 ErrorKind::Terminal,
                 "the package holds the manifest of another load",
             )
+            .with("code", "E_LOAD_ID")
             .with("path", path.display())
             .with("manifest", &manifest.load_id)
             .with_hint("move the folder out of `loads`, it was not made by this pipeline's runs"));
@@ -231,6 +232,7 @@ impl Package {
 pub(crate) fn check_file(path: &Path, file: &DataFile) -> Result<()> {
     let refused = |reason: &str| {
         Error::new(ErrorKind::Terminal, "a data file of the load is damaged")
+            .with("code", "E_PACKAGE_DAMAGED")
             .with("path", path.display())
             .with("reason", reason)
             .with_hint("nothing of the load was published; move its package away and load its source again")

@@ -212,6 +212,8 @@ fn format_of(name: &str) -> Option<SourceFormat> {
         "csv" | "tsv" | "tab" => SourceFormat::Csv,
         "parquet" | "pq" => SourceFormat::Parquet,
         "arrow" | "arrows" | "feather" | "ipc" => SourceFormat::Arrow,
+        // None of these is read, but only their content says what is wrong with them.
+        "zip" | "tar" | "tgz" | "bz2" | "xz" | "7z" | "rar" | "lz4" => SourceFormat::Jsonl,
         _ => return None,
     })
 }

@@ -318,6 +318,7 @@ impl Source {
 
 fn damaged(file: &DataFile, reason: &'static str) -> Error {
     Error::new(ErrorKind::Terminal, "the data file is damaged")
+        .with("code", "E_PACKAGE_DAMAGED")
         .with("table", &file.table)
         .with("file", file.path())
         .with("reason", reason)
