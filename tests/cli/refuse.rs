@@ -123,14 +123,24 @@ fn a_source_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_url_is_refused_with_what_to_do() {
-    let source =
-        ["--table", "t", "--source", "https://me:CANARY@host.example/rows.jsonl?sig=CANARY"];
+fn a_url_that_cannot_be_read_is_refused_without_its_secrets() {
+    let source = ["--table", "t", "--source", "ftp://me:CANARY@host.example/rows.jsonl?sig=CANARY"];
     let ran = Sandbox::new().run(&[&["run"], &THROUGH_STAGING[..], &source].concat()).with_code(2);
     ran.says(&[
-        "error: rows cannot be read from a URL yet (source: https://host.example/…)",
+        "error: sources of this scheme cannot be read (source: ftp://host.example/rows.jsonl)",
         "hint: ",
-        "--source -",
+        "https://",
+    ]);
+    assert!(!ran.stderr.contains("CANARY"), "{}", ran.stderr);
+
+    let source = ["--table", "t", "--source", "s3://lake/rows.jsonl"];
+    let sandbox = Sandbox::new();
+    let keys = "[sources.filesystem.credentials]\naws_access_key_id = \"CANARY\"\n";
+    sandbox.write(".transload/secrets.toml", keys);
+    let ran = sandbox.run(&[&["run"], &THROUGH_STAGING[..], &source].concat()).with_code(2);
+    ran.says(&[
+        "error: a setting is missing (key: sources.filesystem.credentials.aws_secret_access_key)",
+        "[sources.filesystem.credentials]",
     ]);
     assert!(!ran.stderr.contains("CANARY"), "{}", ran.stderr);
 }
