@@ -37,6 +37,7 @@ mod package;
 mod pipeline;
 pub mod plugins;
 mod resource;
+mod schema_files;
 mod set_aside;
 mod source;
 mod state;
@@ -55,6 +56,7 @@ pub use pipeline::{
     SchemaSettings, WriterSettings, pipeline,
 };
 pub use resource::{IntoResources, Resource, RowStream, Rows};
+pub use schema_files::SchemaFormat;
 pub use set_aside::SetAsideRows;
 pub use stop::Stop;
 pub use transload_core::{
