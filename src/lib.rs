@@ -38,6 +38,7 @@ mod package;
 mod pipeline;
 pub mod plugins;
 mod resource;
+mod schema_files;
 mod set_aside;
 mod source;
 mod state;
@@ -59,6 +60,7 @@ pub use pipeline::{
     SchemaSettings, WriterSettings, pipeline,
 };
 pub use resource::{IntoResources, Resource, RowStream, Rows};
+pub use schema_files::SchemaFormat;
 pub use set_aside::SetAsideRows;
 pub use source::csv::{CsvOptions, Quote};
 pub use source::options::SourceFormat;

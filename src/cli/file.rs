@@ -30,6 +30,8 @@ pub(super) struct PipelineFile {
     pub(super) pipelines_dir: Option<PathBuf>,
     pub(super) progress: Option<Progress>,
     pub(super) schema_contract: Option<SchemaContract>,
+    pub(super) import_schema_path: Option<PathBuf>,
+    pub(super) export_schema_path: Option<PathBuf>,
     #[serde(default)]
     pub(super) resources: Vec<ResourceEntry>,
 }
@@ -162,6 +164,9 @@ impl PipelineFile {
         })?;
         let mut file: Self = toml::from_str(&text).map_err(|error| refused(path, &text, &error))?;
         let folder = path.parent().unwrap_or(Path::new(""));
+        for schemas in [&mut file.import_schema_path, &mut file.export_schema_path] {
+            *schemas = schemas.take().map(|schemas| folder.join(schemas));
+        }
         for source in file.resources.iter_mut().flat_map(|resource| &mut resource.source.0) {
             if source != "-" && !source.contains("://") {
                 *source = folder.join(&*source).to_string_lossy().into_owned();

@@ -25,6 +25,8 @@ pub(super) fn run(world: &World, mut args: Run, log: &Log) -> Outcome {
         Ok(choice) => choice,
         Err(error) => return failed(None, error.report()),
     };
+    choice.import_schema_path = args.import_schema_path.take().or(choice.import_schema_path);
+    choice.export_schema_path = args.export_schema_path.take().or(choice.export_schema_path);
     choice.schema_contract = args.schema_contract.or(choice.schema_contract);
     let result = resources(&choice, &args)
         .and_then(|resources| Ok((open(world, &choice, &args.watch.progress, log)?, resources)));

@@ -190,7 +190,7 @@ impl Snapshot {
             shredded.seen = tally.finish(|input| {
                 let range = rows.rows.get(input).map(|row| row.range.clone());
                 let text = range.and_then(|range| rows.bytes.get(range)).unwrap_or_default();
-                parser.parse(text, |nodes| judge.hash(nodes)).map_err(|(error, _)| error)?
+                parser.parse(text, false, |nodes| judge.hash(nodes)).map_err(|(error, _)| error)?
             })?;
         }
         shredded.refused = refused;

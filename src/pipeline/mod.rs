@@ -34,6 +34,7 @@ use crate::load::{Retries, known_loads, receipt_of};
 use crate::normalize::{Naming, Options, random_id};
 use crate::package::{Package, WorkingFolder};
 use crate::resource::{IntoResources, Resource, RowSource};
+use crate::schema_files::SchemaFiles;
 use crate::set_aside;
 use crate::source::remote::{Stores, is_url};
 use crate::source::{Warnings, input};
@@ -53,6 +54,7 @@ pub struct Pipeline {
     naming: Option<Naming>,
     normalize: NormalizeSettings,
     schema_settings: SchemaSettings,
+    schema_files: SchemaFiles,
     /// The convention of new schemas, where none is asked for.
     default_naming: Option<Naming>,
     load: LoadSettings,
@@ -92,6 +94,15 @@ impl Pipeline {
     /// A handle by which a run can be asked to end.
     pub fn stop_handle(&self) -> Stop {
         self.stop.clone()
+    }
+
+    /// The schema that the destination stores for this pipeline; none where nothing was loaded yet.
+    ///
+    /// # Errors
+    /// As the destination gives them; [`ErrorKind::Terminal`] where what it stores is no schema that is understood.
+    pub async fn stored_schema(&self) -> Result<Option<Schema>> {
+        let state = self.describe().await.map_err(|error| error.redacted(&self.redactor))?;
+        state.schema.as_deref().map(Schema::from_json).transpose()
     }
 
     /// Finishes what earlier runs left unfinished, then loads the rows of the resources.
@@ -244,8 +255,11 @@ impl Pipeline {
         (mut pipeline_state, memory): (PipelineState, Memory),
         load_id: &LoadId,
     ) -> Result<(SealedManifest, Vec<String>)> {
-        let mut schema = match &state.schema {
-            Some(text) => Schema::from_json(text)?,
+        let stored = state.schema.as_deref().map(Schema::from_json).transpose()?;
+        let (stored, warnings) = self.schema_files.import(&self.schema_name, stored)?;
+        warnings.into_iter().for_each(|warning| self.observe(Event::Warning(warning)));
+        let mut schema = match stored {
+            Some(schema) => schema,
             None => {
                 let naming = self.naming.or(self.default_naming).unwrap_or_default();
                 hints::new_schema(&self.schema_name, naming)
@@ -284,6 +298,7 @@ impl Pipeline {
             let judge = memory.judge(&resource.name);
             opened.push(extract::open(resource, table, judge, &warnings)?);
         }
+        self.schema_files.begin_import(&mut schema)?;
         let options = Options {
             defaults: Defaults::of(capabilities),
             max_identifier_length: names.max_length,
@@ -337,6 +352,12 @@ impl Pipeline {
         if state_row.is_some() {
             hints::add_state_table(&mut schema);
         }
+        let with_rows: BTreeSet<String> =
+            extraction.files.iter().map(|file| file.table.clone()).collect();
+        for warning in hints::unbound(&schema, &Vec::from_iter(with_rows))? {
+            self.observe(Event::Warning(warning));
+        }
+        self.schema_files.prepare_export(&mut schema);
         schema.bump();
         let manifest = Manifest {
             manifest_version: MANIFEST_VERSION,
@@ -359,6 +380,10 @@ impl Pipeline {
         self.loader(&self.redacting_observer()).check(&manifest, state)?;
         self.working.note_source(folder, &marks)?;
         self.working.seal(folder, &manifest)?;
+        if let Err(error) = self.schema_files.export(&manifest.schema) {
+            // The load is sealed and goes on: the file is a copy for people.
+            self.observe(Event::Warning(format!("the schema was not exported: {error}")));
+        }
         Ok((manifest, extraction.warnings))
     }
 

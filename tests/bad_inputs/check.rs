@@ -41,12 +41,7 @@ fn entry_faults(entry: &Entry) -> Vec<String> {
     if !same {
         faults.push(format!(
             "with one worker {:?} {:?} {}, with four {:?} {:?} {}",
-            one.exit,
-            one.tables,
-            one.result["error"],
-            four.exit,
-            four.tables,
-            four.result["error"]
+            one.exit, one.tables, one.result["error"], four.exit, four.tables, four.result["error"]
         ));
     }
     faults

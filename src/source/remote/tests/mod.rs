@@ -272,7 +272,7 @@ async fn batches(object: Object) -> Result<Vec<RecordBatch>> {
         crate::source::parquet::read_object(object, bytes)?
             .map(|chunk| match chunk? {
                 Chunk::Arrow(rows) => Ok(rows.batch),
-                Chunk::Json(_) => panic!("arrow"),
+                _ => panic!("arrow"),
             })
             .collect()
     };
@@ -293,7 +293,7 @@ async fn parquet_is_read_by_ranges_with_few_requests() {
     let local: Vec<RecordBatch> = local
         .map(|chunk| match chunk.unwrap() {
             Chunk::Arrow(rows) => rows.batch,
-            Chunk::Json(_) => panic!("arrow"),
+            _ => panic!("arrow"),
         })
         .collect();
     assert!(found == local);
