@@ -17,6 +17,7 @@ mod layout;
 mod pace;
 mod parquet;
 mod passthrough;
+mod set;
 mod text;
 mod values;
 mod workers;
@@ -35,6 +36,8 @@ use transload_core::{Column, DataFile, Error, ErrorKind, FileFormat, LiteralRule
 pub(crate) use adopt::Adoption;
 #[allow(unused_imports, reason = "for the readers of files, which offer them")]
 pub(crate) use passthrough::{Bounds, Changes, Misfit};
+#[allow(unused_imports, reason = "for the loop from chunk to file")]
+pub(crate) use set::TableWriters;
 pub(crate) use workers::Workers;
 
 use file::PartFile;
@@ -58,7 +61,7 @@ pub(crate) struct WriteOptions {
     /// A file is closed when it has about this size, in bytes as they lie on the disk. Default: 128 MiB.
     pub(crate) file_bytes: u64,
     /// Bytes of batches that wait before a file is opened, so that a column that comes up early does not make a file of
-    /// its own. Default: 32 MiB.
+    /// its own: those of all tables of a [`TableWriters`], those of a table alone in a [`TableWriter`]. Default: 32 MiB.
     pub(crate) buffer_bytes: usize,
     /// Rows of a row group of Parquet. Default: 122,880, DuckDB's own size.
     pub(crate) row_group_rows: usize,
@@ -182,6 +185,11 @@ impl TableWriter {
             self.write_waiting()?;
         }
         Ok(())
+    }
+
+    /// Opens a file for what waits.
+    fn open_now(&mut self) -> Result<()> {
+        self.attempt(Self::write_waiting)
     }
 
     /// Writes what waits. The last file stays open.
