@@ -236,7 +236,7 @@ fn settings_prefer_types_and_give_hints() {
     schema.settings["preferred_types"] = json!({"re:(": "text"});
     assert_eq!(
         Normalizer::new(schema, Options::new("1")).unwrap_err().kind(),
-        ErrorKind::Configuration
+        ErrorKind::Unsupported
     );
 }
 
