@@ -257,6 +257,9 @@ impl Sink {
             }
             self.aside.put(table, &rows.origin, &Kind::json(), row)?;
         }
+        for (column, count) in normalized.discarded.values {
+            *self.discarded.entry(column).or_default() += count;
+        }
         self.warnings.extend(normalized.warnings);
         self.write(normalized.batches)?;
         Ok((count, bytes))

@@ -260,6 +260,7 @@ impl Normalizer {
         }
         let mut normalized =
             Normalized { refused: conformed.refused, warnings, ..Normalized::default() };
+        normalized.discarded.values = conformed.left_out;
         let snapshot = Arc::make_mut(&mut self.snapshot);
         if let Some(table) = conformed.table {
             snapshot.schema.tables.insert(name.clone(), table);
