@@ -63,7 +63,7 @@ pub(super) struct ParquetFile {
 
 /// A column after a block of rows.
 enum Encoded {
-    Open(ArrowColumnWriter),
+    Open(Box<ArrowColumnWriter>),
     Closed(ArrowColumnChunk),
     Failed(ParquetError),
 }
@@ -211,7 +211,7 @@ impl ParquetFile {
                     }
                 }
                 if !ends {
-                    return Encoded::Open(column);
+                    return Encoded::Open(Box::new(column));
                 }
                 column.close().map_or_else(Encoded::Failed, Encoded::Closed)
             }));
@@ -228,7 +228,7 @@ impl ParquetFile {
         let mut chunks = Vec::new();
         for ticket in std::mem::take(&mut self.under_way) {
             match ticket.wait()? {
-                Encoded::Open(column) => self.columns.push(column),
+                Encoded::Open(column) => self.columns.push(*column),
                 Encoded::Closed(chunk) => chunks.push(chunk),
                 Encoded::Failed(error) => return Err(self.failed(error)),
             }
