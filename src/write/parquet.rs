@@ -64,7 +64,7 @@ pub(super) struct ParquetFile {
 /// A column after a block of rows.
 enum Encoded {
     Open(Box<ArrowColumnWriter>),
-    Closed(ArrowColumnChunk),
+    Closed(Box<ArrowColumnChunk>),
     Failed(ParquetError),
 }
 
@@ -213,7 +213,9 @@ impl ParquetFile {
                 if !ends {
                     return Encoded::Open(Box::new(column));
                 }
-                column.close().map_or_else(Encoded::Failed, Encoded::Closed)
+                column
+                    .close()
+                    .map_or_else(Encoded::Failed, |chunk| Encoded::Closed(Box::new(chunk)))
             }));
         }
         if ends {
@@ -229,7 +231,7 @@ impl ParquetFile {
         for ticket in std::mem::take(&mut self.under_way) {
             match ticket.wait()? {
                 Encoded::Open(column) => self.columns.push(*column),
-                Encoded::Closed(chunk) => chunks.push(chunk),
+                Encoded::Closed(chunk) => chunks.push(*chunk),
                 Encoded::Failed(error) => return Err(self.failed(error)),
             }
         }
