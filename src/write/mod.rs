@@ -97,7 +97,8 @@ impl WriteOptions {
 ///
 /// Batches wait until [`WriteOptions::buffer_bytes`] of them are there; then a file is opened with the columns known by
 /// now, and those that came up meanwhile are NULL in the earlier rows. When columns change later the file is closed and
-/// the next batches wait again. So a writer holds the waiting batches, or one row group, or the text of a few rows.
+/// the next batches wait again. So a writer holds the waiting batches, or a row group and two blocks of rows, or a few blocks
+/// of text.
 ///
 /// Dropping a writer without [`TableWriter::finish`] removes the file that it has not completed; completed ones stay.
 /// After an error a writer takes nothing more.

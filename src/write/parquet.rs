@@ -63,8 +63,8 @@ pub(super) struct ParquetFile {
 
 /// A column after a block of rows.
 enum Encoded {
-    Open(ArrowColumnWriter),
-    Closed(ArrowColumnChunk),
+    Open(Box<ArrowColumnWriter>),
+    Closed(Box<ArrowColumnChunk>),
     Failed(ParquetError),
 }
 
@@ -211,9 +211,11 @@ impl ParquetFile {
                     }
                 }
                 if !ends {
-                    return Encoded::Open(column);
+                    return Encoded::Open(Box::new(column));
                 }
-                column.close().map_or_else(Encoded::Failed, Encoded::Closed)
+                column
+                    .close()
+                    .map_or_else(Encoded::Failed, |chunk| Encoded::Closed(Box::new(chunk)))
             }));
         }
         if ends {
@@ -228,8 +230,8 @@ impl ParquetFile {
         let mut chunks = Vec::new();
         for ticket in std::mem::take(&mut self.under_way) {
             match ticket.wait()? {
-                Encoded::Open(column) => self.columns.push(column),
-                Encoded::Closed(chunk) => chunks.push(chunk),
+                Encoded::Open(column) => self.columns.push(*column),
+                Encoded::Closed(chunk) => chunks.push(*chunk),
                 Encoded::Failed(error) => return Err(self.failed(error)),
             }
         }

@@ -172,7 +172,7 @@ mod tests {
         let workers = Workers::new(2).unwrap();
         for n in 0..10 {
             let sender = sender.clone();
-            drop(workers.submit(move || drop(sender.send(n))));
+            drop(workers.submit(move || sender.send(n).is_ok()));
         }
         drop((workers, sender));
         assert_eq!(receiver.iter().count(), 10);

@@ -226,14 +226,15 @@ fn a_file_has_about_the_size_that_was_asked_for() {
     let batches: Vec<_> = batches.iter().map(|batch| (columns.as_slice(), batch)).collect();
     for format in FileFormat::ALL {
         let folder = tempfile::tempdir().unwrap();
-        let options = WriteOptions { gzip: true, ..options(format, folder.path(), 20_000) };
+        let options = WriteOptions { gzip: true, ..options(format, folder.path(), 40_000) };
         let files = write(options, &batches);
         let (_, whole) = files.split_last().unwrap();
         assert!(!whole.is_empty());
         for file in whole {
             // A page of Parquet is counted as it is before it is compressed, and small files have but one.
-            let least = if format == FileFormat::Parquet { 1 } else { 16_000 };
-            assert!((least..30_000).contains(&file.bytes), "{format}: {}", file.bytes);
+            let least = if format == FileFormat::Parquet { 1 } else { 32_000 };
+            // The last 1024 rows, which are written as one, may take it over the size.
+            assert!((least..80_000).contains(&file.bytes), "{format}: {}", file.bytes);
         }
     }
 }
