@@ -352,8 +352,12 @@ impl Pipeline {
         if state_row.is_some() {
             hints::add_state_table(&mut schema);
         }
-        let with_rows: BTreeSet<String> =
-            extraction.files.iter().map(|file| file.table.clone()).collect();
+        // Also tables that have rows already: all that this load has for them may have been set aside.
+        let has_columns = |name: &&String| {
+            schema.tables.get(*name).is_some_and(|table| table.complete_columns().next().is_some())
+        };
+        let mut with_rows: BTreeSet<String> = tables.iter().filter(has_columns).cloned().collect();
+        with_rows.extend(extraction.files.iter().map(|file| file.table.clone()));
         for warning in hints::unbound(&schema, &Vec::from_iter(with_rows))? {
             self.observe(Event::Warning(warning));
         }
