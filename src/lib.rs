@@ -56,8 +56,8 @@ pub use load::{
 };
 pub use package::{Package, PackageStatus, WorkingFolder};
 pub use pipeline::{
-    DestinationSettings, LoadSettings, NormalizeSettings, Pipeline, PipelineBuilder,
-    SchemaSettings, WriterSettings, pipeline,
+    DestinationSettings, LoadSettings, NormalizeSettings, ParquetSettings, Pipeline,
+    PipelineBuilder, SchemaSettings, WriterSettings, pipeline,
 };
 pub use resource::{IntoResources, Resource, RowStream, Rows};
 pub use schema_files::SchemaFormat;
