@@ -52,7 +52,7 @@ pub use load::{
 pub use package::{Package, PackageStatus, WorkingFolder};
 pub use pipeline::{
     DestinationSettings, LoadSettings, NormalizeSettings, Pipeline, PipelineBuilder,
-    SchemaSettings, WriterSettings, pipeline,
+    SchemaSettings, Workers, WriterSettings, pipeline,
 };
 pub use resource::{IntoResources, Resource, RowStream, Rows};
 pub use set_aside::SetAsideRows;

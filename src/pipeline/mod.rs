@@ -17,7 +17,7 @@ use transload_core::{
 };
 
 pub use builder::{
-    DestinationSettings, LoadSettings, NormalizeSettings, PipelineBuilder, SchemaSettings,
+    DestinationSettings, LoadSettings, NormalizeSettings, PipelineBuilder, SchemaSettings, Workers,
     WriterSettings, pipeline,
 };
 
@@ -281,7 +281,7 @@ impl Pipeline {
         let plan = extract::Plan {
             options,
             write,
-            workers: self.normalize.workers.unwrap_or_else(cores),
+            workers: self.normalize.workers.map_or_else(cores, |workers| workers.0),
             warnings,
             max_set_aside: self.normalize.max_set_aside,
         };
@@ -440,7 +440,7 @@ impl Pipeline {
             staging: self.staging.as_ref(),
             observer,
             stop: &self.stop,
-            workers: self.load.workers.max(1),
+            workers: self.load.workers.0.max(1),
         }
     }
 

@@ -35,12 +35,14 @@ fn made(name: &str) -> Vec<u8> {
         "structure/depth_1m.jsonl" => between(&nested("[", "]", 1_000_000)),
         "structure/depth_1m_objects.jsonl" => between(&nested("{\"a\":", "}", 1_000_000)),
         "structure/depth_1m_open.jsonl" => between(&nested("[", "", 1_000_000)),
-        "structure/depth_1m.json" => {
-            nested("[", "]", 1_000_000).trim_end().replace("{\"id\":2,\"a\":", "[{\"a\":").into_bytes()
-        }
+        "structure/depth_1m.json" => nested("[", "]", 1_000_000)
+            .trim_end()
+            .replace("{\"id\":2,\"a\":", "[{\"a\":")
+            .into_bytes(),
         "structure/keys_20k.jsonl" => {
-            let keys: Vec<String> =
-                (0..20_000).map(|n| format!("\"one_long_prefix_for_all_of_them_{n}\":{n}")).collect();
+            let keys: Vec<String> = (0..20_000)
+                .map(|n| format!("\"one_long_prefix_for_all_of_them_{n}\":{n}"))
+                .collect();
             format!("{{{}}}\n", keys.join(",")).into_bytes()
         }
         "compressed/bomb_spaces.jsonl.gz" => packed(&[b' '; MEBIBYTE], 200),

@@ -134,6 +134,10 @@ impl Folder {
 }
 
 impl Seen {
+    pub(crate) fn into_folder(self) -> Folder {
+        self.folder
+    }
+
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }
@@ -171,7 +175,8 @@ pub(crate) fn run(entry: &Entry, input: &[u8], workers: &str) -> Seen {
     let mut file = "pipeline_name = \"p\"\ndestination = \"duckdb\"\nstaging = \"filesystem\"\ndataset_name = \"lake\"\nprogress = \"off\"\n".to_owned();
     if let Some(before) = &entry.before {
         folder.write("before.jsonl", before.rows.as_bytes());
-        file += &format!("[[resources]]\ntable = \"{}\"\nsource = \"before.jsonl\"\n", before.table);
+        file +=
+            &format!("[[resources]]\ntable = \"{}\"\nsource = \"before.jsonl\"\n", before.table);
     }
     file += &format!("[[resources]]\ntable = \"t\"\nsource = {quoted}\n");
     for line in &entry.resource.lines {
