@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::sync::Arc;
 
+use arrow::compute::filter_record_batch;
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
 use transload_core::{DataFile, Error, ErrorKind, Result, Schema, WriteDisposition};
 
+use crate::incremental::{Judge, Seen};
 use crate::load::{Event, Observer};
 use crate::normalize::{Normalizer, Options, Shredded, TableBatch};
 use crate::resource::{Resource, RowSource, RowStream, Rows};
@@ -23,8 +25,11 @@ use workers::{Deliveries, Latest, Work};
 
 /// A resource whose input is open: what is missing was found before anything was begun.
 pub(crate) struct Opened {
+    name: String,
     table: String,
     chunks: Chunks,
+    /// What says which of its rows are new, where it is incremental.
+    judge: Option<Arc<Judge>>,
 }
 
 /// What an extraction made.
@@ -32,12 +37,19 @@ pub(crate) struct Opened {
 pub(crate) struct Extraction {
     pub(crate) schema: Schema,
     pub(crate) files: Vec<DataFile>,
+    /// What the cursors of incremental resources met, by the names of the resources.
+    pub(crate) seen: BTreeMap<String, Seen>,
     /// What stopped nothing and should be known.
     pub(crate) warnings: Vec<String>,
 }
 
 /// Opens the input of a resource whose rows go into `table`.
-pub(crate) fn open(resource: Resource, table: String, warnings: &Warnings) -> Result<Opened> {
+pub(crate) fn open(
+    resource: Resource,
+    table: String,
+    judge: Option<Arc<Judge>>,
+    warnings: &Warnings,
+) -> Result<Opened> {
     let name: Arc<str> = format!("rows of `{}`", resource.name).into();
     let chunks: Chunks = match resource.source {
         RowSource::Chunks(chunks) => chunks,
@@ -62,7 +74,7 @@ pub(crate) fn open(resource: Resource, table: String, warnings: &Warnings) -> Re
             }))
         }
     };
-    Ok(Opened { table, chunks })
+    Ok(Opened { name: resource.name, table, chunks, judge })
 }
 
 /// How resources are extracted.
@@ -89,7 +101,7 @@ pub(crate) fn extract(
     observer: &dyn Observer,
     stop: &Stop,
 ) -> Result<Extraction> {
-    let tables: Vec<String> = resources.iter().map(|resource| resource.table.clone()).collect();
+    let targets: Vec<Target> = resources.iter().map(Target::of).collect();
     let normalizer = Normalizer::new(schema, plan.options)?;
     let latest = Latest::new(normalizer.snapshot());
     let mut sink = Sink {
@@ -99,27 +111,50 @@ pub(crate) fn extract(
         write: Arc::new(plan.write),
         writers: BTreeMap::new(),
         rows: BTreeMap::new(),
+        seen: BTreeMap::new(),
         discarded: BTreeMap::new(),
         warnings: Vec::new(),
     };
     let mut deliveries = Deliveries::begin(resources, plan.workers, &latest, stop);
     while let Some((resource, work)) = deliveries.next()? {
         let (rows, bytes) = match work? {
-            Work::Json(rows, shredded) => sink.json(&tables[resource], rows, shredded)?,
-            Work::Arrow(rows) => sink.arrow(&tables[resource], rows)?,
+            Work::Json(rows, shredded) => sink.json(&targets[resource], rows, shredded)?,
+            Work::Arrow(rows) => sink.arrow(&targets[resource], rows)?,
             Work::Columns(columns) => {
-                sink.normalizer.declare(&tables[resource], columns)?;
+                sink.normalizer.declare(&targets[resource].table, columns)?;
                 latest.set(sink.normalizer.snapshot());
                 continue;
             }
             Work::End => continue,
         };
         observer.observe(Event::Rows { rows: rows as u64, bytes: bytes as u64 });
+        if sink.seen.get(&targets[resource].name).is_some_and(|seen| seen.ended) {
+            deliveries.end(resource);
+        }
+    }
+    for target in &targets {
+        if let (Some(judge), Some(seen)) = (&target.judge, sink.seen.get(&target.name)) {
+            sink.warnings.extend(judge.warning(seen));
+        }
     }
     let mut extraction = sink.finish(observer)?;
     let odd = plan.warnings.take();
     extraction.warnings.extend(odd.iter().map(Warning::to_string));
     Ok(extraction)
+}
+
+/// Where the rows of a resource go.
+struct Target {
+    name: String,
+    table: String,
+    judge: Option<Arc<Judge>>,
+}
+
+impl Target {
+    fn of(resource: &Opened) -> Self {
+        let Opened { name, table, judge, .. } = resource;
+        Self { name: name.clone(), table: table.clone(), judge: judge.clone() }
+    }
 }
 
 /// Takes chunks in their order: their rows go to the files, what is wrong with some of them to a file of its own.
@@ -131,6 +166,8 @@ struct Sink {
     writers: BTreeMap<String, TableWriter>,
     /// Rows of the input that were taken, by root table.
     rows: BTreeMap<String, u64>,
+    /// What the cursors of the resources met.
+    seen: BTreeMap<String, Seen>,
     /// Values that the contract left out, by table and column.
     discarded: BTreeMap<(String, String), u64>,
     warnings: Vec<String>,
@@ -140,15 +177,16 @@ impl Sink {
     /// Returns the rows and the bytes of the chunk.
     fn json(
         &mut self,
-        table: &str,
+        target: &Target,
         mut rows: JsonRows,
         shredded: Result<Shredded>,
     ) -> Result<(usize, usize)> {
+        let table = target.table.as_str();
         let before = self.normalizer.generation();
         let normalized = match self.normalizer.accept(shredded?)? {
             Some(normalized) => normalized,
             // The schema has moved on since: once more, with nobody in between.
-            None => self.normalizer.json(table, &rows)?,
+            None => self.normalizer.json(table, &rows, target.judge.as_deref())?,
         };
         if self.normalizer.generation() != before {
             self.latest.set(self.normalizer.snapshot());
@@ -175,21 +213,52 @@ impl Sink {
         for (column, count) in normalized.discarded.values {
             *self.discarded.entry(column).or_default() += count;
         }
+        self.see(target, normalized.seen)?;
         self.write(normalized.batches)?;
         Ok((count, bytes))
     }
 
-    fn arrow(&mut self, table: &str, rows: ArrowRows) -> Result<(usize, usize)> {
+    fn see(&mut self, target: &Target, seen: Seen) -> Result<()> {
+        if let Some(judge) = &target.judge {
+            let before = self.seen.remove(&target.name).unwrap_or_default();
+            self.seen.insert(target.name.clone(), judge.merge(before, seen)?);
+        }
+        Ok(())
+    }
+
+    fn arrow(&mut self, target: &Target, mut rows: ArrowRows) -> Result<(usize, usize)> {
+        let table = target.table.as_str();
         let (count, bytes) = (rows.batch.num_rows(), rows.batch.get_array_memory_size());
+        // Which rows of the batch are left, for the places of those that are refused.
+        let mut kept: Option<Vec<u64>> = None;
+        if let Some(judge) = &target.judge {
+            let (mask, seen) = judge.batch(&rows.batch)?;
+            if mask.true_count() < count {
+                rows.batch = filter_record_batch(&rows.batch, &mask).map_err(|error| {
+                    Error::new(ErrorKind::Bug, "rows of a batch cannot be left out")
+                        .with("file", &rows.origin)
+                        .with_source(error)
+                })?;
+                kept = Some(mask.values().set_indices().map(|row| row as u64).collect());
+            }
+            self.see(target, seen)?;
+        }
         let before = self.normalizer.generation();
         let normalized = self.normalizer.arrow(table, &rows)?;
         if self.normalizer.generation() != before {
             self.latest.set(self.normalizer.snapshot());
         }
-        let taken = count - normalized.refused.len();
+        let taken = rows.batch.num_rows() - normalized.refused.len();
         *self.rows.entry(table.to_owned()).or_default() += taken as u64;
-        for row in normalized.refused {
+        for mut row in normalized.refused {
+            if let Some(kept) = &kept {
+                let place = row.line.saturating_sub(rows.first + 1) as usize;
+                row.line = rows.first + 1 + kept.get(place).copied().unwrap_or_default();
+            }
             self.aside.put(table, &rows.origin, &Kind::json(), row)?;
+        }
+        for (column, count) in normalized.discarded.values {
+            *self.discarded.entry(column).or_default() += count;
         }
         self.warnings.extend(normalized.warnings);
         self.write(normalized.batches)?;
@@ -238,7 +307,7 @@ impl Sink {
         };
         let mut warnings = self.warnings;
         warnings.extend(self.discarded.iter().map(left_out));
-        Ok(Extraction { schema, files, warnings })
+        Ok(Extraction { schema, files, seen: self.seen, warnings })
     }
 }
 

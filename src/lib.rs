@@ -31,12 +31,14 @@ pub mod config;
 mod contract;
 mod extract;
 mod hints;
+mod incremental;
 mod load;
 mod normalize;
 mod package;
 mod pipeline;
 pub mod plugins;
 mod resource;
+mod schema_files;
 mod set_aside;
 mod source;
 mod state;
@@ -45,6 +47,9 @@ mod write;
 
 pub use contract::{ContractMode, SchemaContract};
 pub use hints::{ColumnHints, DefaultHints, JsonTable, MergeOptions, Reference, TableHints};
+pub use incremental::{
+    CursorValue, Incremental, LastValueFunc, OnCursorValueMissing, RangeBound, RowOrder,
+};
 pub use load::{
     Endpoint, Event, FileReceipt, LoadInfo, LoadStatus, Observer, Receipt, RunError, Step,
     TableReceipt,
@@ -55,6 +60,7 @@ pub use pipeline::{
     SchemaSettings, Workers, WriterSettings, pipeline,
 };
 pub use resource::{IntoResources, Resource, RowStream, Rows};
+pub use schema_files::SchemaFormat;
 pub use set_aside::SetAsideRows;
 pub use source::csv::{CsvOptions, Quote};
 pub use source::options::SourceFormat;

@@ -14,6 +14,7 @@ use transload_core::{
 
 use crate::contract::SchemaContract;
 use crate::hints::{ColumnHints, MergeOptions, Reference, TableHints};
+use crate::incremental::Incremental;
 use crate::source::csv::CsvOptions;
 use crate::source::input::Input;
 use crate::source::options::{SourceFormat, SourceOptions};
@@ -96,6 +97,8 @@ pub struct Resource {
     pub(crate) nested: Vec<(Vec<String>, TableHints)>,
     pub(crate) max_table_nesting: Option<usize>,
     pub(crate) loader_file_format: Option<FileFormat>,
+    pub(crate) incremental: Option<Incremental>,
+    pub(crate) only_new_files: bool,
     pub(crate) source: RowSource,
 }
 
@@ -117,6 +120,8 @@ impl Resource {
             nested: Vec::new(),
             max_table_nesting: None,
             loader_file_format: None,
+            incremental: None,
+            only_new_files: false,
             source,
         }
     }
@@ -327,6 +332,22 @@ impl Resource {
     #[must_use]
     pub fn loader_file_format(mut self, format: FileFormat) -> Self {
         self.loader_file_format = Some(format);
+        self
+    }
+
+    /// Loads only the rows whose cursor lies beyond the last value that was loaded. With `replace` nothing is remembered
+    /// from run to run.
+    #[must_use]
+    pub fn incremental(mut self, incremental: Incremental) -> Self {
+        self.incremental = Some(incremental);
+        self
+    }
+
+    /// Loads only the files that were not loaded before, as they are told apart by name, size and time. A file that has
+    /// changed is loaded again, as a whole.
+    #[must_use]
+    pub fn only_new_files(mut self) -> Self {
+        self.only_new_files = true;
         self
     }
 }

@@ -92,6 +92,27 @@ impl PipelineState {
         }
     }
 
+    /// What a resource remembers, where it remembers anything.
+    pub(crate) fn resource(&self, schema: &str, resource: &str) -> Option<&Map<String, Value>> {
+        let source = self.0.get("sources")?.get(schema)?;
+        source.get("resources")?.get(resource)?.as_object()
+    }
+
+    /// What a resource remembers, to be changed.
+    pub(crate) fn resource_mut(&mut self, schema: &str, resource: &str) -> &mut Map<String, Value> {
+        let source = object(object(&mut self.0, "sources"), schema);
+        object(object(source, "resources"), resource)
+    }
+
+    /// Forgets what a resource remembers. What dlt does of a resource that replaces its table.
+    pub(crate) fn forget_resource(&mut self, schema: &str, resource: &str) {
+        let source = self.0.get_mut("sources").and_then(|sources| sources.get_mut(schema));
+        let resources = source.and_then(|source| source.get_mut("resources"));
+        if let Some(resources) = resources.and_then(Value::as_object_mut) {
+            resources.remove(resource);
+        }
+    }
+
     /// Brings version and hash up to date. Returns the row to store where the content had changed.
     pub(crate) fn bump(&mut self, created_at: &str, dlt_id: String) -> Option<StateRow> {
         let hash = self.content_hash();
@@ -140,6 +161,15 @@ impl PipelineState {
     }
 }
 
+/// The object under a key; it is made where there is none.
+fn object<'m>(map: &'m mut Map<String, Value>, key: &str) -> &'m mut Map<String, Value> {
+    let value = map.entry(key).or_insert(Value::Null);
+    if !value.is_object() {
+        *value = Value::Object(Map::new());
+    }
+    value.as_object_mut().expect("it was made an object if it was none")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,6 +202,68 @@ mod tests {
         assert_eq!(back.bump("t", "id".into()), None);
         back.identify(&Identity { staging: Some(("lake", "filesystem")), ..IDENTITY });
         assert_eq!(back.bump("t", "id".into()).unwrap().version, 2);
+    }
+
+    /// The state of a dlt pipeline with two cursors, one of them a point in time, and with a key that is not dlt's.
+    const OF_DLT: &str = r#"{
+        "_state_version": 0, "_state_engine_version": 4, "_local": {"first_run": false},
+        "_version_hash": "c279/mLMgeZwUTtB9VIEVMvSPk8BK+X0j5eJp7eeidE=",
+        "pipeline_name": "p", "schema_names": ["p"], "default_schema_name": "p", "dataset_name": "d",
+        "destination_type": "dlt.destinations.duckdb", "destination_name": null,
+        "sources": {"p": {"resources": {
+            "r": {
+                "incremental": {
+                    "c": {
+                        "initial_value": null, "last_value": 3, "unique_hashes": ["kh9qjwkTY69oGWiLFCKn"],
+                        "start_value": 2
+                    },
+                    "a.b[0].c": {
+                        "initial_value": 1e+16, "last_value": 0.1, "unique_hashes": [], "start_value": null
+                    }
+                },
+                "transload_files": {"format": 1, "count": 1, "hashes": "AAAAAAAAAAE="}
+            },
+            "ä": {"incremental": {"t": {
+                "initial_value": "\uf0282024-01-01", "last_value": "\uf0272024-01-02T12:00:00+00:00",
+                "unique_hashes": [], "start_value": null
+            }}}
+        }}}
+    }"#;
+
+    #[test]
+    fn the_hash_of_a_state_with_cursors_is_the_one_that_dlt_computes() {
+        let Value::Object(map) = serde_json::from_str(OF_DLT).unwrap() else { panic!("an object") };
+        let mut state = PipelineState(map);
+        assert_eq!(state.content_hash(), "c279/mLMgeZwUTtB9VIEVMvSPk8BK+X0j5eJp7eeidE=");
+        assert_eq!(state.bump("t", "id".into()), None, "nothing has changed");
+        let last = |state: &PipelineState| {
+            state.resource("p", "r").unwrap()["incremental"]["c"]["last_value"].clone()
+        };
+        assert_eq!(last(&state), 3);
+        state.resource_mut("p", "r")["incremental"]["c"]["last_value"] = json!(4);
+        let row = state.bump("t", "id".into()).unwrap();
+        assert_eq!(last(&PipelineState::from_row(&row).unwrap()), 4);
+        state.resource_mut("p", "r")["incremental"]["c"]["last_value"] = json!(3);
+        assert_eq!(
+            state.bump("t", "id".into()).unwrap().version_hash,
+            "c279/mLMgeZwUTtB9VIEVMvSPk8BK+X0j5eJp7eeidE="
+        );
+    }
+
+    #[test]
+    fn what_resources_remember_is_apart_and_can_be_forgotten() {
+        let mut state = PipelineState::new();
+        state.identify(&IDENTITY);
+        assert_eq!(state.resource("my", "a"), None);
+        state.resource_mut("my", "a").insert("k".into(), json!(1));
+        state.resource_mut("other", "a").insert("k".into(), json!(2));
+        state.resource_mut("my", "b").insert("k".into(), json!(3));
+        state.forget_resource("my", "a");
+        state.forget_resource("my", "none");
+        state.forget_resource("none", "a");
+        assert_eq!(state.resource("my", "a"), None);
+        assert_eq!(state.resource("other", "a").unwrap()["k"], 2);
+        assert_eq!(state.resource("my", "b").unwrap()["k"], 3);
     }
 
     #[test]

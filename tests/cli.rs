@@ -10,5 +10,7 @@ mod look;
 mod refuse;
 #[path = "cli/signals.rs"]
 mod signals;
+#[path = "cli/sources.rs"]
+mod sources;
 #[path = "cli/support.rs"]
 mod support;

@@ -180,6 +180,46 @@ async fn a_bad_row_loads_nothing_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn only_files_that_were_not_loaded_are_loaded() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let source = folder.join("in");
+    let write = |name: &str, text: &str| std::fs::write(source.join(name), text).unwrap();
+    let rows = || Resource::files("rows", ["in/*"]);
+    let run = async |resource: Resource| {
+        let info = pipeline(folder).run(resource).await.map_err(|error| error.error)?;
+        let loads = info.loads.len();
+        Ok::<_, transload::Error>((loads, count(folder, "SELECT count(*) FROM d.rows")))
+    };
+    std::fs::create_dir(&source).unwrap();
+    write("a.jsonl", "{\"n\": 1}");
+    write("b.jsonl", "{\"n\": 2}");
+    assert_eq!(run(rows().only_new_files()).await.unwrap(), (1, 2));
+    assert_eq!(run(rows().only_new_files()).await.unwrap(), (0, 2));
+    // One that has changed is loaded again, as a whole.
+    write("a.jsonl", "{\"n\": 1}\n{\"n\": 3}");
+    assert_eq!(run(rows().only_new_files()).await.unwrap(), (1, 4));
+    // A load that fails leaves nothing behind, and remembers nothing.
+    write("c.jsonl", "{\"n\": 4}");
+    write("d.parquet", "this is no Parquet");
+    assert_eq!(run(rows().only_new_files()).await.unwrap_err().kind(), ErrorKind::BadData);
+    std::fs::remove_file(source.join("d.parquet")).unwrap();
+    assert_eq!(run(rows().only_new_files()).await.unwrap(), (1, 5));
+    // What is remembered is in the dataset, not on this machine.
+    std::fs::remove_dir_all(folder.join("pipelines")).unwrap();
+    assert_eq!(run(rows().only_new_files()).await.unwrap(), (0, 5));
+    // Other resources remember for themselves.
+    let other = Resource::files("others", ["in/*"]).table_name("rows").only_new_files();
+    assert_eq!(run(other).await.unwrap(), (1, 9));
+    // A table that is replaced begins anew.
+    let replace = || rows().write_disposition(WriteDisposition::Replace);
+    assert_eq!(run(replace().only_new_files()).await.unwrap_err().kind(), ErrorKind::Configuration);
+    assert_eq!(run(replace()).await.unwrap(), (1, 4));
+    assert_eq!(run(rows().only_new_files()).await.unwrap(), (1, 8));
+    assert_eq!(run(rows().only_new_files()).await.unwrap(), (0, 8));
+}
+
+#[tokio::test]
 async fn a_run_that_is_asked_to_stop_can_be_resumed() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();

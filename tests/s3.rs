@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use transload::{Endpoint, LoadInfo, LoadStatus, PipelineBuilder, Resource, WriteDisposition};
+use transload::{
+    Endpoint, FileFormat, LoadInfo, LoadStatus, PipelineBuilder, Resource, WriteDisposition,
+};
 
 /// What `cargo xtask up` exports.
 fn variable(name: &str) -> String {
@@ -135,4 +137,46 @@ async fn a_wrong_secret_is_said_without_the_secret_and_the_load_can_be_resumed()
         .query_row("select count(*) from lake.events", [], |row| row.get(0))
         .expect("counts");
     assert_eq!(rows, 500);
+}
+
+#[tokio::test]
+#[ignore = "needs an S3 server: cargo xtask e2e filesystem"]
+async fn objects_of_a_bucket_are_a_source() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = variable("TRANSLOAD_TEST_S3_SECRET");
+    for format in [FileFormat::Jsonl, FileFormat::Parquet] {
+        // What a load leaves in the bucket is what the next one reads.
+        let url = bucket_url("source");
+        let written = builder(folder.path(), &url, &secret)
+            .setting("data_writer.disable_compression", "true")
+            .destination("filesystem")
+            .build()
+            .expect("builds");
+        written.run(rows().loader_file_format(format)).await.expect("is written");
+
+        let source = "sources.filesystem.credentials";
+        let read = |key: &str| {
+            builder(folder.path(), &url, &secret)
+                .dataset_name(format!("from_{format}"))
+                .pipelines_dir(format!("reading_{format}"))
+                .setting(format!("{source}.aws_access_key_id"), variable("TRANSLOAD_TEST_S3_KEY"))
+                .setting(format!("{source}.aws_secret_access_key"), key)
+                .setting(format!("{source}.endpoint_url"), variable("TRANSLOAD_TEST_S3_ENDPOINT"))
+                .destination("duckdb")
+                .build()
+                .expect("builds")
+        };
+        let glob = format!("{url}/lake/events/*.{format}");
+        let files = || Resource::files("events", [&glob]);
+        let refused = read("CANARY-wrong-secret").run(files()).await.expect_err("is refused");
+        assert!(!format!("{refused} {:?}", refused.error).contains("CANARY"), "{refused}");
+        let info = read(&secret).run(files()).await.expect("is read");
+        assert_eq!(only(&info).status, LoadStatus::Loaded);
+
+        let database =
+            duckdb::Connection::open(folder.path().join("s3_pipeline.duckdb")).expect("opens");
+        let sql = format!("select count(distinct n) from from_{format}.events");
+        let rows: i64 = database.query_row(&sql, [], |row| row.get(0)).expect("counts");
+        assert_eq!(rows, 500, "{format}");
+    }
 }

@@ -38,6 +38,9 @@ pub(super) enum Command {
     Info(Info),
     /// Shows the plugins of this build with their configuration keys, and how to get those that are not in it.
     Destinations(Destinations),
+    /// Shows, compares and writes the schema of a pipeline.
+    #[command(subcommand)]
+    Schema(Schema),
     /// Looks at the configuration.
     #[command(subcommand)]
     Config(Config),
@@ -84,6 +87,21 @@ pub(super) struct Run {
     /// `tables`, `columns` and `data_type`: `columns=freeze,data_type=discard_value`.
     #[arg(long, value_name = "CONTRACT", value_parser = contract)]
     pub(super) schema_contract: Option<SchemaContract>,
+    /// Loads only rows whose value of this field lies beyond the last one that was loaded: a field, or a path like `a.b`.
+    #[arg(long, value_name = "FIELD|PATH")]
+    pub(super) incremental: Option<String>,
+    /// Where the first incremental run begins: a number, or a text in the form that the rows have.
+    #[arg(long, value_name = "VALUE", requires = "incremental")]
+    pub(super) initial_value: Option<String>,
+    /// Loads only files that were not loaded before, as they are told apart by name, size and time.
+    #[arg(long)]
+    pub(super) new_files_only: bool,
+    /// The folder of the schema file that goes before the stored schema once it is edited.
+    #[arg(long, value_name = "DIR")]
+    pub(super) import_schema_path: Option<PathBuf>,
+    /// The folder that gets the schema of each load as a file.
+    #[arg(long, value_name = "DIR")]
+    pub(super) export_schema_path: Option<PathBuf>,
     #[command(flatten)]
     pub(super) watch: Watch,
 }
@@ -129,6 +147,75 @@ pub(super) struct Destinations {
     pub(super) name: Option<String>,
     #[command(flatten)]
     pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Schema {
+    /// Shows the schema of the newest load here, or the one that a destination stores.
+    Show(SchemaShow),
+    /// Compares: two files; a file with the schema of the pipeline; or what the destination stores with the newest load
+    /// here.
+    Diff(SchemaDiff),
+    /// Writes the schema into a folder, as `<schema>.schema.yaml` or `.json`.
+    Export(SchemaExport),
+}
+
+/// Which schema is meant.
+#[derive(Debug, Args)]
+pub(super) struct SchemaArgs {
+    #[command(flatten)]
+    pub(super) pipeline: PipelineArgs,
+    /// Takes the schema that the destination stores. So does `--destination`.
+    #[arg(long)]
+    pub(super) stored: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SchemaShow {
+    /// The pipeline, described by a file; or a schema file (.yaml, .json).
+    #[arg(value_name = "PIPELINE.TOML|SCHEMA")]
+    pub(super) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) schema: SchemaArgs,
+    /// Shows the schema as a file would hold it.
+    #[arg(long, value_enum, value_name = "FORMAT")]
+    pub(super) format: Option<FileForm>,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SchemaDiff {
+    /// Schema files (.yaml, .json): the old one, the new one.
+    #[arg(value_name = "SCHEMA", num_args = 0..=2)]
+    pub(super) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) schema: SchemaArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct SchemaExport {
+    /// The pipeline, described by a file.
+    #[arg(value_name = "PIPELINE.TOML")]
+    pub(super) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) schema: SchemaArgs,
+    /// The folder that gets the file.
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub(super) to: PathBuf,
+    /// How it is written.
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t)]
+    pub(super) format: FileForm,
+}
+
+/// How a schema is written to a file.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum FileForm {
+    /// YAML.
+    #[default]
+    Yaml,
+    /// JSON.
+    Json,
 }
 
 #[derive(Debug, Subcommand)]

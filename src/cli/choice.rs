@@ -23,6 +23,8 @@ pub(super) struct Choice {
     pub(super) pipelines_dir: Option<PathBuf>,
     pub(super) config_dir: PathBuf,
     pub(super) schema_contract: Option<SchemaContract>,
+    pub(super) import_schema_path: Option<PathBuf>,
+    pub(super) export_schema_path: Option<PathBuf>,
     pub(super) file: PipelineFile,
 }
 
@@ -51,6 +53,8 @@ impl Choice {
                 .config_dir
                 .unwrap_or_else(|| beside.unwrap_or(Path::new(".")).to_owned()),
             schema_contract: file.schema_contract,
+            import_schema_path: file.import_schema_path.take(),
+            export_schema_path: file.export_schema_path.take(),
             file,
         })
     }
@@ -90,6 +94,12 @@ impl Choice {
         }
         if let Some(contract) = self.schema_contract {
             builder = builder.schema_contract(contract);
+        }
+        if let Some(folder) = &self.import_schema_path {
+            builder = builder.import_schema_path(folder);
+        }
+        if let Some(folder) = &self.export_schema_path {
+            builder = builder.export_schema_path(folder);
         }
         builder.build()
     }

@@ -13,6 +13,9 @@ use transload_core::{Error, ErrorKind, FileFormat, MergeStrategy, ReplaceStrateg
 
 use super::args::Progress;
 use super::entries::{ColumnEntry, Disposition, NestedEntry};
+use crate::incremental::{
+    CursorValue, Incremental, LastValueFunc, OnCursorValueMissing, RangeBound, RowOrder,
+};
 use crate::{ColumnHints, CsvOptions, Reference, Resource, SchemaContract, SourceFormat};
 
 /// What a `pipeline.toml` says.
@@ -27,6 +30,8 @@ pub(super) struct PipelineFile {
     pub(super) pipelines_dir: Option<PathBuf>,
     pub(super) progress: Option<Progress>,
     pub(super) schema_contract: Option<SchemaContract>,
+    pub(super) import_schema_path: Option<PathBuf>,
+    pub(super) export_schema_path: Option<PathBuf>,
     #[serde(default)]
     pub(super) resources: Vec<ResourceEntry>,
 }
@@ -54,6 +59,9 @@ pub(super) struct ResourceEntry {
     pub(super) merge_key: Texts,
     pub(super) max_table_nesting: Option<usize>,
     pub(super) schema_contract: Option<SchemaContract>,
+    pub(super) incremental: Option<IncrementalEntry>,
+    #[serde(default)]
+    pub(super) incremental_files: bool,
     #[serde(default)]
     pub(super) columns: IndexMap<String, ColumnEntry>,
     pub(super) description: Option<String>,
@@ -64,6 +72,78 @@ pub(super) struct ResourceEntry {
     pub(super) hints: BTreeMap<String, Value>,
     #[serde(default)]
     pub(super) nested_hints: Vec<NestedEntry>,
+}
+
+/// What `incremental` says.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct IncrementalEntry {
+    cursor_path: String,
+    initial_value: Option<CursorEntry>,
+    end_value: Option<CursorEntry>,
+    last_value_func: Option<LastValueFunc>,
+    primary_key: Option<Texts>,
+    row_order: Option<RowOrder>,
+    on_cursor_value_missing: Option<OnCursorValueMissing>,
+    lag: Option<f64>,
+    range_start: Option<RangeBound>,
+    range_end: Option<RangeBound>,
+}
+
+/// A value of a cursor. Dates and times of TOML are their texts: that is what rows of JSON have.
+#[derive(Debug, Deserialize)]
+#[serde(try_from = "toml::Value")]
+struct CursorEntry(CursorValue);
+
+impl TryFrom<toml::Value> for CursorEntry {
+    type Error = &'static str;
+
+    fn try_from(value: toml::Value) -> Result<Self, Self::Error> {
+        Ok(Self(match value {
+            toml::Value::String(text) => text.into(),
+            toml::Value::Integer(value) => value.into(),
+            toml::Value::Float(value) => value.into(),
+            toml::Value::Boolean(value) => value.into(),
+            toml::Value::Datetime(time) => time.to_string().into(),
+            toml::Value::Array(_) | toml::Value::Table(_) => {
+                return Err("a value of a cursor is a text, a number, a date or a truth value");
+            }
+        }))
+    }
+}
+
+impl IncrementalEntry {
+    pub(super) fn incremental(&self) -> Incremental {
+        let mut incremental = Incremental::new(&self.cursor_path);
+        if let Some(CursorEntry(value)) = &self.initial_value {
+            incremental = incremental.initial_value(value.clone());
+        }
+        if let Some(CursorEntry(value)) = &self.end_value {
+            incremental = incremental.end_value(value.clone());
+        }
+        if let Some(func) = self.last_value_func {
+            incremental = incremental.last_value_func(func);
+        }
+        if let Some(Texts(columns)) = &self.primary_key {
+            incremental = incremental.primary_key(columns);
+        }
+        if let Some(order) = self.row_order {
+            incremental = incremental.row_order(order);
+        }
+        if let Some(what) = self.on_cursor_value_missing {
+            incremental = incremental.on_cursor_value_missing(what);
+        }
+        if let Some(lag) = self.lag {
+            incremental = incremental.lag(lag);
+        }
+        if let Some(bound) = self.range_start {
+            incremental = incremental.range_start(bound);
+        }
+        if let Some(bound) = self.range_end {
+            incremental = incremental.range_end(bound);
+        }
+        incremental
+    }
 }
 
 /// One text or a list of them.
@@ -84,6 +164,9 @@ impl PipelineFile {
         })?;
         let mut file: Self = toml::from_str(&text).map_err(|error| refused(path, &text, &error))?;
         let folder = path.parent().unwrap_or(Path::new(""));
+        for schemas in [&mut file.import_schema_path, &mut file.export_schema_path] {
+            *schemas = schemas.take().map(|schemas| folder.join(schemas));
+        }
         for source in file.resources.iter_mut().flat_map(|resource| &mut resource.source.0) {
             if source != "-" && !source.contains("://") {
                 *source = folder.join(&*source).to_string_lossy().into_owned();
@@ -292,6 +375,40 @@ mod tests {
         assert_eq!(error.hint(), Some("did you mean `strategy`?"));
         let error = parse("schema_contract = \"frozen\"\n").unwrap_err();
         assert!(error.context("reason").unwrap().contains("freeze"), "{error:?}");
+    }
+
+    #[test]
+    fn an_incremental_resource_is_read() {
+        let of = |incremental: &str| {
+            let text = format!(
+                "[[resources]]\ntable = \"t\"\nsource = \"x\"\nincremental_files = true\nincremental = {{ {incremental} }}\n"
+            );
+            let file = parse(&text)?;
+            assert!(file.resources[0].incremental_files);
+            Ok::<_, Error>(file.resources[0].incremental.as_ref().unwrap().incremental())
+        };
+        let all = r#"cursor_path = "a.b", initial_value = "2024-01-01", end_value = 2024-02-01, lag = 3600,
+            row_order = "asc", on_cursor_value_missing = "include", range_start = "open", range_end = "closed",
+            last_value_func = "max", primary_key = ["a", "b"]"#;
+        let expected = Incremental::new("a.b")
+            .initial_value("2024-01-01")
+            .end_value("2024-02-01")
+            .lag(3600.0)
+            .row_order(RowOrder::Asc)
+            .on_cursor_value_missing(OnCursorValueMissing::Include)
+            .range_start(RangeBound::Open)
+            .range_end(RangeBound::Closed)
+            .last_value_func(LastValueFunc::Max)
+            .primary_key(["a", "b"]);
+        assert_eq!(of(&all.replace('\n', " ")).unwrap(), expected);
+        assert_eq!(of(r#"cursor_path = "a""#).unwrap(), Incremental::new("a"));
+        let off = of(r#"cursor_path = "a", initial_value = 5, primary_key = []"#).unwrap();
+        assert_eq!(off, Incremental::new("a").initial_value(5).primary_key([""; 0]));
+        let error = of(r#"cursor_path = "a", initial_value = [1]"#).unwrap_err();
+        assert!(error.context("reason").unwrap().contains("a value of a cursor"), "{error:?}");
+        let error = of(r#"cursor_path = "a", range_start = "shut""#).unwrap_err();
+        assert!(error.context("reason").unwrap().contains("`closed`"), "{error:?}");
+        assert!(of("lag = 3").unwrap_err().context("reason").unwrap().contains("`cursor_path`"));
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod info;
 mod log;
 mod progress;
 mod run;
+mod schema;
 mod show;
 mod status;
 mod terminal;
@@ -25,7 +26,7 @@ use clap::{CommandFactory as _, Parser as _};
 use serde_json::{Value, json};
 use transload_core::{Error, ErrorKind, ErrorReport, Result};
 
-use args::{Cli, Command, Config, Form};
+use args::{Cli, Command, Config, Form, Schema};
 use terminal::Terminal;
 
 /// What the process was given, read once.
@@ -171,6 +172,9 @@ fn execute(world: &World, command: Command, log: &log::Log) -> Outcome {
         Command::Status(args) => status::status(world, &args).into(),
         Command::Info(args) => info::info(world, &args).into(),
         Command::Destinations(args) => destinations::destinations(&args).into(),
+        Command::Schema(Schema::Show(args)) => schema::show(world, args).into(),
+        Command::Schema(Schema::Diff(args)) => schema::diff(world, args).into(),
+        Command::Schema(Schema::Export(args)) => schema::export(world, args).into(),
         Command::Config(Config::Check(args)) => check::check(world, args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -189,6 +193,9 @@ impl Command {
             Self::Status(args) => args.output.form,
             Self::Info(args) => args.output.form,
             Self::Destinations(args) => args.output.form,
+            Self::Schema(Schema::Show(args)) => args.schema.output.form,
+            Self::Schema(Schema::Diff(args)) => args.schema.output.form,
+            Self::Schema(Schema::Export(args)) => args.schema.output.form,
             Self::Config(Config::Check(args)) => args.output.form,
             Self::Completions { .. } => Form::Text,
         }

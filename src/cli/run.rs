@@ -8,11 +8,12 @@ use transload_core::{Error, ErrorKind, ErrorReport, Redactor, Result, WriteDispo
 
 use super::args::{Progress, Resume, Run};
 use super::choice::Choice;
-use super::file::ResourceEntry;
+use super::file::{IncrementalEntry, ResourceEntry};
 use super::log::Log;
 use super::progress::watcher;
 use super::terminal::Terminal;
 use super::{Document, Outcome, World, code, code_of, info, show};
+use crate::incremental::{CursorValue, Incremental};
 use crate::package::{Package, PackageStatus, WorkingFolder};
 use crate::{LoadInfo, LoadStatus, Pipeline, Receipt, Resource, RunError, Stop, plugins};
 
@@ -24,6 +25,8 @@ pub(super) fn run(world: &World, mut args: Run, log: &Log) -> Outcome {
         Ok(choice) => choice,
         Err(error) => return failed(None, error.report()),
     };
+    choice.import_schema_path = args.import_schema_path.take().or(choice.import_schema_path);
+    choice.export_schema_path = args.export_schema_path.take().or(choice.export_schema_path);
     choice.schema_contract = args.schema_contract.or(choice.schema_contract);
     let result = resources(&choice, &args)
         .and_then(|resources| Ok((open(world, &choice, &args.watch.progress, log)?, resources)));
@@ -284,7 +287,36 @@ fn resource(entry: &ResourceEntry, choice: &Choice, args: &Run) -> Result<Resour
     if let Some(format) = args.loader_file_format.or(choice.file.loader_file_format) {
         resource = resource.loader_file_format(format);
     }
+    let by_flag = args.incremental.as_ref().map(|path| {
+        let incremental = Incremental::new(path);
+        match &args.initial_value {
+            Some(text) => incremental.initial_value(cursor_value(text)),
+            None => incremental,
+        }
+    });
+    let by_entry = || entry.incremental.as_ref().map(IncrementalEntry::incremental);
+    if let Some(incremental) = by_flag.or_else(by_entry) {
+        resource = resource.incremental(incremental);
+    }
+    if args.new_files_only || entry.incremental_files {
+        resource = resource.only_new_files();
+    }
     Ok(resource)
+}
+
+/// A number or a truth value of JSON, a text in its quotes; anything else is the text that it is.
+fn cursor_value(text: &str) -> CursorValue {
+    match serde_json::from_str(text) {
+        Ok(Value::Bool(value)) => value.into(),
+        Ok(Value::String(text)) => text.into(),
+        Ok(Value::Number(number)) => match (number.as_i64(), number.as_u64(), number.as_f64()) {
+            (Some(value), _, _) => value.into(),
+            (_, Some(value), _) => value.into(),
+            (_, _, Some(value)) => value.into(),
+            _ => text.into(),
+        },
+        _ => text.into(),
+    }
 }
 
 #[cfg(test)]
@@ -301,5 +333,21 @@ mod tests {
         assert_eq!(code_of_run(Interrupted, None), 3);
         assert_eq!(code_of_run(BadData, Some(LoadStatus::Failed)), 1);
         assert_eq!(code_of_run(Configuration, None), 2);
+    }
+
+    #[test]
+    fn an_initial_value_is_a_number_where_it_is_one() {
+        for (text, value) in [
+            ("5", CursorValue::from(5_i64)),
+            ("-1.5", CursorValue::from(-1.5)),
+            ("18446744073709551615", CursorValue::from(u64::MAX)),
+            ("true", CursorValue::from(true)),
+            ("\"5\"", CursorValue::from("5")),
+            ("2024-01-01", CursorValue::from("2024-01-01")),
+            ("null", CursorValue::from("null")),
+            ("", CursorValue::from("")),
+        ] {
+            assert_eq!(cursor_value(text), value, "{text}");
+        }
     }
 }

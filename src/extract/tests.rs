@@ -40,7 +40,11 @@ fn resource(text: &str, chunk_bytes: usize) -> Opened {
     let limits = JsonLimits { chunk_bytes, ..JsonLimits::default() };
     let text = Cursor::new(text.as_bytes().to_vec());
     let reader = JsonReader::new(text, "rows.jsonl", JsonShape::Auto, limits);
-    Opened { table: "t".to_owned(), chunks: Box::new(reader.map(|rows| rows.map(Chunk::Json))) }
+    of(reader.map(|rows| rows.map(Chunk::Json)))
+}
+
+fn of(chunks: impl Iterator<Item = Result<Chunk>> + Send + 'static) -> Opened {
+    Opened { name: "t".to_owned(), table: "t".to_owned(), chunks: Box::new(chunks), judge: None }
 }
 
 fn extract_with(resources: Vec<Opened>, workers: usize, folder: &Path) -> Result<Extraction> {
@@ -133,7 +137,7 @@ fn no_more_is_read_than_is_on_the_way() {
         let mut reader = JsonReader::new(Cursor::new(text), "f", JsonShape::Auto, limits);
         reader.next().unwrap().map(Chunk::Json)
     });
-    let resource = Opened { table: "t".to_owned(), chunks: Box::new(chunks) };
+    let resource = of(chunks);
     let plan = Plan {
         options: Options::new("1"),
         write: WriteOptions::new(FileFormat::Jsonl, folder.path()),
@@ -165,7 +169,7 @@ fn a_stop_ends_it_although_the_source_never_does() {
         std::thread::sleep(std::time::Duration::from_secs(3600));
         None
     });
-    let resource = Opened { table: "t".to_owned(), chunks: Box::new(endless) };
+    let resource = of(endless);
     let plan = Plan {
         options: Options::new("1"),
         write: WriteOptions::new(FileFormat::Jsonl, folder.path()),

@@ -4,6 +4,7 @@
 //! not waited for when the work ends early: one of them may be blocked by a source that never ends.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, SyncSender, channel, sync_channel};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use transload_core::{Column, Error, ErrorKind, Result};
 
 use super::Opened;
+use crate::incremental::Judge;
 use crate::normalize::{Parser, Shredded, Snapshot};
 use crate::source::{ArrowRows, Chunk, JsonRows};
 use crate::stop::Stop;
@@ -54,6 +56,7 @@ struct Task {
     number: u64,
     resource: usize,
     table: Arc<str>,
+    judge: Option<Arc<Judge>>,
     chunk: Chunk,
 }
 
@@ -70,6 +73,8 @@ pub(super) struct Deliveries {
     tokens: SyncSender<()>,
     /// Whether the delivery before must give its token back.
     owes: bool,
+    /// The number of the first resource of which more is wanted.
+    enough: Arc<AtomicUsize>,
     stop: Stop,
 }
 
@@ -97,7 +102,11 @@ impl Deliveries {
             thread::spawn(move || shred(&tasks, &done, &latest));
         }
         let count = resources.len();
-        thread::spawn(move || read(resources, on_the_way, &spent, &task_sender, &done_sender));
+        let enough = Arc::new(AtomicUsize::new(0));
+        let enough_read = Arc::clone(&enough);
+        thread::spawn(move || {
+            read(resources, on_the_way, &spent, &task_sender, &done_sender, &enough_read)
+        });
         Self {
             done,
             early: BTreeMap::new(),
@@ -106,8 +115,14 @@ impl Deliveries {
             resources: count,
             tokens,
             owes: false,
+            enough,
             stop: stop.clone(),
         }
+    }
+
+    /// Asks for no more of a resource. What is on the way still comes.
+    pub(super) fn end(&self, resource: usize) {
+        self.enough.fetch_max(resource + 1, Ordering::Relaxed);
     }
 
     /// The next chunk, or none after the last one of the last resource.
@@ -148,10 +163,10 @@ fn shred(tasks: &Mutex<Receiver<Task>>, done: &Sender<(u64, Delivery)>, latest: 
     let mut parser = Parser::default();
     loop {
         let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
-        let Ok(Task { number, resource, table, chunk }) = task else { return };
+        let Ok(Task { number, resource, table, judge, chunk }) = task else { return };
         let work = match chunk {
             Chunk::Json(rows) => {
-                let shredded = latest.get().shred(&table, &rows, &mut parser);
+                let shredded = latest.get().shred(&table, &rows, judge.as_deref(), &mut parser);
                 Work::Json(rows, shredded)
             }
             Chunk::Arrow(rows) => Work::Arrow(rows),
@@ -170,13 +185,17 @@ fn read(
     tokens: &Receiver<()>,
     tasks: &SyncSender<Task>,
     done: &Sender<(u64, Delivery)>,
+    enough: &AtomicUsize,
 ) {
     let mut number = 0;
     // Tokens that are here and not on the way with a chunk.
     let mut held = on_the_way - 1;
-    for (resource, Opened { table, chunks }) in resources.into_iter().enumerate() {
+    for (resource, Opened { table, chunks, judge, .. }) in resources.into_iter().enumerate() {
         let table: Arc<str> = table.into();
         for (index, chunk) in chunks.enumerate() {
+            if enough.load(Ordering::Relaxed) > resource {
+                break;
+            }
             // The second chunk waits until the first one has been taken.
             let wanted = if index <= 1 { on_the_way } else { 1 };
             while held < wanted {
@@ -188,7 +207,8 @@ fn read(
             held -= 1;
             let sent = match chunk {
                 Ok(chunk) => {
-                    let task = Task { number, resource, table: Arc::clone(&table), chunk };
+                    let (table, judge) = (Arc::clone(&table), judge.clone());
+                    let task = Task { number, resource, table, judge, chunk };
                     tasks.send(task).is_ok()
                 }
                 Err(error) => {

@@ -240,6 +240,8 @@ pub struct TableHints {
     pub(crate) replace_strategy: Option<ReplaceStrategy>,
     pub(crate) primary_key: Vec<String>,
     pub(crate) merge_key: Vec<String>,
+    /// The column of the cursor, where rows are loaded incrementally by one.
+    pub(crate) incremental: Option<String>,
     pub(crate) columns: Vec<ColumnHints>,
     pub(crate) schema_contract: Option<SchemaContract>,
     pub(crate) table_format: Option<String>,

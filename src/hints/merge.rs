@@ -185,7 +185,12 @@ fn merge_columns(table: &mut Table, columns: IndexMap<String, ColumnHints>) {
     for hint in COMPOUND {
         let given = |column: &ColumnHints| column.hints.get(hint) == Some(&Value::Bool(true));
         if columns.values().any(given) {
-            table.columns.values_mut().for_each(|column| drop(column.hints.remove(hint)));
+            // A column that was known for this hint alone and has no data is forgotten: else a key that was misspelled once
+            // would have to have values for ever.
+            table.columns.retain(|_, column| {
+                let had = column.hints.remove(hint).is_some();
+                !had || column.data_type.is_some() || !column.hints.is_empty()
+            });
         }
     }
     for (name, hints) in columns {

@@ -20,6 +20,7 @@ pub(crate) use system::{add_state_table, new_schema, schema_name};
 pub(crate) use unbound::unbound;
 
 use crate::contract::is_system;
+use crate::incremental::Incremental;
 use crate::normalize::Naming;
 use crate::resource::Resource;
 
@@ -133,6 +134,7 @@ fn of(resource: &Resource) -> TableHints {
         replace_strategy: resource.replace_strategy,
         primary_key: resource.primary_key.clone(),
         merge_key: resource.merge_key.clone(),
+        incremental: resource.incremental.as_ref().and_then(Incremental::column),
         columns: resource.columns.clone(),
         schema_contract: resource.schema_contract,
         ..resource.hints.clone()

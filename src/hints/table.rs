@@ -44,6 +44,10 @@ pub(super) fn partial(name: String, hints: &TableHints, names: Names) -> Result<
     }
     put_key(&mut columns, "primary_key", &hints.primary_key);
     put_key(&mut columns, "merge_key", &hints.merge_key);
+    if let Some(name) = &hints.incremental {
+        let column = columns.entry(name.clone()).or_insert_with(|| ColumnHints::new(name));
+        column.hints.insert("incremental".to_owned(), json!(true));
+    }
     let is_scd2 = hints.merge_strategy == Some(MergeStrategy::Scd2);
     check_merge(hints, is_scd2)?;
     if is_scd2 {

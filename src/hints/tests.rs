@@ -55,12 +55,14 @@ fn a_resource_becomes_a_root_table_with_incomplete_keys() {
 
 #[test]
 fn a_new_key_replaces_the_old_one_no_key_says_nothing_and_rows_stay_unless_said() {
-    let mut schema = applied(&resource());
+    let mut schema = applied(&resource().primary_key(["Player ID", "nosuch"]));
+    schema.tables["players"].columns["player_id"].data_type = Some(DataType::Text);
     apply(&mut schema, &named("Players").primary_key(["name"]), NAMES).unwrap();
     apply(&mut schema, &named("Players"), NAMES).unwrap();
     let table = &schema.tables["players"];
     assert_eq!(table.columns_with_hint("primary_key"), ["name"]);
     assert!(!table.columns["player_id"].nullable, "as in dlt, a former key stays NOT NULL");
+    assert!(!table.columns.contains_key("nosuch"), "a key without data is forgotten with its hint");
     assert_eq!(table.write_disposition, Some(WriteDisposition::Append));
 }
 
@@ -442,4 +444,21 @@ fn settings_are_stored_where_dlt_has_them_and_checked() {
     }
     assert!(read(&[("default_hints", "[]")]).is_err());
     assert!(read(&[("schema_contract", "never")]).is_err());
+}
+
+#[test]
+fn the_column_of_a_cursor_is_marked_where_the_path_is_its_name() {
+    let of = |path: &str| {
+        let mut schema = new_schema("chess", Naming::SnakeCase);
+        let resource = Resource::json("games", "").incremental(Incremental::new(path));
+        apply(&mut schema, &resource, NAMES).unwrap();
+        let columns = &schema.tables["games"].columns;
+        columns
+            .values()
+            .map(|column| (column.name.clone(), column.has_hint("incremental"), column.nullable))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("'Updated At'"), [("updated_at".to_owned(), true, true)]);
+    assert!(of("$.c").is_empty());
+    assert!(of("a.b").is_empty());
 }

@@ -10,7 +10,7 @@ use sha3::digest::{ExtendableOutput as _, Update as _, XofReader as _};
 const ID_BYTES: usize = 10;
 
 /// The first `N` bytes of the SHAKE-128 digest.
-pub(super) fn shake128<const N: usize>(bytes: &[u8]) -> [u8; N] {
+pub(crate) fn shake128<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut digest = [0; N];
     let mut hasher = Shake128::default();
     hasher.update(bytes);

@@ -35,14 +35,16 @@ use serde_json::json;
 use transload_core::{Column, Error, ErrorKind, Result, Schema, Table, WriteDisposition};
 
 pub(crate) use arrow::{AddedColumns, fault_in};
-pub(crate) use ids::random_id;
+pub(crate) use ids::{random_id, shake128};
 pub(crate) use naming::Naming;
 pub(crate) use parser::Parser;
 pub(crate) use rules::{check_pattern, check_settings, is_moment};
 pub(crate) use shred::Shredded;
+pub(crate) use text::{push_json_string, push_sorted_json, width};
 
 use crate::arrow_types::Defaults;
 use crate::contract::{ContractMode, SchemaContract};
+use crate::incremental::{Judge, Seen};
 use crate::source::ArrowRows;
 use crate::source::json::{JsonRows, Refused};
 use rules::Rules;
@@ -96,6 +98,8 @@ pub(crate) struct Normalized {
     pub(crate) refused: Vec<Refused>,
     /// What the contract leaves out of rows that are loaded.
     pub(crate) discarded: Discarded,
+    /// What the cursor of an incremental resource met.
+    pub(crate) seen: Seen,
     /// What the load should say, once for each column.
     pub(crate) warnings: Vec<String>,
 }
@@ -225,8 +229,13 @@ impl Normalizer {
     ///
     /// # Errors
     /// [`ErrorKind::BadData`] where the input as a whole cannot be loaded. The schema is then as it was.
-    pub(crate) fn json(&mut self, table: &str, rows: &JsonRows) -> Result<Normalized> {
-        let shredded = self.snapshot().shred(table, rows, &mut self.parser)?;
+    pub(crate) fn json(
+        &mut self,
+        table: &str,
+        rows: &JsonRows,
+        judge: Option<&Judge>,
+    ) -> Result<Normalized> {
+        let shredded = self.snapshot().shred(table, rows, judge, &mut self.parser)?;
         self.accept(shredded)?.ok_or_else(|| {
             Error::new(ErrorKind::Bug, "the schema changed under a chunk")
                 .with("file", &rows.origin)
@@ -251,6 +260,7 @@ impl Normalizer {
         }
         let mut normalized =
             Normalized { refused: conformed.refused, warnings, ..Normalized::default() };
+        normalized.discarded.values = conformed.left_out;
         let snapshot = Arc::make_mut(&mut self.snapshot);
         if let Some(table) = conformed.table {
             snapshot.schema.tables.insert(name.clone(), table);
@@ -325,8 +335,15 @@ impl Normalizer {
     /// # Errors
     /// [`ErrorKind::Bug`] where the batches do not fit the schema.
     pub(crate) fn accept(&mut self, shredded: Shredded) -> Result<Option<Normalized>> {
-        let Shredded { generation, mut batches, additions, refused, refused_by_schema, discarded } =
-            shredded;
+        let Shredded {
+            generation,
+            mut batches,
+            additions,
+            refused,
+            refused_by_schema,
+            discarded,
+            seen,
+        } = shredded;
         let is_current = generation == self.snapshot.generation;
         // A chunk that found everything it needed in an older schema needs nothing of a newer one.
         let depends_on_schema = !additions.is_empty() || refused_by_schema || !discarded.is_empty();
@@ -358,7 +375,7 @@ impl Normalizer {
                 }
             }
         }
-        Ok(Some(Normalized { batches, refused, discarded, warnings: Vec::new() }))
+        Ok(Some(Normalized { batches, refused, discarded, seen, warnings: Vec::new() }))
     }
 
     /// The schema after the chunks so far.

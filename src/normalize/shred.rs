@@ -18,6 +18,7 @@ use super::table::{RowLinks, TableAdditions, TableValues};
 use super::text;
 use super::{Discarded, Snapshot, TableBatch};
 use crate::contract::{ContractMode, SchemaContract};
+use crate::incremental::{Judge, Seen, Tally};
 use crate::source::json::{JsonRow, JsonRows, Refused};
 
 /// A chunk of rows as columns, with what it adds to the schema it was shredded against.
@@ -33,6 +34,8 @@ pub(crate) struct Shredded {
     pub(super) refused_by_schema: bool,
     /// What the contract leaves out of rows that are loaded.
     pub(super) discarded: Discarded,
+    /// What the cursor of an incremental resource met.
+    pub(super) seen: Seen,
 }
 
 /// How much of the input cannot be loaded.
@@ -115,6 +118,7 @@ impl Snapshot {
         &self,
         table: &str,
         rows: &JsonRows,
+        judge: Option<&Judge>,
         parser: &mut Parser,
     ) -> Result<Shredded> {
         let escaped_nul = Finder::new(br"\u0000");
@@ -136,6 +140,7 @@ impl Snapshot {
         let mut refused = Vec::new();
         let mut refused_by_schema = false;
         let no_table = self.contract_without_table(table)?;
+        let mut tally = Tally::default();
         for (input, row) in rows.rows.iter().enumerate() {
             let text = rows.bytes.get(row.range.clone()).ok_or_else(|| {
                 Error::new(ErrorKind::Bug, "a row lies outside its chunk")
@@ -151,7 +156,7 @@ impl Snapshot {
                 .all(|byte| byte.is_ascii_whitespace() && *byte != b'\n');
             let error = match parser.parse(text, is_cut, |nodes| match &no_table {
                 Some(name) => Err(no_new_table(name)).at(0),
-                None => shredder.read_root(site, nodes),
+                None => shredder.read_judged(site, nodes, judge, &mut tally),
             }) {
                 Ok(Ok(())) => {
                     shredder.end_discards(rows, row, nested);
@@ -180,6 +185,14 @@ impl Snapshot {
         let discarded = std::mem::take(&mut shredder.discarded);
         let mut shredded = shredder.finish(rows)?;
         shredded.discarded = discarded;
+        if let Some(judge) = judge {
+            // Rows that share the last value are known again by their hashes: they are few, and read once more for that.
+            shredded.seen = tally.finish(|input| {
+                let range = rows.rows.get(input).map(|row| row.range.clone());
+                let text = range.and_then(|range| rows.bytes.get(range)).unwrap_or_default();
+                parser.parse(text, false, |nodes| judge.hash(nodes)).map_err(|(error, _)| error)?
+            })?;
+        }
         shredded.refused = refused;
         shredded.refused_by_schema = refused_by_schema;
         Ok(shredded)
@@ -231,6 +244,7 @@ impl Shredder<'_> {
             refused: Vec::new(),
             refused_by_schema: false,
             discarded: Discarded::default(),
+            seen: Seen::default(),
         };
         let mut tables: Vec<Option<TableValues>> =
             self.layout.tables.into_iter().map(Some).collect();
@@ -253,6 +267,25 @@ impl Shredder<'_> {
         self.layout.forget(mark);
         let tables = &self.layout.tables;
         self.in_order.retain(|table| tables.get(*table).is_some_and(|table| table.row() > 0));
+    }
+
+    /// Reads a row if the judge keeps it. What it says of the row counts once the row is loaded.
+    fn read_judged<'n>(
+        &mut self,
+        site: u32,
+        nodes: &[Node<'n>],
+        judge: Option<&Judge>,
+        tally: &mut Tally,
+    ) -> Shred {
+        let is_object = matches!(nodes.first(), Some(Node::Object { .. }));
+        let Some(judge) = judge.filter(|_| is_object) else {
+            return self.read_root(site, nodes);
+        };
+        let verdict = judge.row(nodes).of_input(0)?;
+        if verdict.is_kept() {
+            self.read_root(site, nodes)?;
+        }
+        tally.count(judge, self.input, verdict).of_input(0)
     }
 
     fn read_root(&mut self, site: u32, nodes: &[Node<'_>]) -> Shred {

@@ -31,12 +31,12 @@ pub(super) fn push_json(out: &mut String, nodes: &[Node<'_>]) {
 
 /// The value at the start of `nodes` as compact JSON with sorted keys, without the top-level keys that `keep` refuses:
 /// what dlt hashes.
-pub(super) fn push_sorted_json(out: &mut String, nodes: &[Node<'_>], keep: &dyn Fn(&str) -> bool) {
+pub(crate) fn push_sorted_json(out: &mut String, nodes: &[Node<'_>], keep: &dyn Fn(&str) -> bool) {
     write_json(out, nodes, true, keep);
 }
 
 /// The number of nodes that the value at the start of `nodes` has.
-pub(super) fn width(nodes: &[Node<'_>]) -> usize {
+pub(crate) fn width(nodes: &[Node<'_>]) -> usize {
     match nodes.first() {
         Some(Node::Object { count, .. } | Node::Array { count, .. }) => count + 1,
         _ => 1,
@@ -103,7 +103,7 @@ fn push_static(out: &mut String, value: StaticNode) {
     }
 }
 
-pub(super) fn push_json_string(out: &mut String, text: &str) {
+pub(crate) fn push_json_string(out: &mut String, text: &str) {
     out.push('"');
     let mut rest = text;
     while let Some(at) = rest.bytes().position(|byte| byte < 0x20 || byte == b'"' || byte == b'\\')

@@ -16,6 +16,7 @@ use crate::load::{Chosen, Endpoint, Event, Observer};
 use crate::normalize::Naming;
 use crate::package::WorkingFolder;
 use crate::plugins;
+use crate::schema_files::{SchemaFiles, SchemaFormat};
 use crate::source::remote::{SourceSettings, Stores};
 use crate::stop::Stop;
 
@@ -94,6 +95,13 @@ transload_core::settings! {
         /// Whether the naming convention may change though tables have data. Names that change become new tables and
         /// columns.
         pub allow_identifier_change_on_table_with_data: Option<bool>,
+        /// The folder of the schema file that goes before the stored schema once it is edited. It is written before the
+        /// first rows are read, where there is none.
+        pub import_schema_path: Option<PathBuf>,
+        /// The folder that gets the schema of each load as a file.
+        pub export_schema_path: Option<PathBuf>,
+        /// How these files are written: `yaml` or `json`.
+        pub external_schema_format: Option<SchemaFormat>,
     }
 }
 
@@ -132,6 +140,7 @@ pub fn pipeline(name: impl Into<String>) -> PipelineBuilder {
         staging: None,
         dataset_name: None,
         schema_contract: None,
+        schema_files: SchemaFiles::default(),
         pipelines_dir: None,
         folder: PathBuf::from("."),
         project: None,
@@ -150,6 +159,7 @@ pub struct PipelineBuilder {
     staging: Option<String>,
     dataset_name: Option<String>,
     schema_contract: Option<SchemaContract>,
+    schema_files: SchemaFiles,
     pipelines_dir: Option<PathBuf>,
     folder: PathBuf,
     project: Option<PathBuf>,
@@ -187,6 +197,21 @@ impl PipelineBuilder {
     #[must_use]
     pub fn schema_contract(mut self, contract: impl Into<SchemaContract>) -> Self {
         self.schema_contract = Some(contract.into());
+        self
+    }
+
+    /// The folder of the schema file `<schema>.schema.yaml`, which goes before the stored schema once it is edited. It is
+    /// written before the first rows are read, where there is none.
+    #[must_use]
+    pub fn import_schema_path(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.schema_files.import = Some(folder.into());
+        self
+    }
+
+    /// The folder that gets the schema of each load as a file.
+    #[must_use]
+    pub fn export_schema_path(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.schema_files.export = Some(folder.into());
         self
     }
 
@@ -315,6 +340,14 @@ impl PipelineBuilder {
             layers.read_section(&name, &["destination", destination])?;
         let mut schema: SchemaSettings = layers.read_section(&name, &["schema"])?;
         schema.schema_contract = self.schema_contract.or(schema.schema_contract);
+        let rooted = |named: Option<PathBuf>, set: &Option<PathBuf>| {
+            named.or_else(|| set.clone()).map(|folder| self.folder.join(folder))
+        };
+        let schema_files = SchemaFiles {
+            import: rooted(self.schema_files.import, &schema.import_schema_path),
+            export: rooted(self.schema_files.export, &schema.export_schema_path),
+            format: schema.external_schema_format.unwrap_or_default(),
+        };
         let staging = self.staging.as_deref().map(|staging| choose(staging, true)).transpose()?;
         let create = registry.destination(plugin.name)?.1;
         let destination = create(&settings).map_err(|error| redact(error, &secrets))?;
@@ -343,6 +376,7 @@ impl PipelineBuilder {
             default_naming,
             normalize: layers.read_section(&name, &["normalize"])?,
             schema_settings: schema,
+            schema_files,
             load: layers.read_section(&name, &["load"])?,
             writer: layers.read_section(&name, &["data_writer"])?,
             redactor: Redactor::new(&secrets),

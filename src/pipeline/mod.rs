@@ -25,6 +25,7 @@ use crate::arrow_types::Defaults;
 use crate::clock;
 use crate::extract;
 use crate::hints;
+use crate::incremental::Memory;
 use crate::load::negotiate::negotiate;
 use crate::load::{
     Chosen, Endpoint, Event, LoadInfo, LoadStatus, Loader, Observer, Receipt, RunError, Step,
@@ -32,7 +33,8 @@ use crate::load::{
 use crate::load::{Retries, known_loads, receipt_of};
 use crate::normalize::{Naming, Options, random_id};
 use crate::package::{Package, WorkingFolder};
-use crate::resource::{IntoResources, Resource};
+use crate::resource::{IntoResources, Resource, RowSource};
+use crate::schema_files::SchemaFiles;
 use crate::set_aside;
 use crate::source::remote::{Stores, is_url};
 use crate::source::{Warnings, input};
@@ -52,6 +54,7 @@ pub struct Pipeline {
     naming: Option<Naming>,
     normalize: NormalizeSettings,
     schema_settings: SchemaSettings,
+    schema_files: SchemaFiles,
     /// The convention of new schemas, where none is asked for.
     default_naming: Option<Naming>,
     load: LoadSettings,
@@ -91,6 +94,15 @@ impl Pipeline {
     /// A handle by which a run can be asked to end.
     pub fn stop_handle(&self) -> Stop {
         self.stop.clone()
+    }
+
+    /// The schema that the destination stores for this pipeline; none where nothing was loaded yet.
+    ///
+    /// # Errors
+    /// As the destination gives them; [`ErrorKind::Terminal`] where what it stores is no schema that is understood.
+    pub async fn stored_schema(&self) -> Result<Option<Schema>> {
+        let state = self.describe().await.map_err(|error| error.redacted(&self.redactor))?;
+        state.schema.as_deref().map(Schema::from_json).transpose()
     }
 
     /// Finishes what earlier runs left unfinished, then loads the rows of the resources.
@@ -178,6 +190,26 @@ impl Pipeline {
         let started_at = clock::now();
         let start = Instant::now();
         let state = self.describe().await?;
+        // Asked for after the pending loads are published: what they loaded is remembered in it.
+        let remembered = match &state.state {
+            Some(row) => PipelineState::from_row(row)?,
+            None => PipelineState::new(),
+        };
+        let memory = Memory::recall(&remembered, &self.schema_name, &mut resources)?;
+        resources.retain(|resource| {
+            let skipped = memory.skipped(&resource.name);
+            if skipped > 0 {
+                self.observe(Event::Warning(format!(
+                    "{skipped} files of the resource `{}` were loaded before and are left out",
+                    resource.name
+                )));
+            }
+            skipped == 0
+                || !matches!(&resource.source, RowSource::Files(files) if files.found.is_empty())
+        });
+        if resources.is_empty() {
+            return Ok(());
+        }
         let packages = self.working.packages()?;
         let last = state.fence.as_ref().and_then(|fence| fence.last_load.as_ref());
         let load_id = clock::new_load_id(SystemTime::now(), known_loads(&packages, last));
@@ -192,7 +224,8 @@ impl Pipeline {
             ..self.new_receipt()
         };
         let folder = self.working.begin(&load_id)?;
-        let sealed = self.seal(&folder, resources, format, &state, &load_id);
+        let memory = (remembered, memory);
+        let sealed = self.seal(&folder, resources, format, &state, memory, &load_id);
         let (manifest, warnings) = match sealed.await {
             Ok(sealed) => sealed,
             Err(error) => {
@@ -219,10 +252,14 @@ impl Pipeline {
         resources: Vec<Resource>,
         format: FileFormat,
         state: &DatasetState,
+        (mut pipeline_state, memory): (PipelineState, Memory),
         load_id: &LoadId,
     ) -> Result<(SealedManifest, Vec<String>)> {
-        let mut schema = match &state.schema {
-            Some(text) => Schema::from_json(text)?,
+        let stored = state.schema.as_deref().map(Schema::from_json).transpose()?;
+        let (stored, warnings) = self.schema_files.import(&self.schema_name, stored)?;
+        warnings.into_iter().for_each(|warning| self.observe(Event::Warning(warning)));
+        let mut schema = match stored {
+            Some(schema) => schema,
             None => {
                 let naming = self.naming.or(self.default_naming).unwrap_or_default();
                 hints::new_schema(&self.schema_name, naming)
@@ -258,8 +295,10 @@ impl Pipeline {
                 }
                 Entry::Occupied(_) => {}
             }
-            opened.push(extract::open(resource, table, &warnings)?);
+            let judge = memory.judge(&resource.name);
+            opened.push(extract::open(resource, table, judge, &warnings)?);
         }
+        self.schema_files.begin_import(&mut schema)?;
         let options = Options {
             defaults: Defaults::of(capabilities),
             max_identifier_length: names.max_length,
@@ -298,10 +337,6 @@ impl Pipeline {
 
         let created_at = clock::now();
         let mut schema = extraction.schema;
-        let mut pipeline_state = match &state.state {
-            Some(row) => PipelineState::from_row(row)?,
-            None => PipelineState::new(),
-        };
         let names = |endpoint: &Endpoint| (endpoint.name.clone(), endpoint.r#type.clone());
         let destination = names(&self.destination.endpoint);
         let staging = self.staging.as_ref().map(|staging| names(&staging.endpoint));
@@ -312,10 +347,21 @@ impl Pipeline {
             destination: (&destination.0, &destination.1),
             staging: staging.as_ref().map(|staging| (staging.0.as_str(), staging.1.as_str())),
         });
+        memory.store(&mut pipeline_state, &self.schema_name, &extraction.seen)?;
         let state_row = pipeline_state.bump(&created_at, random_id());
         if state_row.is_some() {
             hints::add_state_table(&mut schema);
         }
+        // Also tables that have rows already: all that this load has for them may have been set aside.
+        let has_columns = |name: &&String| {
+            schema.tables.get(*name).is_some_and(|table| table.complete_columns().next().is_some())
+        };
+        let mut with_rows: BTreeSet<String> = tables.iter().filter(has_columns).cloned().collect();
+        with_rows.extend(extraction.files.iter().map(|file| file.table.clone()));
+        for warning in hints::unbound(&schema, &Vec::from_iter(with_rows))? {
+            self.observe(Event::Warning(warning));
+        }
+        self.schema_files.prepare_export(&mut schema);
         schema.bump();
         let manifest = Manifest {
             manifest_version: MANIFEST_VERSION,
@@ -338,6 +384,10 @@ impl Pipeline {
         self.loader(&self.redacting_observer()).check(&manifest, state)?;
         self.working.note_source(folder, &marks)?;
         self.working.seal(folder, &manifest)?;
+        if let Err(error) = self.schema_files.export(&manifest.schema) {
+            // The load is sealed and goes on: the file is a copy for people.
+            self.observe(Event::Warning(format!("the schema was not exported: {error}")));
+        }
         Ok((manifest, extraction.warnings))
     }
 
@@ -494,7 +544,7 @@ impl Pipeline {
 
     /// The resource with its files taken from the pipeline's folder.
     fn rooted(&self, mut resource: Resource) -> Resource {
-        if let crate::resource::RowSource::Files(files) = &mut resource.source {
+        if let RowSource::Files(files) = &mut resource.source {
             let is_path = |path: &PathBuf| path.as_os_str() != input::STDIN && !is_url(path);
             for path in files.named.iter_mut().filter(|path| is_path(path)) {
                 // Paths are shown in errors: one that is already right stays as the user wrote it.

@@ -278,7 +278,10 @@ fn check_unpacked(body: &[u8], places: &[(usize, usize)]) -> Result<(), Fault> {
 /// The rows of a batch in parts that are not too large. They share its memory.
 fn parts(batch: &RecordBatch) -> Vec<RecordBatch> {
     let rows = batch.num_rows();
-    let fit = BATCH_BYTES.saturating_mul(rows).checked_div(batch.get_array_memory_size());
+    // All buffers of a message share its memory, so what they occupy says nothing.
+    let sizes = batch.columns().iter().map(|column| column.to_data().get_slice_memory_size());
+    let bytes: usize = sizes.filter_map(std::result::Result::ok).sum();
+    let fit = BATCH_BYTES.saturating_mul(rows).checked_div(bytes);
     let step = fit.unwrap_or(BATCH_ROWS).clamp(1, BATCH_ROWS);
     (0..rows).step_by(step).map(|start| batch.slice(start, step.min(rows - start))).collect()
 }

@@ -43,8 +43,6 @@ pub(crate) enum Compression {
 pub(crate) struct Unpacked {
     /// The content.
     pub(crate) reader: Box<dyn Read + Send>,
-    /// What the layer was.
-    pub(crate) compression: Compression,
 }
 
 /// Opens an input, whatever its name says. What the name says wrongly becomes a warning. Errors that are found while the
@@ -108,7 +106,6 @@ pub(crate) fn decompress(
     let meter = Meter { limits, read: 0, written: 0 };
     let buffered = |input| BufReader::with_capacity(BLOCK, input);
     Ok(Unpacked {
-        compression: found,
         reader: match found {
             Compression::Plain => Box::new(input),
             Compression::Gzip => Box::new(gzip::GzipReader::new(

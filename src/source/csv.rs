@@ -13,6 +13,7 @@ mod detect;
 mod header;
 mod options;
 mod record;
+mod table;
 
 use std::io::Read;
 use std::sync::Arc;
@@ -26,7 +27,8 @@ use super::content::{damaged, refuse_foreign, refuse_html, unreadable};
 use super::json::{JsonRow, JsonRows, Refused, SourceText};
 use cell::{Guess, Kind};
 use header::Header;
-use record::{Dialect, Fault, Scan};
+use record::{Dialect, Scan};
+use table::{Table, is_null};
 
 /// A column as the header and the first rows say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -80,17 +82,6 @@ pub(crate) struct CsvReader<R> {
     /// Whether the input has ended.
     ended: bool,
     done: bool,
-}
-
-/// What is known once the first rows were seen.
-#[derive(Debug)]
-struct Table {
-    dialect: Dialect,
-    columns: Vec<CsvColumn>,
-    /// What stands in a row before each value.
-    keys: Vec<Vec<u8>>,
-    kinds: Vec<Kind>,
-    header: Arc<[u8]>,
 }
 
 /// Rows as they are made.
@@ -368,81 +359,6 @@ impl<R: Read> CsvReader<R> {
         self.ended = read < bytes;
         Ok(())
     }
-}
-
-impl Table {
-    fn write(&self, record: &[u8], options: &CsvOptions, out: &mut Vec<u8>) -> Result<()> {
-        check_text(record)?;
-        let mut fields = self.dialect.fields(record);
-        for (key, kind) in self.keys.iter().zip(&self.kinds) {
-            let field = match fields.next() {
-                Some(Ok(field)) => field,
-                Some(Err(fault)) => return Err(refuse(fault)),
-                None => return Err(self.miscounted(record)),
-            };
-            out.extend_from_slice(key);
-            if is_null(options, &field) {
-                out.extend_from_slice(b"null");
-            } else {
-                cell::write(&field, *kind, out);
-            }
-        }
-        if fields.next().is_some() {
-            return Err(self.miscounted(record));
-        }
-        out.push(b'}');
-        Ok(())
-    }
-
-    fn miscounted(&self, record: &[u8]) -> Error {
-        let mut found = 0;
-        for field in self.dialect.fields(record) {
-            match field {
-                Ok(_) => found += 1,
-                Err(fault) => return refuse(fault),
-            }
-        }
-        let message = if found < self.columns.len() {
-            "the row has fewer values than there are columns"
-        } else {
-            "the row has more values than there are columns"
-        };
-        Error::new(ErrorKind::BadData, message)
-            .with("code", "E_CSV_FIELDS")
-            .with("values", found)
-            .with("columns", self.columns.len())
-            .with_hint("a value with a delimiter or a line end in it must stand in quotes")
-    }
-}
-
-/// What a record or a header may not hold.
-fn check_text(record: &[u8]) -> Result<()> {
-    if let Some(at) = memchr::memchr(0, record) {
-        return Err(Error::new(ErrorKind::BadData, "the row has a NUL byte")
-            .with("code", "E_NUL")
-            .with("byte of the row", at + 1)
-            .with_hint("warehouses refuse NUL in texts; take it out: tr -d '\\000'"));
-    }
-    match std::str::from_utf8(record) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Error::new(ErrorKind::BadData, "the row is not UTF-8")
-            .with("code", "E_UTF8")
-            .with("byte of the row", error.valid_up_to() + 1)
-            .with_hint("save the file as UTF-8, or convert it with iconv")),
-    }
-}
-
-fn refuse(fault: Fault) -> Error {
-    Error::new(ErrorKind::BadData, "the row is not CSV")
-        .with("reason", fault.reason())
-        .with("code", "E_CSV_FIELDS")
-        .with_hint("quotes stand around the whole of a value, and twice inside of it; `trim` allows blanks around them")
-}
-
-fn is_null(options: &CsvOptions, field: &record::Field<'_>) -> bool {
-    !field.is_quoted
-        && (field.raw.is_empty()
-            || options.null_values.iter().any(|word| word.as_bytes() == field.raw))
 }
 
 impl<R: Read> Iterator for CsvReader<R> {

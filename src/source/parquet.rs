@@ -1,5 +1,6 @@
 //! Reading Parquet: batches that are bounded in rows and bytes.
 
+mod bounds;
 mod ranges;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ use transload_core::{Error, ErrorKind, Result};
 
 use super::remote::{Failure, Object};
 use super::{ArrowRows, Chunk, Chunks};
+use bounds::Bounds;
 use ranges::Ranges;
 
 /// Rows that a batch has at most.
@@ -74,16 +76,18 @@ fn read(ranges: Ranges, origin: &str, failure: Failure) -> Result<Chunks> {
         return Ok(Box::new(std::iter::once(Ok(Chunk::Arrow(rows)))));
     }
     let rows = batch_rows(metadata.metadata());
+    let bounds = Bounds::of(metadata.metadata(), &schema);
     let reader = blame.on(|| {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(ranges, metadata);
         Ok(builder.with_batch_size(rows).build()?)
     })?;
-    Ok(Box::new(Batches { reader: Some(reader), blame, read: 0, expected }))
+    Ok(Box::new(Batches { reader: Some(reader), bounds, blame, read: 0, expected }))
 }
 
 /// The batches of a file. After an error there is nothing more.
 struct Batches {
     reader: Option<ParquetRecordBatchReader>,
+    bounds: Bounds,
     blame: Blame,
     read: u64,
     expected: u64,
@@ -107,6 +111,10 @@ impl Iterator for Batches {
                 return Some(Err(error));
             }
         };
+        if let Some(reason) = self.bounds.broken_by(&batch) {
+            self.reader = None;
+            return Some(Err(self.blame.damaged(reason)));
+        }
         let first = self.read;
         self.read += batch.num_rows() as u64;
         Some(Ok(Chunk::Arrow(ArrowRows { batch, origin: Arc::clone(&self.blame.origin), first })))

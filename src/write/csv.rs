@@ -23,7 +23,7 @@ impl Csv {
 }
 
 impl RowFormat for Csv {
-    fn begin(&mut self, out: &mut Vec<u8>) {
+    fn begin(&self, out: &mut Vec<u8>) {
         for (index, name) in self.names.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
@@ -33,7 +33,7 @@ impl RowFormat for Csv {
         out.push(b'\n');
     }
 
-    fn row(&mut self, cells: &[Cells<'_>], row: usize, out: &mut Vec<u8>) -> Result<()> {
+    fn row(&self, cells: &[Cells<'_>], row: usize, out: &mut Vec<u8>) -> Result<()> {
         for (index, cells) in cells.iter().enumerate() {
             if index > 0 {
                 out.push(b',');
@@ -52,7 +52,7 @@ impl RowFormat for Csv {
         Ok(())
     }
 
-    fn end(&mut self, _out: &mut Vec<u8>) {}
+    fn end(&self, _out: &mut Vec<u8>) {}
 }
 
 fn write_text(text: &str, out: &mut Vec<u8>) {

@@ -135,12 +135,14 @@ fn sync_folder(folder: &Path) -> io::Result<()> {
 mod tests {
     use arrow::array::{ArrayRef, Int64Array, RecordBatch};
     use std::sync::Arc;
-    use transload_core::{Column, DataType};
+    use transload_core::{Column, DataType, FileFormat};
 
+    use super::super::WriteOptions;
     use super::super::jsonl::Jsonl;
     use super::super::layout::Layout;
     use super::super::parquet::ParquetFile;
     use super::super::text::TextFile;
+    use super::super::workers::Workers;
     use super::*;
 
     #[test]
@@ -190,13 +192,16 @@ mod tests {
             sealed: false,
         };
         let text = |gzip| -> Result<PartFile> {
-            let mut file = TextFile::open(part(), Box::new(Jsonl::new(&layout)), gzip)?;
-            file.write(&rows, &layout)?;
+            let format = Arc::new(Jsonl::new(&layout));
+            let mut file =
+                TextFile::open(part(), format, &layout, gzip, u64::MAX, Workers::default())?;
+            file.write(rows.clone(), 80)?;
             file.close()
         };
         let parquet = || -> Result<PartFile> {
-            let mut file = ParquetFile::open(part(), &layout, 1000, &[])?;
-            file.write(&rows)?;
+            let options = WriteOptions::new(FileFormat::Parquet, "/no/such/folder");
+            let mut file = ParquetFile::open(part(), &layout, &options, &[])?;
+            file.write(&rows, 80)?;
             file.close()
         };
         for written in [text(false), text(true), parquet()] {

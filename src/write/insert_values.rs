@@ -21,13 +21,11 @@ use super::values::{Cells, Value, not_finite, write_base64, write_plain};
 pub(super) struct InsertValues {
     names: Vec<String>,
     rules: LiteralRules,
-    /// Whether a row stands in the file, which the next one must be separated from.
-    begun: bool,
 }
 
 impl InsertValues {
     pub(super) fn new(layout: &Layout, rules: LiteralRules) -> Self {
-        Self { names: layout.names(), rules, begun: false }
+        Self { names: layout.names(), rules }
     }
 
     fn write_value(&self, value: &Value<'_>, out: &mut Vec<u8>) {
@@ -90,7 +88,7 @@ impl InsertValues {
 }
 
 impl RowFormat for InsertValues {
-    fn begin(&mut self, out: &mut Vec<u8>) {
+    fn begin(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(b"INSERT INTO {}(");
         for (index, name) in self.names.iter().enumerate() {
             if index > 0 {
@@ -103,11 +101,11 @@ impl RowFormat for InsertValues {
         out.extend_from_slice(b")\nVALUES\n");
     }
 
-    fn row(&mut self, cells: &[Cells<'_>], row: usize, out: &mut Vec<u8>) -> Result<()> {
-        if self.begun {
-            out.extend_from_slice(b",\n");
-        }
-        self.begun = true;
+    fn separator(&self) -> &'static [u8] {
+        b",\n"
+    }
+
+    fn row(&self, cells: &[Cells<'_>], row: usize, out: &mut Vec<u8>) -> Result<()> {
         out.push(b'(');
         for (index, (cells, name)) in cells.iter().zip(&self.names).enumerate() {
             if index > 0 {
@@ -125,7 +123,7 @@ impl RowFormat for InsertValues {
         Ok(())
     }
 
-    fn end(&mut self, out: &mut Vec<u8>) {
+    fn end(&self, out: &mut Vec<u8>) {
         out.push(b';');
     }
 }

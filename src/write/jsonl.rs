@@ -36,9 +36,9 @@ impl Jsonl {
 }
 
 impl RowFormat for Jsonl {
-    fn begin(&mut self, _out: &mut Vec<u8>) {}
+    fn begin(&self, _out: &mut Vec<u8>) {}
 
-    fn row(&mut self, cells: &[Cells<'_>], row: usize, out: &mut Vec<u8>) -> Result<()> {
+    fn row(&self, cells: &[Cells<'_>], row: usize, out: &mut Vec<u8>) -> Result<()> {
         out.push(b'{');
         let mut separated = true;
         for (key, cells) in self.columns.iter().zip(cells) {
@@ -73,7 +73,7 @@ impl RowFormat for Jsonl {
         Ok(())
     }
 
-    fn end(&mut self, _out: &mut Vec<u8>) {}
+    fn end(&self, _out: &mut Vec<u8>) {}
 }
 
 fn write_text(text: &str, out: &mut Vec<u8>) {

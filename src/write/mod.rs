@@ -14,10 +14,13 @@ mod file;
 mod insert_values;
 mod jsonl;
 mod layout;
+mod pace;
 mod parquet;
 mod passthrough;
+mod set;
 mod text;
 mod values;
+mod workers;
 
 #[cfg(test)]
 mod tests;
@@ -33,6 +36,9 @@ use transload_core::{Column, DataFile, Error, ErrorKind, FileFormat, LiteralRule
 pub(crate) use adopt::Adoption;
 #[allow(unused_imports, reason = "for the readers of files, which offer them")]
 pub(crate) use passthrough::{Bounds, Changes, Misfit};
+#[allow(unused_imports, reason = "for the loop from chunk to file")]
+pub(crate) use set::TableWriters;
+pub(crate) use workers::Workers;
 
 use file::PartFile;
 use layout::Layout;
@@ -55,13 +61,15 @@ pub(crate) struct WriteOptions {
     /// A file is closed when it has about this size, in bytes as they lie on the disk. Default: 128 MiB.
     pub(crate) file_bytes: u64,
     /// Bytes of batches that wait before a file is opened, so that a column that comes up early does not make a file of
-    /// its own. Default: 32 MiB.
+    /// its own: those of all tables of a [`TableWriters`], those of a table alone in a [`TableWriter`]. Default: 32 MiB.
     pub(crate) buffer_bytes: usize,
     /// Rows of a row group of Parquet. Default: 122,880, DuckDB's own size.
     pub(crate) row_group_rows: usize,
     /// Whether JSON lines and CSV are compressed by gzip. Default: yes. Parquet compresses inside, and
     /// `insert_values` stays plain, so that it can be read and run by hand.
     pub(crate) gzip: bool,
+    /// Who encodes. Files are the same, byte for byte, whoever does. Default: who writes.
+    pub(crate) workers: Workers,
 }
 
 impl WriteOptions {
@@ -75,6 +83,7 @@ impl WriteOptions {
             buffer_bytes: 32 << 20,
             row_group_rows: 122_880,
             gzip: true,
+            workers: Workers::default(),
         }
     }
 
@@ -88,7 +97,8 @@ impl WriteOptions {
 ///
 /// Batches wait until [`WriteOptions::buffer_bytes`] of them are there; then a file is opened with the columns known by
 /// now, and those that came up meanwhile are NULL in the earlier rows. When columns change later the file is closed and
-/// the next batches wait again. So a writer holds the waiting batches, or one row group, or the text of a few rows.
+/// the next batches wait again. So a writer holds the waiting batches, or a row group and two blocks of rows, or a few blocks
+/// of text.
 ///
 /// Dropping a writer without [`TableWriter::finish`] removes the file that it has not completed; completed ones stay.
 /// After an error a writer takes nothing more.
@@ -178,6 +188,11 @@ impl TableWriter {
         Ok(())
     }
 
+    /// Opens a file for what waits.
+    fn open_now(&mut self) -> Result<()> {
+        self.attempt(Self::write_waiting)
+    }
+
     /// Writes what waits. The last file stays open.
     fn write_waiting(&mut self) -> Result<()> {
         // Whole batches before slices: the sample for a new file shall see all that is known.
@@ -192,7 +207,7 @@ impl TableWriter {
                 }
                 let slice = batch.slice(start, SLICE_ROWS.min(batch.num_rows() - start));
                 if let Some(open) = &mut self.open {
-                    open.write(&slice, &self.layout)?;
+                    open.write(slice)?;
                     if open.bytes() >= self.options.file_bytes {
                         self.close()?;
                     }
@@ -208,17 +223,17 @@ impl TableWriter {
         let options = &self.options;
         let layout = &self.layout;
         let number = self.opened + 1;
-        let format: Box<dyn RowFormat> = match options.format {
+        let format: Arc<dyn RowFormat> = match options.format {
             FileFormat::Parquet => {
                 let part = PartFile::create(&options.folder, &self.table, number)?;
                 let sample: Vec<RecordBatch> =
                     std::iter::once(first).chain(self.waiting.iter().cloned()).collect();
-                let file = ParquetFile::open(part, layout, options.row_group_rows, &sample)?;
+                let file = ParquetFile::open(part, layout, options, &sample)?;
                 self.opened = number;
                 return Ok(OpenFile { rows: 0, number, content: Content::Parquet(Box::new(file)) });
             }
-            FileFormat::Jsonl => Box::new(jsonl::Jsonl::new(layout)),
-            FileFormat::Csv => Box::new(csv::Csv::new(layout)),
+            FileFormat::Jsonl => Arc::new(jsonl::Jsonl::new(layout)),
+            FileFormat::Csv => Arc::new(csv::Csv::new(layout)),
             FileFormat::InsertValues => {
                 let rules = options.literals.clone().ok_or_else(|| {
                     Error::new(
@@ -227,11 +242,13 @@ impl TableWriter {
                     )
                     .with_hint("choose another loader file format for this destination")
                 })?;
-                Box::new(insert_values::InsertValues::new(layout, rules))
+                Arc::new(insert_values::InsertValues::new(layout, rules))
             }
         };
         let part = PartFile::create(&options.folder, &self.table, number)?;
-        let file = TextFile::open(part, format, options.compresses_files())?;
+        let gzip = options.compresses_files();
+        let workers = options.workers.clone();
+        let file = TextFile::open(part, format, layout, gzip, options.file_bytes, workers)?;
         self.opened = number;
         Ok(OpenFile { rows: 0, number, content: Content::Text(Box::new(file)) })
     }
@@ -275,16 +292,16 @@ enum Content {
 }
 
 impl OpenFile {
-    fn write(&mut self, batch: &RecordBatch, layout: &Layout) -> Result<()> {
-        match &mut self.content {
-            Content::Parquet(file) => file.write(batch)?,
-            Content::Text(file) => file.write(batch, layout)?,
-        }
+    fn write(&mut self, batch: RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
-        Ok(())
+        let raw = size_of(&batch) as u64;
+        match &mut self.content {
+            Content::Parquet(file) => file.write(&batch, raw),
+            Content::Text(file) => file.write(batch, raw),
+        }
     }
 
-    /// The size that the file has, or would have if it were closed now.
+    /// The size that the file has, or about would have if it were closed now.
     fn bytes(&self) -> u64 {
         match &self.content {
             Content::Parquet(file) => file.bytes(),

@@ -8,11 +8,14 @@ use std::fmt;
 use std::io::{self, Write};
 use std::sync::Arc;
 
-use ::parquet::arrow::arrow_writer::ArrowWriterOptions;
-use ::parquet::arrow::{ArrowSchemaConverter, ArrowWriter};
+use ::parquet::arrow::ArrowSchemaConverter;
+use ::parquet::arrow::arrow_writer::{
+    ArrowColumnChunk, ArrowColumnWriter, ArrowRowGroupWriterFactory, compute_leaves,
+};
 use ::parquet::basic::{Compression, LogicalType, Repetition, Type as PhysicalType, ZstdLevel};
 use ::parquet::errors::ParquetError;
 use ::parquet::file::properties::{EnabledStatistics, WriterProperties};
+use ::parquet::file::writer::SerializedFileWriter;
 use ::parquet::schema::types::{ColumnPath, SchemaDescriptor, Type};
 use arrow::array::{Array, ArrayRef, BinaryArray, RecordBatch, StringArray};
 use arrow::buffer::Buffer;
@@ -20,19 +23,49 @@ use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, TimeUnit};
 use transload_core::{Error, ErrorKind, Result};
 
+use super::WriteOptions;
 use super::file::{PartFile, failed};
 use super::layout::{FileColumn, Layout};
+use super::pace::Pace;
+use super::workers::{Ticket, Workers};
 
 /// A row group is also cut at this size, encoded: rows may be wide, and it is held in memory.
-const ROW_GROUP_BYTES: usize = 128 << 20;
+const ROW_GROUP_BYTES: u64 = 32 << 20;
+
+/// Bytes of values that are encoded at a time, at most.
+const BLOCK_BYTES: u64 = 4 << 20;
 
 /// Values of a column that are looked at to see whether they repeat.
 const SAMPLE_VALUES: usize = 8192;
 
 /// A Parquet file that is being written.
+///
+/// Rows are gathered to a block, of which the workers encode each column, while the next block is gathered. A column is
+/// encoded in the order of the blocks and with nothing of other columns, so the bytes are the same however many workers
+/// there are. At most a row group, encoded, and two blocks are in memory.
 pub(super) struct ParquetFile {
-    writer: ArrowWriter<Slot>,
+    writer: SerializedFileWriter<Slot>,
+    factory: ArrowRowGroupWriterFactory,
     schema: SchemaRef,
+    workers: Workers,
+    row_group_rows: usize,
+    /// The row group that is being filled, from 0, and the rows that it has.
+    group: usize,
+    group_rows: usize,
+    /// The columns of the row group, where none of its blocks is under way.
+    columns: Vec<ArrowColumnWriter>,
+    under_way: Vec<Ticket<Encoded>>,
+    gathered: Vec<RecordBatch>,
+    /// The size of what is encoded, in the file and not.
+    known_bytes: u64,
+    pace: Pace,
+}
+
+/// A column after a block of rows.
+enum Encoded {
+    Open(Box<ArrowColumnWriter>),
+    Closed(Box<ArrowColumnChunk>),
+    Failed(ParquetError),
 }
 
 impl fmt::Debug for ParquetFile {
@@ -46,7 +79,7 @@ impl ParquetFile {
     pub(super) fn open(
         part: PartFile,
         layout: &Layout,
-        row_group_rows: usize,
+        options: &WriteOptions,
         sample: &[RecordBatch],
     ) -> Result<Self> {
         let fields: Vec<Field> = layout
@@ -62,9 +95,7 @@ impl ParquetFile {
             .set_compression(Compression::ZSTD(ZstdLevel::default()))
             .set_statistics_enabled(EnabledStatistics::Chunk)
             // Indexes are for readers of single pages; these files are read once, as a whole.
-            .set_offset_index_disabled(true)
-            .set_max_row_group_row_count(Some(row_group_rows.max(1)))
-            .set_max_row_group_bytes(Some(ROW_GROUP_BYTES));
+            .set_offset_index_disabled(true);
         for (index, column) in layout.columns.iter().enumerate() {
             let arrays = sample.iter().map(|batch| batch.column(index));
             properties = properties.set_column_dictionary_enabled(
@@ -74,18 +105,29 @@ impl ParquetFile {
         }
         let path = part.path().to_owned();
         let begun = parquet_schema(&schema, layout).and_then(|descriptor| {
-            let options = ArrowWriterOptions::new()
-                .with_properties(properties.build())
-                .with_parquet_schema(descriptor)
-                .with_skip_arrow_metadata(true);
-            ArrowWriter::try_new_with_options(Slot(Some(part)), Arc::clone(&schema), options)
+            let root = descriptor.root_schema_ptr();
+            SerializedFileWriter::new(Slot(Some(part)), root, Arc::new(properties.build()))
         });
         let writer =
             begun.map_err(|error| failed("could not write a data file", &path, 0, error))?;
-        Ok(Self { writer, schema })
+        Ok(Self {
+            factory: ArrowRowGroupWriterFactory::new(&writer, Arc::clone(&schema)),
+            writer,
+            schema,
+            workers: options.workers.clone(),
+            row_group_rows: options.row_group_rows.max(1),
+            group: 0,
+            group_rows: 0,
+            columns: Vec::new(),
+            under_way: Vec::new(),
+            gathered: Vec::new(),
+            known_bytes: 0,
+            pace: Pace::new(options.file_bytes, BLOCK_BYTES),
+        })
     }
 
-    pub(super) fn write(&mut self, batch: &RecordBatch) -> Result<()> {
+    /// Takes rows; `raw` is the size of their values.
+    pub(super) fn write(&mut self, batch: &RecordBatch, raw: u64) -> Result<()> {
         let arrays = self
             .schema
             .fields()
@@ -97,17 +139,117 @@ impl ParquetFile {
             Error::new(ErrorKind::Bug, "a batch does not fit the columns of its file")
                 .with_source(error)
         })?;
-        self.writer.write(&batch).map_err(|error| self.failed(error))
+        let is_block = self.pace.gather(raw);
+        let mut start = 0;
+        while start < batch.num_rows() {
+            let rows = (batch.num_rows() - start).min(self.row_group_rows - self.group_rows);
+            self.gathered.push(batch.slice(start, rows));
+            self.group_rows += rows;
+            start += rows;
+            if self.group_rows == self.row_group_rows {
+                self.hand_in(true)?;
+            }
+        }
+        if is_block { self.hand_in(false) } else { Ok(()) }
     }
 
-    /// The size that the file would have if it were closed now, without its footer.
+    /// The size that the file would have, about, if it were closed now, without its footer.
     pub(super) fn bytes(&self) -> u64 {
-        (self.writer.bytes_written() + self.writer.in_progress_size()) as u64
+        self.pace.estimate(self.known_bytes)
     }
 
     pub(super) fn close(mut self) -> Result<PartFile> {
+        if self.group_rows > 0 {
+            self.hand_in(true)?;
+        }
+        self.settle()?;
         self.writer.finish().map_err(|error| self.failed(error))?;
         self.writer.inner_mut().0.take().ok_or_else(Slot::empty)
+    }
+
+    /// Hands the gathered rows to the workers, once they are done with those before; `ends` where they are the last ones
+    /// of their row group.
+    fn hand_in(&mut self, ends: bool) -> Result<()> {
+        let blocks = std::mem::take(&mut self.gathered);
+        if blocks.is_empty() && !ends {
+            return Ok(());
+        }
+        self.settle()?;
+        let encoded: usize =
+            self.columns.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum();
+        let is_full = encoded as u64 >= ROW_GROUP_BYTES;
+        if is_full && !ends {
+            self.submit(Vec::new(), true)?;
+            self.settle()?;
+            self.group_rows = blocks.iter().map(RecordBatch::num_rows).sum();
+        }
+        let is_first = self.pace.knows_nothing();
+        self.submit(blocks, ends)?;
+        self.pace.hand_in();
+        // The first block says how large the others will be.
+        if is_first { self.settle() } else { Ok(()) }
+    }
+
+    fn submit(&mut self, blocks: Vec<RecordBatch>, ends: bool) -> Result<()> {
+        if self.columns.is_empty() {
+            self.columns = self
+                .factory
+                .create_column_writers(self.group)
+                .map_err(|error| self.failed(error))?;
+        }
+        for (index, mut column) in std::mem::take(&mut self.columns).into_iter().enumerate() {
+            let field = Arc::clone(&self.schema.fields()[index]);
+            let arrays: Vec<ArrayRef> =
+                blocks.iter().map(|block| Arc::clone(block.column(index))).collect();
+            self.under_way.push(self.workers.submit(move || {
+                for array in &arrays {
+                    let leaves = compute_leaves(&field, array);
+                    let written = leaves
+                        .and_then(|leaves| leaves.iter().try_for_each(|leaf| column.write(leaf)));
+                    if let Err(error) = written {
+                        return Encoded::Failed(error);
+                    }
+                }
+                if !ends {
+                    return Encoded::Open(Box::new(column));
+                }
+                column
+                    .close()
+                    .map_or_else(Encoded::Failed, |chunk| Encoded::Closed(Box::new(chunk)))
+            }));
+        }
+        if ends {
+            self.group += 1;
+            self.group_rows = 0;
+        }
+        Ok(())
+    }
+
+    /// Waits for the workers, and writes the row group that they have ended.
+    fn settle(&mut self) -> Result<()> {
+        let mut chunks = Vec::new();
+        for ticket in std::mem::take(&mut self.under_way) {
+            match ticket.wait()? {
+                Encoded::Open(column) => self.columns.push(*column),
+                Encoded::Closed(chunk) => chunks.push(*chunk),
+                Encoded::Failed(error) => return Err(self.failed(error)),
+            }
+        }
+        if !chunks.is_empty() {
+            let appended = self.writer.next_row_group().and_then(|mut group| {
+                for chunk in chunks {
+                    chunk.append_to_row_group(&mut group)?;
+                }
+                group.close()
+            });
+            appended.map(drop).map_err(|error| self.failed(error))?;
+        }
+        let encoded: usize =
+            self.columns.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum();
+        let known = (self.writer.bytes_written() + encoded) as u64;
+        self.pace.done(known.saturating_sub(self.known_bytes));
+        self.known_bytes = known;
+        Ok(())
     }
 
     fn failed(&self, error: ParquetError) -> Error {

@@ -1,59 +1,185 @@
-//! Files of text, row by row.
+//! Files of text, row by row, encoded and compressed a block at a time.
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::io::Write;
+use std::sync::Arc;
 
 use arrow::array::RecordBatch;
-use flate2::Compression;
-use flate2::write::GzEncoder;
-use transload_core::Result;
+use flate2::{Compress, Compression, Crc, FlushCompress, Status};
+use transload_core::{Error, ErrorKind, Result};
 
 use super::file::{PartFile, failed};
 use super::layout::Layout;
+use super::pace::Pace;
 use super::values::Cells;
+use super::workers::{Ticket, Workers};
 
-/// Text is handed on in pieces of about this size, so that rows of any width take little memory.
-const PIECE_BYTES: usize = 256 << 10;
+/// Bytes of values in a block, at most. What compression forgets between blocks of this size is a hundredth.
+const BLOCK_BYTES: u64 = 1 << 20;
+
+/// Blocks that are under way at a time. A number of its own, not that of the workers: when the size of a file is looked
+/// at, the same blocks must be known.
+const BLOCKS: usize = 4;
 
 /// Over twice the speed of the usual 6, for files 4 % larger
 /// (55 MB of JSON lines: 105 MB/s and 19.5 % against 46 MB/s and 18.7 %). Writing waits for it, uploading hardly.
 const GZIP_LEVEL: Compression = Compression::new(4);
 
+/// What stands before gzip's deflated bytes: no name, no time, no system, so that the same rows are the same bytes
+/// (RFC 1952).
+const GZIP_HEADER: [u8; 10] = [0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255];
+
+/// An empty last block of deflate (RFC 1951): the ones before it are not the last.
+const DEFLATE_END: [u8; 2] = [3, 0];
+
 /// A format whose files are rows of text.
-pub(super) trait RowFormat: fmt::Debug + Send {
+pub(super) trait RowFormat: fmt::Debug + Send + Sync {
     /// Writes what stands before the first row.
-    fn begin(&mut self, out: &mut Vec<u8>);
+    fn begin(&self, out: &mut Vec<u8>);
+    /// What stands between two rows.
+    fn separator(&self) -> &'static [u8] {
+        b""
+    }
     /// Writes a row.
-    fn row(&mut self, cells: &[Cells<'_>], row: usize, out: &mut Vec<u8>) -> Result<()>;
+    fn row(&self, cells: &[Cells<'_>], row: usize, out: &mut Vec<u8>) -> Result<()>;
     /// Writes what stands behind the last row.
-    fn end(&mut self, out: &mut Vec<u8>);
+    fn end(&self, out: &mut Vec<u8>);
 }
 
 /// A file of text that is being written.
 #[derive(Debug)]
 pub(super) struct TextFile {
-    format: Box<dyn RowFormat>,
-    output: Output,
-    /// Text that is not handed on yet.
-    piece: Vec<u8>,
+    format: Arc<dyn RowFormat>,
+    layout: Arc<Layout>,
+    workers: Workers,
+    part: PartFile,
+    gzip: Option<Crc>,
+    /// Rows that make the next block.
+    gathered: Vec<RecordBatch>,
+    is_first: bool,
+    under_way: VecDeque<Ticket<Result<Block>>>,
+    pace: Pace,
 }
 
+/// Encoded rows.
 #[derive(Debug)]
-enum Output {
-    Plain(PartFile),
-    Gzip(GzEncoder<PartFile>),
+struct Block {
+    bytes: Vec<u8>,
+    /// The checksum of the text, where it was compressed.
+    crc: Option<Crc>,
 }
 
 impl TextFile {
-    pub(super) fn open(part: PartFile, mut format: Box<dyn RowFormat>, gzip: bool) -> Result<Self> {
-        let output =
-            if gzip { Output::Gzip(GzEncoder::new(part, GZIP_LEVEL)) } else { Output::Plain(part) };
-        let mut piece = Vec::with_capacity(PIECE_BYTES + PIECE_BYTES / 4);
-        format.begin(&mut piece);
-        Ok(Self { format, output, piece })
+    /// Begins a file that shall have about this size.
+    pub(super) fn open(
+        part: PartFile,
+        format: Arc<dyn RowFormat>,
+        layout: &Layout,
+        gzip: bool,
+        file_bytes: u64,
+        workers: Workers,
+    ) -> Result<Self> {
+        let mut file = Self {
+            format,
+            layout: Arc::new(layout.clone()),
+            workers,
+            part,
+            gzip: gzip.then(Crc::new),
+            gathered: Vec::new(),
+            is_first: true,
+            under_way: VecDeque::new(),
+            pace: Pace::new(file_bytes, BLOCK_BYTES),
+        };
+        if gzip {
+            file.put(&GZIP_HEADER)?;
+        }
+        let mut text = Vec::new();
+        file.format.begin(&mut text);
+        let begin = block(text, gzip)?;
+        file.take(begin)?;
+        Ok(file)
     }
 
-    pub(super) fn write(&mut self, batch: &RecordBatch, layout: &Layout) -> Result<()> {
+    /// Takes rows; `raw` is the size of their values.
+    pub(super) fn write(&mut self, rows: RecordBatch, raw: u64) -> Result<()> {
+        self.gathered.push(rows);
+        if self.pace.gather(raw) { self.hand_in() } else { Ok(()) }
+    }
+
+    /// The size that the file has, or about would have if it were closed now.
+    pub(super) fn bytes(&self) -> u64 {
+        self.pace.estimate(self.part.bytes())
+    }
+
+    pub(super) fn close(mut self) -> Result<PartFile> {
+        self.hand_in()?;
+        while let Some(ticket) = self.under_way.pop_front() {
+            let block = ticket.wait()??;
+            self.take(block)?;
+        }
+        let mut text = Vec::new();
+        self.format.end(&mut text);
+        let end = block(text, self.gzip.is_some())?;
+        self.take(end)?;
+        if let Some(crc) = self.gzip.take() {
+            let mut trailer = DEFLATE_END.to_vec();
+            trailer.extend_from_slice(&crc.sum().to_le_bytes());
+            trailer.extend_from_slice(&crc.amount().to_le_bytes());
+            self.put(&trailer)?;
+        }
+        Ok(self.part)
+    }
+
+    /// Hands the gathered rows to the workers, and takes what was handed to them so many blocks ago.
+    fn hand_in(&mut self) -> Result<()> {
+        if self.gathered.is_empty() {
+            return Ok(());
+        }
+        let (rows, is_first) = (std::mem::take(&mut self.gathered), self.is_first);
+        let (format, layout, gzip) =
+            (Arc::clone(&self.format), Arc::clone(&self.layout), self.gzip.is_some());
+        self.is_first = false;
+        self.under_way.push_back(self.workers.submit(move || {
+            let text = text_of(format.as_ref(), &layout, &rows, is_first)?;
+            block(text, gzip)
+        }));
+        self.pace.hand_in();
+        // The first one says how large the others will be.
+        while self.under_way.len() > if is_first { 0 } else { BLOCKS } {
+            let Some(ticket) = self.under_way.pop_front() else { break };
+            let block = ticket.wait()??;
+            let before = self.part.bytes();
+            self.take(block)?;
+            self.pace.done(self.part.bytes() - before);
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, block: Block) -> Result<()> {
+        if let (Some(whole), Some(crc)) = (&mut self.gzip, &block.crc) {
+            whole.combine(crc);
+        }
+        self.put(&block.bytes)
+    }
+
+    fn put(&mut self, bytes: &[u8]) -> Result<()> {
+        let written = self.part.write_all(bytes);
+        written.map_err(|error| {
+            failed("could not write a data file", self.part.path(), self.part.bytes(), error)
+        })
+    }
+}
+
+fn text_of(
+    format: &dyn RowFormat,
+    layout: &Layout,
+    batches: &[RecordBatch],
+    is_first: bool,
+) -> Result<Vec<u8>> {
+    let mut text = Vec::new();
+    let mut is_first = is_first;
+    for batch in batches {
         let cells = layout
             .columns
             .iter()
@@ -61,44 +187,36 @@ impl TextFile {
             .map(|(column, array)| Cells::of(column, array))
             .collect::<Result<Vec<_>>>()?;
         for row in 0..batch.num_rows() {
-            self.format.row(&cells, row, &mut self.piece)?;
-            if self.piece.len() >= PIECE_BYTES {
-                self.hand_on()?;
+            if !is_first {
+                text.extend_from_slice(format.separator());
             }
-        }
-        Ok(())
-    }
-
-    /// The size so far. What the compression still holds back is not in it, a few dozen KiB.
-    pub(super) fn bytes(&self) -> u64 {
-        match &self.output {
-            Output::Plain(part) => part.bytes() + self.piece.len() as u64,
-            Output::Gzip(gzip) => gzip.get_ref().bytes(),
+            is_first = false;
+            format.row(&cells, row, &mut text)?;
         }
     }
+    Ok(text)
+}
 
-    pub(super) fn close(mut self) -> Result<PartFile> {
-        self.format.end(&mut self.piece);
-        self.hand_on()?;
-        match self.output {
-            Output::Plain(part) => Ok(part),
-            Output::Gzip(gzip) => {
-                let (path, bytes) = (gzip.get_ref().path().to_owned(), gzip.get_ref().bytes());
-                gzip.finish()
-                    .map_err(|error| failed("could not write a data file", &path, bytes, error))
-            }
-        }
+/// A part of a file. Compressed ones stand one after the other in one stream of deflate, each without a look at those
+/// before it: one member of gzip, which every reader takes.
+fn block(text: Vec<u8>, gzip: bool) -> Result<Block> {
+    if !gzip || text.is_empty() {
+        return Ok(Block { bytes: text, crc: None });
     }
-
-    fn hand_on(&mut self) -> Result<()> {
-        let (written, part) = match &mut self.output {
-            Output::Plain(part) => (part.write_all(&self.piece), &*part),
-            Output::Gzip(gzip) => (gzip.write_all(&self.piece), gzip.get_ref()),
-        };
-        written.map_err(|error| {
-            failed("could not write a data file", part.path(), part.bytes(), error)
-        })?;
-        self.piece.clear();
-        Ok(())
+    let mut crc = Crc::new();
+    crc.update(&text);
+    let mut bytes = Vec::with_capacity(text.len() / 3 + 1024);
+    let mut deflate = Compress::new(GZIP_LEVEL, false);
+    loop {
+        // There is room left over once all of it is out.
+        let consumed = usize::try_from(deflate.total_in()).unwrap_or(usize::MAX);
+        let status = deflate
+            .compress_vec(&text[consumed..], &mut bytes, FlushCompress::Sync)
+            .map_err(|error| Error::new(ErrorKind::Bug, "gzip failed").with_source(error))?;
+        let is_whole = deflate.total_in() == text.len() as u64 && bytes.len() < bytes.capacity();
+        if is_whole || status == Status::StreamEnd {
+            return Ok(Block { bytes, crc: Some(crc) });
+        }
+        bytes.reserve(bytes.capacity() / 2 + 1024);
     }
 }

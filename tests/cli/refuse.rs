@@ -50,7 +50,7 @@ fn a_source_that_is_no_json_names_its_place_and_loads_nothing() {
     let sandbox = Sandbox::new();
     sandbox.write("players.jsonl", "id;name\n1;Tal\n2;Petrosian\n");
     let ran = sandbox.load_players(&[]).with_code(1);
-    ran.says(&["error: ", "players.jsonl", "line: 1", "column: "]);
+    ran.says(&["error: ", "line: 1", "column: ", "players.jsonl"]);
     let json = sandbox.load_players(&["--output", "json"]).with_code(1).json();
     assert_eq!(json["error"]["kind"], "bad_data");
     assert_eq!(json["loads"][0]["status"], "failed");
@@ -68,7 +68,7 @@ fn rows_that_cannot_be_loaded_are_set_aside_and_can_be_repaired() {
     let sandbox = Sandbox::new();
     sandbox.write("players.jsonl", "{\"id\": 1}\n{\"id\": 2,\n{\"id\": 3}\n");
     let ran = sandbox.load_players(&[]).with_code(4);
-    ran.prints(&["1 row of players set aside: E_JSON_EOF 1", "players.reasons.jsonl"]);
+    ran.prints(&["1 row of players set aside: E_JSON_SYNTAX 1", "players.reasons.jsonl"]);
     assert_eq!(sandbox.count("select count(*) from lake.players"), 2);
 
     let receipt = sandbox.run(&["info", "--output", "json"]).with_code(0).json();
@@ -123,14 +123,24 @@ fn a_source_that_is_not_there_is_named() {
 }
 
 #[test]
-fn a_url_is_refused_with_what_to_do() {
-    let source =
-        ["--table", "t", "--source", "https://me:CANARY@host.example/rows.jsonl?sig=CANARY"];
+fn a_url_that_cannot_be_read_is_refused_without_its_secrets() {
+    let source = ["--table", "t", "--source", "ftp://me:CANARY@host.example/rows.jsonl?sig=CANARY"];
     let ran = Sandbox::new().run(&[&["run"], &THROUGH_STAGING[..], &source].concat()).with_code(2);
     ran.says(&[
-        "error: rows cannot be read from a URL yet (source: https://host.example/…)",
+        "error: sources of this scheme cannot be read (source: ftp://host.example/rows.jsonl)",
         "hint: ",
-        "--source -",
+        "https://",
+    ]);
+    assert!(!ran.stderr.contains("CANARY"), "{}", ran.stderr);
+
+    let source = ["--table", "t", "--source", "s3://lake/rows.jsonl"];
+    let sandbox = Sandbox::new();
+    let keys = "[sources.filesystem.credentials]\naws_access_key_id = \"CANARY\"\n";
+    sandbox.write(".transload/secrets.toml", keys);
+    let ran = sandbox.run(&[&["run"], &THROUGH_STAGING[..], &source].concat()).with_code(2);
+    ran.says(&[
+        "error: a setting is missing (key: sources.filesystem.credentials.aws_secret_access_key)",
+        "[sources.filesystem.credentials]",
     ]);
     assert!(!ran.stderr.contains("CANARY"), "{}", ran.stderr);
 }

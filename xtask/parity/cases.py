@@ -23,7 +23,7 @@ OPTIONS = {
 ROWS = {"rows", "tables", "parquet", "format"}
 VERDICTS = {"differs", "known_bug", "skip"}
 KNOWN = OPTIONS | ROWS | VERDICTS
-KNOWN |= {"id", "about", "table", "naming", "pipeline_name", "runs", "variants", "fails", "ids"}
+KNOWN |= {"id", "about", "table", "dlt_format", "naming", "pipeline_name", "runs", "variants", "fails", "ids"}
 KNOWN |= {"expect", "expect_refused"}
 
 

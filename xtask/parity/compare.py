@@ -116,6 +116,9 @@ def schemas(theirs, ours):
             found.append(("schema.columns", f"{name}: dlt {names[0]}, ours {names[1]}"))
         else:
             for one, other in zip(*columns):
+                if "nullable" not in one and other.get("nullable"):
+                    found.append(("schema.nullable_default", f"{name}.{one['name']}"))
+                    one = {**one, "nullable": True}
                 found += values("schema.column", one, other, f"{name}.{one['name']}")
     for row, schema in zip(ours.schema_rows, ours.schemas):
         if not row["version_hash"] == schema["version_hash"] == generate_version_hash(schema):
@@ -145,9 +148,18 @@ def states(theirs, ours):
             return []
         return [("state", f"dlt {theirs.state is not None}, ours {ours.state is not None}")]
     found = []
-    if theirs.states != ours.states:
-        found.append(("state.rows", f"dlt {theirs.states}, ours {ours.states}"))
-    for key in sorted((set(theirs.state) | set(ours.state)) - {"_version_hash"}):
+    # An entry without content counts in no way but that the state has another version with it.
+    content = [
+        {name: kept for name, kept in (one.state.get("sources") or {}).items() if kept}
+        for one in (theirs, ours)
+    ]
+    if content[0] != content[1]:
+        found.append(("state", f"sources: dlt {content[0]}, ours {content[1]}"))
+    counts = [(one.state.get("sources"), one.states, one.state["_state_version"]) for one in (theirs, ours)]
+    if counts[0] != counts[1]:
+        found.append(("state.sources", f"dlt {counts[0]}, ours {counts[1]}"))
+    counted = {"_version_hash", "_state_version", "sources"}
+    for key in sorted((set(theirs.state) | set(ours.state)) - counted):
         found += values(f"state.{key}", theirs.state.get(key), ours.state.get(key))
     hashes = {
         ours.state["_version_hash"],

@@ -87,10 +87,11 @@ def trees(found, problems, verbatim=False):
     """
     parents = parents_of(found)
     loads = {load: f"load {number}" for number, load in enumerate(found.loads)}
+    # By the id alone: where a list is called like the list in a list, one table has rows of two parent tables.
     below = {}
     for table in parents:
         for row in found.rows[table]:
-            below.setdefault((parents[table], row["_dlt_parent_id"]), []).append((table, row))
+            below.setdefault(row.get("_dlt_parent_id"), []).append((table, row))
     linked = set()
 
     def tree(table, row, root):
@@ -110,10 +111,10 @@ def trees(found, problems, verbatim=False):
             values["_dlt_id"] = own if verbatim else f"{len(own)} characters"
         nested = []
         if own is not None:
-            linked.add((table, own))
-            for child_table, child in below.get((table, own), []):
+            for child_table, child in below.get(own, []):
+                linked.add((child_table, child["_dlt_id"]))
                 nested.append((child_table, tree(child_table, child, root)))
-        return json.dumps([values, sorted(nested)], ensure_ascii=False)
+        return [values, sorted(nested, key=as_text)]
 
     result = {}
     for table in found.user_tables():
@@ -122,11 +123,11 @@ def trees(found, problems, verbatim=False):
             ids = [row["_dlt_id"] for row in rows if row.get("_dlt_id") is not None]
             if len(ids) != len(set(ids)):
                 problems.append(f"{table}: a _dlt_id is there twice")
-            result[table] = sorted(tree(table, row, row.get("_dlt_id")) for row in rows)
-    for table, parent in parents.items():
+            result[table] = sorted(as_text(tree(table, row, row.get("_dlt_id"))) for row in rows)
+    for table in parents:
         for row in found.rows[table]:
             if (table, row["_dlt_id"]) not in linked:
-                problems.append(f"{table}: no row of {parent} has the _dlt_id {row['_dlt_parent_id']}")
+                problems.append(f"{table}: no row has the _dlt_id {row.get('_dlt_parent_id')}")
     return result
 
 
@@ -140,3 +141,7 @@ def parents_of(found):
         for name, table in tables.items()
         if table.get("parent") and name in found.columns
     }
+
+
+def as_text(value):
+    return json.dumps(value, ensure_ascii=False)

@@ -69,19 +69,29 @@ def pipeline(case, folder, database):
     return dlt.pipeline(
         case["pipeline_name"],
         pipelines_dir=str(folder),
-        destination=duckdb(str(database)),
+        destination=duckdb(
+            str(database), preferred_loader_file_format=case.get("dlt_format", "parquet")
+        ),
         dataset_name=case["dataset_name"],
     )
 
 
-def load(case, run, folder, database):
-    """Loads one run. Returns nothing, or what dlt says against it."""
+def load(case, run, folder, database, sync=False):
+    """Loads one run, after dlt has taken over what the dataset holds if that is asked for.
+
+    Returns nothing, or what dlt says against it.
+    """
     with environment(case):
         worker = pipeline(case, folder, database)
         if worker.has_pending_data:
             worker.drop_pending_packages()
         try:
-            worker.run([resource(table, options, path) for table, options, path in run])
+            if sync:
+                worker.sync_destination()
+                if worker.first_run or not worker.default_schema.data_tables():
+                    return "sync: dlt found no schema or no state in the dataset"
+            resources = [resource(table, options, path) for table, options, path in run]
+            worker.run(resources)
         except Exception as error:  # dlt raises whatever its parts raise
             return reason(error)
         finally:

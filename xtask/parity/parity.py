@@ -69,11 +69,11 @@ def run_all(chosen, arguments):
     with multiprocessing.get_context("fork").Pool(arguments.processes) as pool:
         work = [(case, arguments.program, arguments.scratch, bool(arguments.cases)) for case in chosen]
         results = []
-        for done, result in enumerate(pool.imap(run_case, work), 1):
+        for done, result in enumerate(pool.imap_unordered(run_case, work), 1):
             results.append(result)
+            tell(result)
             if sys.stderr.isatty():
                 print(f"\r{done} of {len(work)}", end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
         return results
 
 
@@ -106,6 +106,9 @@ def differences(case, program, folder):
     for number, (dlt_says, we_say) in enumerate(outcomes, 1):
         if (dlt_says is None) != (we_say is None):
             found.append(("outcome", f"run {number}: dlt {dlt_says or 'loads'}; ours {we_say or 'loads'}"))
+        if we_say is not None and not we_say.startswith(("exit code 1:", "exit code 2:")):
+            # What can never be loaded must be refused before it is written down as a load to be finished.
+            found.append(("outcome", f"run {number}: we leave a load behind: {we_say}"))
     both_fail = any(dlt_says and we_say for dlt_says, we_say in outcomes)
     if both_fail != case.get("fails", False):
         found.append(("outcome", f"expected both to {'fail' if case.get('fails') else 'load'}: {outcomes}"))
@@ -155,15 +158,19 @@ def judge(case, found):
     return (FAILED, differ) if differ else (EQUAL, [])
 
 
+def tell(result):
+    """Prints what is wrong with a case, as soon as it is known."""
+    case, verdict, lines = result
+    if verdict in (FAILED, BUG):
+        print(f"\n{verdict}: {case['id']} ({case['group']}) {case.get('about', '')}")
+        for line in lines:
+            print("    " + line.replace("\n", "\n    "), flush=True)
+
+
 def report(results, seconds):
-    """Prints the table of the groups and what failed. Returns whether anything did."""
-    for case, verdict, lines in results:
-        if verdict in (FAILED, BUG):
-            print(f"\n{verdict}: {case['id']} ({case['group']}) {case.get('about', '')}")
-            for line in lines:
-                print("    " + line.replace("\n", "\n    "))
+    """Prints the table of the groups. Returns whether anything failed."""
     groups = {}
-    for case, verdict, _ in results:
+    for case, verdict, _ in sorted(results, key=lambda result: result[0]["group"]):
         groups.setdefault(case["group"], dict.fromkeys(VERDICTS, 0))[verdict] += 1
     total = {verdict: sum(group[verdict] for group in groups.values()) for verdict in VERDICTS}
     width = max(len(name) for name in [*groups, "group"])

@@ -16,6 +16,7 @@ mod failure;
 mod folder;
 mod metadata;
 mod npm;
+mod parity;
 mod process;
 mod real_data;
 mod stack;
@@ -75,6 +76,12 @@ const TASKS: &[Task] = &[
         arguments: "",
         about: "load JSON that nobody here wrote and count its rows independently",
         run: real_data::real_data_task,
+    },
+    Task {
+        name: "parity",
+        arguments: "[--continue] [CASE…]",
+        about: "load the same rows by dlt and by Transload and compare all that is there then",
+        run: parity::parity_task,
     },
     Task {
         name: "tidy",

@@ -24,9 +24,11 @@ use transload_core::{Column, DataType, Error, ErrorKind, Result, Table};
 
 use self::convert::{Converted, convert};
 use self::types::column_for;
+use super::layout::no_new_table;
 use super::root::{RootIds, RootPlan};
 use super::{Snapshot, TableBatch, has_seen, ids, undeclared};
 use crate::arrow_types::{Defaults, arrow_field};
+use crate::contract::{ContractMode, SchemaContract};
 use crate::source::{ArrowRows, Refused};
 
 /// Columns that batches of Arrow get beside their own: dlt's `[normalize.parquet_normalizer]`.
@@ -48,6 +50,8 @@ pub(super) struct Conformed {
     pub(super) refused: Vec<Refused>,
     /// The columns whose times were cut to the precision of the destination, and what to say of it.
     pub(super) cut: Vec<(String, Error)>,
+    /// Values of columns that the contract does not want, by table and column.
+    pub(super) left_out: BTreeMap<(String, String), u64>,
 }
 
 /// Brings a batch to the columns of its table, and the table to those of the batch.
@@ -57,6 +61,18 @@ pub(super) fn conform(snapshot: &Snapshot, name: &str, rows: &ArrowRows) -> Resu
     // As people count, also in files of other programs: from 1.
     let number = |row: usize| first + row as u64 + 1;
     let known = snapshot.schema.tables.get(name);
+    let contract = SchemaContract::of(&snapshot.schema, name)?;
+    let is_settled = snapshot.settled.contains(name);
+    match contract.tables {
+        _ if is_settled => {}
+        ContractMode::Evolve => {}
+        ContractMode::Freeze => return Err(in_file(no_new_table(name))),
+        ContractMode::DiscardRow | ContractMode::DiscardValue => {
+            return Ok(no_row(rows, |row| in_file(no_new_table(name)).with("row", number(row))));
+        }
+    }
+    let on_new_column = if is_settled { contract.columns } else { ContractMode::Evolve };
+    let mut left_out = BTreeMap::new();
     let mut table = known.cloned().unwrap_or_else(|| undeclared(name));
     let mut changed = known.is_none();
     let mut arrays: HashMap<String, ArrayRef> = HashMap::new();
@@ -74,6 +90,25 @@ pub(super) fn conform(snapshot: &Snapshot, name: &str, rows: &ArrowRows) -> Resu
         let declared = table.columns.get(&column_name);
         let column = match declared {
             Some(column) if column.data_type.is_some() => column.clone(),
+            _ if on_new_column != ContractMode::Evolve
+                && !snapshot.names.contains(&column_name) =>
+            {
+                let present = (0..array.len()).filter(|row| array.is_valid(*row));
+                match on_new_column {
+                    ContractMode::Freeze => return Err(refused(no_new_column())),
+                    ContractMode::DiscardRow => {
+                        for row in present {
+                            faults.entry(row).or_insert_with(|| {
+                                refused(no_new_column()).with("row", number(row))
+                            });
+                        }
+                    }
+                    ContractMode::Evolve | ContractMode::DiscardValue => {
+                        left_out.insert((name.to_owned(), column_name), present.count() as u64);
+                    }
+                }
+                continue;
+            }
             declared => {
                 let column =
                     new_column(snapshot, &column_name, field, declared).map_err(refused)?;
@@ -159,7 +194,30 @@ pub(super) fn conform(snapshot: &Snapshot, name: &str, rows: &ArrowRows) -> Resu
         })
         .collect();
     let conformed = make_batch(name, ArrowSchema::new(out_fields), out_arrays, left)?;
-    Ok(Conformed { table: changed.then_some(table), batch: conformed, refused, cut })
+    Ok(Conformed { table: changed.then_some(table), batch: conformed, refused, cut, left_out })
+}
+
+fn no_new_column() -> Error {
+    Error::new(ErrorKind::BadData, "the schema contract allows no new columns")
+        .with("code", "E_CONTRACT_COLUMN")
+        .with_hint("let the schema evolve (`schema_contract`), or declare the column")
+}
+
+/// A batch of which no row is loaded.
+fn no_row(rows: &ArrowRows, reason: impl Fn(usize) -> Error) -> Conformed {
+    let refused = (0..rows.batch.num_rows()).map(|row| Refused {
+        line: rows.first + row as u64 + 1,
+        offset: 0,
+        bytes: nested::row_text(&rows.batch, row),
+        error: reason(row),
+    });
+    Conformed {
+        table: None,
+        batch: rows.batch.slice(0, 0),
+        refused: refused.collect(),
+        cut: Vec::new(),
+        left_out: BTreeMap::new(),
+    }
 }
 
 /// The names of the columns, each of which is one field.

@@ -215,7 +215,7 @@ fn step(normalizer: &Normalizer, batches: Vec<TableBatch>) -> (Vec<Column>, Reco
 fn arrow_rows_get_the_ids_that_rows_of_json_have() {
     for in_one_load in [true, false] {
         let mut normalizer = Normalizer::new(empty_schema(), Options::new("1")).unwrap();
-        let batches = normalizer.json("t", &split("{\"a\":1}").remove(0)).unwrap().batches;
+        let batches = normalizer.json("t", &split("{\"a\":1}").remove(0), None).unwrap().batches;
         let mut steps = vec![step(&normalizer, batches)];
         if !in_one_load {
             normalizer = Normalizer::new(normalizer.into_schema(), Options::new("2")).unwrap();
@@ -245,7 +245,7 @@ fn rows_of_json_after_arrow_rows_bring_ids_that_may_be_null() {
             steps.clear();
         }
         let mut batches =
-            normalizer.json("t", &split("{\"a\":1,\"l\":[1]}").remove(0)).unwrap().batches;
+            normalizer.json("t", &split("{\"a\":1,\"l\":[1]}").remove(0), None).unwrap().batches;
         let child = batches.pop().unwrap();
         assert_eq!(child.table, "t__l");
         steps.push(step(&normalizer, batches));
@@ -271,10 +271,10 @@ fn a_chunk_shredded_before_arrow_rows_came_is_shredded_again() {
     let mut normalizer = normalizer(columns);
     let mut parser = Parser::default();
     let rows = split("{\"a\":1}").remove(0);
-    let early = normalizer.snapshot().shred("t", &rows, &mut parser).unwrap();
+    let early = normalizer.snapshot().shred("t", &rows, None, &mut parser).unwrap();
     normalizer.arrow("t", &third_on(one_column())).unwrap();
     assert!(normalizer.accept(early).unwrap().is_none());
-    let again = normalizer.snapshot().shred("t", &rows, &mut parser).unwrap();
+    let again = normalizer.snapshot().shred("t", &rows, None, &mut parser).unwrap();
     assert!(normalizer.accept(again).unwrap().is_some());
     assert!(normalizer.schema().tables["t"].columns["_dlt_id"].nullable);
 }
@@ -289,7 +289,7 @@ fn ids_made_of_the_key_are_not_made_up() {
     let mut alone = Normalizer::new(schema.clone(), Options::new("1")).unwrap();
     alone.arrow("t", &third_on(one_column())).unwrap();
     let mut normalizer = Normalizer::new(schema, Options::new("1")).unwrap();
-    normalizer.json("t", &split("{\"a\":1}").remove(0)).unwrap();
+    normalizer.json("t", &split("{\"a\":1}").remove(0), None).unwrap();
     let error = normalizer.arrow("t", &third_on(one_column())).unwrap_err();
     assert_eq!((error.kind(), error.context("column")), (ErrorKind::BadData, Some("_dlt_id")));
 }

@@ -14,7 +14,7 @@ fn settled(contract: Json) -> Schema {
 fn load(contract: Json, rows: &str) -> Result<(Run, Vec<String>)> {
     let mut run = Run::new(settled(contract), Options::new("1"));
     let chunk = split(rows).remove(0);
-    let normalized = run.normalizer.json("t", &chunk)?;
+    let normalized = run.normalizer.json("t", &chunk, None)?;
     normalized.batches.into_iter().for_each(|batch| run.take(batch));
     let code = |error: &Error| error.context("code").unwrap_or_default().to_owned();
     let mut out: Vec<String> = Vec::new();
@@ -131,6 +131,49 @@ fn a_root_table_that_may_not_come_takes_no_rows() {
     assert_eq!(fault(schema.clone(), "{\"a\":1}").context("code"), Some("E_CONTRACT_TABLE"));
     schema.settings["schema_contract"] = json!({"tables": "discard_row"});
     let mut run = Run::new(schema, Options::new("1"));
-    let normalized = run.normalizer.json("t", &split("{\"a\":1}\n{\"a\":2}").remove(0)).unwrap();
+    let normalized =
+        run.normalizer.json("t", &split("{\"a\":1}\n{\"a\":2}").remove(0), None).unwrap();
     assert_eq!((normalized.batches.len(), normalized.refused.len()), (0, 2));
+}
+
+#[test]
+fn rows_of_arrow_are_held_to_the_contract_too() {
+    use crate::source::ArrowRows;
+    use ::arrow::array::Int64Array;
+    let ints = |values: [Option<i64>; 3]| {
+        Arc::new(Int64Array::from_iter(values)) as ::arrow::array::ArrayRef
+    };
+    let batch = || {
+        let new = ints([None, Some(7), None]);
+        RecordBatch::try_from_iter([("id", ints([Some(1), Some(2), Some(3)])), ("new", new)])
+            .unwrap()
+    };
+    let load = |contract: Json| {
+        let mut run = Run::new(settled(contract), Options::new("1"));
+        let rows = ArrowRows { batch: batch(), origin: "a.parquet".into(), first: 0 };
+        let normalized = run.normalizer.arrow("t", &rows)?;
+        normalized.batches.into_iter().for_each(|batch| run.take(batch));
+        let lines: Vec<u64> = normalized.refused.iter().map(|row| row.line).collect();
+        Ok::<_, Error>((
+            run.data("t"),
+            lines,
+            normalized.discarded.values.into_values().sum::<u64>(),
+        ))
+    };
+    let error = load(json!({"columns": "freeze"})).unwrap_err();
+    assert_eq!(
+        (error.context("code"), error.context("column")),
+        (Some("E_CONTRACT_COLUMN"), Some("new"))
+    );
+    let all = json!([{"id": 1}, {"id": 2}, {"id": 3}]);
+    assert_eq!(load(json!({"columns": "discard_value"})).unwrap(), (all, vec![], 1));
+    let some = json!([{"id": 1}, {"id": 3}]);
+    assert_eq!(load(json!({"columns": "discard_row"})).unwrap(), (some, vec![2], 0));
+    let mut schema = empty_schema();
+    schema.settings["schema_contract"] = json!({"tables": "discard_value"});
+    let mut run = Run::new(schema, Options::new("1"));
+    let rows = ArrowRows { batch: batch(), origin: "a.parquet".into(), first: 5 };
+    let normalized = run.normalizer.arrow("t", &rows).unwrap();
+    assert_eq!((normalized.batches.len(), normalized.refused[2].line), (0, 8));
+    assert!(run.normalizer.schema().tables.is_empty());
 }

@@ -7,7 +7,7 @@ fn reader_fault(text: &str) -> Error {
     let reader =
         JsonReader::new(text.as_bytes(), "rows.json", JsonShape::Document, JsonLimits::default());
     for chunk in reader {
-        match chunk.and_then(|rows| run.normalizer.json("t", &rows)) {
+        match chunk.and_then(|rows| run.normalizer.json("t", &rows, None)) {
             Err(error) => return error,
             Ok(mut normalized) if !normalized.refused.is_empty() => {
                 return normalized.refused.remove(0).error;
@@ -44,7 +44,7 @@ fn bytes_that_are_no_utf8_are_refused() {
     let text = b"{\"a\":\"x\"}\n{\"a\":\"\xff\"}";
     let mut reader = JsonReader::new(&text[..], "f", JsonShape::Auto, JsonLimits::default());
     let rows = reader.next().unwrap().unwrap();
-    let error = normalizer.json("t", &rows).unwrap().refused.remove(0).error;
+    let error = normalizer.json("t", &rows, None).unwrap().refused.remove(0).error;
     assert_eq!(error.message(), "the row is not UTF-8");
     assert_eq!(place(&error), (Some("f"), Some("2"), Some("7")));
 }
@@ -142,7 +142,7 @@ fn a_refused_row_leaves_no_trace() {
         }
         let mut run = Run::new(empty_schema(), Options::new("1"));
         let chunk = split(&format!("{{}}\n{}", rows.join("\n"))).remove(0);
-        let normalized = run.normalizer.json("t", &chunk).unwrap();
+        let normalized = run.normalizer.json("t", &chunk, None).unwrap();
         let refused: Vec<_> = normalized.refused.iter().map(|row| (row.line, &row.bytes)).collect();
         let expected: Vec<_> = (0..rows.len()).filter(|row| row % 3 != 1).collect();
         assert_eq!(refused.len(), expected.len());

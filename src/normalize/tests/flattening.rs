@@ -195,7 +195,7 @@ fn c02_c03_c05_other_conventions() {
         let options = Options { naming, ..Options::new("1") };
         let mut run = Run::new(empty_schema(), options);
         for chunk in split(row) {
-            run.normalizer.json("My Table", &chunk).unwrap();
+            run.normalizer.json("My Table", &chunk, None).unwrap();
         }
         run.tables()
     };

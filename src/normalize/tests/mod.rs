@@ -67,7 +67,7 @@ impl Run {
 
     fn try_rows(&mut self, rows: &str) -> Result<()> {
         for chunk in split(rows) {
-            let normalized = self.normalizer.json("t", &chunk)?;
+            let normalized = self.normalizer.json("t", &chunk, None)?;
             normalized.batches.into_iter().for_each(|batch| self.take(batch));
             if let Some(refused) = normalized.refused.into_iter().next() {
                 return Err(refused.error);

@@ -96,7 +96,7 @@ proptest! {
         let mut run = Run::new(empty_schema(), options.clone());
         let before = run.normalizer.schema().clone();
         let chunk = split(&text).remove(0);
-        let Ok(normalized) = run.normalizer.json("t", &chunk) else {
+        let Ok(normalized) = run.normalizer.json("t", &chunk, None) else {
             prop_assert_eq!(run.normalizer.schema(), &before);
             return Ok(());
         };
@@ -164,7 +164,7 @@ fn read_all(bytes: &[u8]) {
         let mut run = Run::new(empty_schema(), Options::new("1"));
         for chunk in JsonReader::new(bytes, "f.json", shape, limits) {
             let Ok(chunk) = chunk else { break };
-            let _ = run.normalizer.json("t", &chunk);
+            let _ = run.normalizer.json("t", &chunk, None);
         }
     }
 }

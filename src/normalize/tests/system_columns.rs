@@ -137,12 +137,13 @@ fn chunks_shredded_out_of_order_give_the_schema_of_the_order() {
     let mut parser = Parser::default();
     let old = normalizer.snapshot();
     let all: Vec<_> = chunks.iter().flat_map(|chunk| split(chunk)).collect();
-    let early: Vec<_> = all.iter().map(|rows| old.shred("t", rows, &mut parser).unwrap()).collect();
+    let early: Vec<_> =
+        all.iter().map(|rows| old.shred("t", rows, None, &mut parser).unwrap()).collect();
     let mut again = 0;
     for (rows, shredded) in all.iter().zip(early) {
         if normalizer.accept(shredded).unwrap().is_none() {
             again += 1;
-            let shredded = normalizer.snapshot().shred("t", rows, &mut parser).unwrap();
+            let shredded = normalizer.snapshot().shred("t", rows, None, &mut parser).unwrap();
             assert!(normalizer.accept(shredded).unwrap().is_some());
         }
     }
@@ -159,7 +160,7 @@ fn chunks_shredded_out_of_order_give_the_schema_of_the_order() {
 fn old_snapshot_of_known(normalizer: &mut Normalizer) -> Shredded {
     let mut parser = Parser::default();
     let old = normalizer.snapshot();
-    let shredded = old.shred("t", &split("{\"a\":3}")[0], &mut parser).unwrap();
-    normalizer.json("t", &split("{\"z\":1}").remove(0)).unwrap();
+    let shredded = old.shred("t", &split("{\"a\":3}")[0], None, &mut parser).unwrap();
+    normalizer.json("t", &split("{\"z\":1}").remove(0), None).unwrap();
     shredded
 }

@@ -17,7 +17,7 @@ fn rows_a_second() {
         let mut rows = 0;
         for chunk in chunks {
             rows += normalizer
-                .json("events", &chunk)
+                .json("events", &chunk, None)
                 .unwrap()
                 .batches
                 .iter()

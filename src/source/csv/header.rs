@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use transload_core::{Error, ErrorKind, Result};
 
+use super::cell;
 use super::record::Dialect;
-use super::{cell, check_text, refuse};
+use super::table::{check_text, refuse};
 
 /// The first row of a file, or what stands for it.
 #[derive(Debug, Default)]

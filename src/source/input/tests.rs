@@ -207,3 +207,17 @@ fn a_path_to_rows_is_not_ignored_where_it_cannot_be_followed() {
     );
     assert_eq!(chunks.err().unwrap().kind(), ErrorKind::Unsupported);
 }
+
+#[test]
+fn a_local_file_is_known_by_its_path_size_and_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.jsonl");
+    std::fs::write(&path, "123").unwrap();
+    let identity = || local(&path, SourceFormat::Jsonl).identity().unwrap().unwrap();
+    let before = identity();
+    assert_eq!((before.bytes, before.etag.as_deref()), (Some(3), None));
+    assert!(before.modified.is_some() && before.name.ends_with("/a.jsonl"));
+    assert_eq!(identity(), before);
+    std::fs::write(&path, "1234").unwrap();
+    assert_ne!(identity(), before);
+}

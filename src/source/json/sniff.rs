@@ -1,5 +1,6 @@
 //! What an input is, told from its beginning.
 
+use memchr::memchr;
 use transload_core::{Error, ErrorKind, Result};
 
 use super::JsonShape;
@@ -96,8 +97,7 @@ pub(super) fn text_sequence() -> Error {
 /// An object at the beginning is the first of many lines if it ends with its line.
 fn lines_or_document(text: &[u8], skip: usize, ended: bool, origin: &str) -> Result<Found> {
     let line_start = text.len() - text.trim_ascii_start().len();
-    let line_end =
-        text[line_start..].iter().position(|byte| *byte == b'\n').map(|at| line_start + at);
+    let line_end = memchr(b'\n', &text[line_start..]).map(|at| line_start + at);
     let Some(line_end) = line_end else {
         return Ok(if ended { Found::Lines { skip } } else { Found::More });
     };

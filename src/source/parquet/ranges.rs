@@ -34,7 +34,7 @@ struct Inner {
 #[derive(Debug)]
 enum Place {
     File(File),
-    Object(Object, Failure),
+    Object(Box<Object>, Failure),
 }
 
 /// What was read ahead of an object.
@@ -55,7 +55,7 @@ impl Ranges {
     }
 
     pub(super) fn of_object(object: Object, bytes: u64, failure: Failure) -> Self {
-        let place = Place::Object(object, failure);
+        let place = Place::Object(Box::new(object), failure);
         Self(Arc::new(Inner { place, bytes, ahead: Mutex::default() }))
     }
 

@@ -12,7 +12,7 @@ use transload_core::{Error, ErrorKind, Result};
 
 use super::address::{self, Address};
 use super::get::{ContentRange, Version};
-use super::{Object, Place, Stores, failure, shown};
+use super::{Object, Patience, Place, Stores, failure, shown};
 use crate::source::identity::FileIdentity;
 
 /// As globs of local files: `*` stops at a slash, `**` does not.
@@ -63,9 +63,10 @@ impl Stores {
     async fn look(&self, url: url::Url) -> Result<Object> {
         let client = self.web()?;
         let origin: Arc<str> = shown(url.as_str()).into();
-        let response = self
-            .patience
-            .retry(async || {
+        // Whoever wrote the name of a host wrong need not wait for it as for a connection that broke.
+        let patience = Patience { tries: self.patience.tries.min(3), ..self.patience };
+        let response = patience
+            .retry(|| async {
                 let request = client.get(url.clone()).header(RANGE, "bytes=0-0");
                 let response =
                     request.send().await.map_err(|error| failure::of_web(error, &origin))?;

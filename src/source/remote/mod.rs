@@ -74,10 +74,10 @@ impl Patience {
     }
 
     /// Does something that may fail for a while.
-    async fn retry<T>(
-        self,
-        mut work: impl AsyncFnMut() -> transload_core::Result<T>,
-    ) -> transload_core::Result<T> {
+    async fn retry<T, F>(self, mut work: impl FnMut() -> F) -> transload_core::Result<T>
+    where
+        F: Future<Output = transload_core::Result<T>>,
+    {
         for wait in self.waits() {
             match work().await {
                 Err(error) if error.is_transient() => tokio::time::sleep(wait).await,

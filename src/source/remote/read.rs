@@ -72,7 +72,8 @@ impl Object {
             return Ok(Bytes::new());
         }
         let length = range.end - range.start;
-        self.runtime.block_on(self.patience.retry(async || {
+        let range = &range;
+        self.runtime.block_on(self.patience.retry(|| async {
             let mut body = self.get(range.start, Some(range.end)).await?;
             let mut bytes = Vec::new();
             while let Some(piece) = body.next().await {

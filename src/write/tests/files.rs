@@ -7,7 +7,7 @@ use ::parquet::file::metadata::ParquetMetaDataReader;
 use arrow::array::{Array as _, Float64Array, Int64Array, RecordBatch, StringBuilder};
 use transload_core::{Column, DataFile, DataType, ErrorKind, FileFormat};
 
-use super::super::{TableWriter, WriteOptions};
+use super::super::{TableWriter, Workers, WriteOptions};
 use super::{batch, content, integers, names, options, parquet_rows, text, write};
 
 #[test]
@@ -161,6 +161,124 @@ fn the_same_rows_make_the_same_files() {
     }
 }
 
+/// Batches of uneven sizes, with texts that repeat and texts that do not.
+fn uneven(columns: &[Column]) -> Vec<RecordBatch> {
+    let sizes = [1, 1500, 17, 1024, 2500, 1, 3000];
+    let mut first = 0;
+    let batches = sizes.map(|rows| {
+        let mut texts = StringBuilder::new();
+        let mut kinds = StringBuilder::new();
+        for n in first..first + rows {
+            texts.append_value(format!("text {} of {n}", n * 7919 % 10_007));
+            kinds.append_value(["red", "green", "blue"][(n % 3) as usize]);
+        }
+        let arrays = vec![
+            integers(first, first + rows),
+            Arc::new(texts.finish()) as _,
+            Arc::new(kinds.finish()) as _,
+        ];
+        first += rows;
+        batch(columns, arrays)
+    });
+    batches.to_vec()
+}
+
+#[test]
+fn any_number_of_workers_makes_the_same_files() {
+    let columns = [
+        Column::new("n", DataType::Bigint),
+        Column::new("text", DataType::Text),
+        Column::new("kind", DataType::Text),
+    ];
+    let batches = uneven(&columns);
+    let batches: Vec<_> = batches.iter().map(|batch| (columns.as_slice(), batch)).collect();
+    for format in FileFormat::ALL {
+        for (file_bytes, gzip) in [(u64::MAX, true), (25_000, true), (40_000, false)] {
+            let files = [0, 1, 2, 8].map(|threads| {
+                let folder = tempfile::tempdir().unwrap();
+                let options = WriteOptions {
+                    gzip,
+                    row_group_rows: 2000,
+                    workers: Workers::new(threads).unwrap(),
+                    ..options(format, folder.path(), file_bytes)
+                };
+                let files = write(options, &batches);
+                for file in &files {
+                    content(folder.path(), file);
+                }
+                files
+            });
+            assert_eq!(files[0].len() > 1, file_bytes < u64::MAX, "{format}");
+            assert_eq!(files[0].iter().map(|file| file.rows).sum::<u64>(), 8043);
+            assert!(files.iter().all(|other| *other == files[0]), "{format} {file_bytes}");
+        }
+    }
+}
+
+#[test]
+fn a_file_has_about_the_size_that_was_asked_for() {
+    let columns = [
+        Column::new("n", DataType::Bigint),
+        Column::new("text", DataType::Text),
+        Column::new("kind", DataType::Text),
+    ];
+    let batches = uneven(&columns);
+    let batches: Vec<_> = batches.iter().map(|batch| (columns.as_slice(), batch)).collect();
+    for format in FileFormat::ALL {
+        let folder = tempfile::tempdir().unwrap();
+        let options = WriteOptions { gzip: true, ..options(format, folder.path(), 40_000) };
+        let files = write(options, &batches);
+        let (_, whole) = files.split_last().unwrap();
+        assert!(!whole.is_empty());
+        for file in whole {
+            // A page of Parquet is counted as it is before it is compressed, and small files have but one.
+            let least = if format == FileFormat::Parquet { 1 } else { 32_000 };
+            // The last 1024 rows, which are written as one, may take it over the size.
+            assert!((least..80_000).contains(&file.bytes), "{format}: {}", file.bytes);
+        }
+    }
+}
+
+#[test]
+fn blocks_are_one_stream_of_gzip() {
+    let columns = [
+        Column::new("n", DataType::Bigint),
+        Column::new("t", DataType::Text),
+        Column::new("k", DataType::Text),
+    ];
+    let batches = uneven(&columns);
+    let batches: Vec<_> = batches.iter().map(|batch| (columns.as_slice(), batch)).collect();
+    for format in [FileFormat::Jsonl, FileFormat::Csv] {
+        let [packed, plain] = [true, false].map(|gzip| {
+            let folder = tempfile::tempdir().unwrap();
+            // Many blocks in one file.
+            let options = WriteOptions { gzip, ..options(format, folder.path(), 10_000_000) };
+            let files = write(options, &batches);
+            assert_eq!(files.len(), 1);
+            // `content` reads the first member alone.
+            (content(folder.path(), &files[0]), files[0].bytes)
+        });
+        assert_eq!(packed.0, plain.0);
+        assert!(packed.1 * 2 < plain.1);
+    }
+}
+
+#[test]
+fn what_a_worker_finds_is_an_error_of_the_table() {
+    let columns = [Column::new("doc", DataType::Json)];
+    let folder = tempfile::tempdir().unwrap();
+    let options = WriteOptions {
+        workers: Workers::new(2).unwrap(),
+        ..options(FileFormat::Jsonl, folder.path(), u64::MAX)
+    };
+    let mut writer = TableWriter::new("t", Arc::new(options));
+    let rows = batch(&columns, vec![text(["{}", "{"])]);
+    let written = writer.write(&columns, &rows);
+    let error = written.and_then(|()| writer.finish().map(drop)).unwrap_err();
+    assert_eq!((error.kind(), error.context("table")), (ErrorKind::BadData, Some("t")));
+    assert_eq!(names(folder.path()), Vec::<String>::new());
+}
+
 #[test]
 fn a_table_without_rows_has_no_files() {
     let folder = tempfile::tempdir().unwrap();
@@ -202,10 +320,11 @@ fn values_that_a_column_does_not_take_are_refused() {
     let options = Arc::new(options(FileFormat::Jsonl, folder.path(), u64::MAX));
     for not_json in ["", "{", "1 2", "nul", "'a'", "\"a\nb\""] {
         let mut writer = TableWriter::new("t", Arc::clone(&options));
-        let error = writer.write(&columns, &batch(&columns, vec![text([not_json])])).unwrap_err();
+        // Once the rows are enough for a block, or at the end.
+        let written = writer.write(&columns, &batch(&columns, vec![text([not_json])]));
+        let error = written.and_then(|()| writer.finish().map(drop)).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::BadData, "{not_json}");
         assert_eq!((error.context("column"), error.context("table")), (Some("doc"), Some("t")));
-        assert_eq!(writer.finish().unwrap_err().kind(), ErrorKind::Bug);
     }
     assert_eq!(names(folder.path()), Vec::<String>::new());
 
@@ -215,6 +334,7 @@ fn values_that_a_column_does_not_take_are_refused() {
     let mut writer = TableWriter::new("t", Arc::clone(&options));
     let error = writer.write(&strict, &rows).unwrap_err();
     assert_eq!((error.kind(), error.context("column")), (ErrorKind::BadData, Some("n")));
+    assert_eq!(writer.finish().unwrap_err().kind(), ErrorKind::Bug);
 
     let mut writer = TableWriter::new("t", options);
     assert_eq!(writer.write(&columns, &rows).unwrap_err().kind(), ErrorKind::Bug);

@@ -32,7 +32,7 @@ fn rules() -> LiteralRules {
 }
 
 /// Options for files that are cut at this size, without a buffer and without gzip.
-fn options(format: FileFormat, folder: &Path, file_bytes: u64) -> WriteOptions {
+pub(super) fn options(format: FileFormat, folder: &Path, file_bytes: u64) -> WriteOptions {
     WriteOptions {
         literals: Some(rules()),
         file_bytes,
@@ -43,7 +43,7 @@ fn options(format: FileFormat, folder: &Path, file_bytes: u64) -> WriteOptions {
 }
 
 /// A batch of these columns.
-fn batch(columns: &[Column], arrays: Vec<ArrayRef>) -> RecordBatch {
+pub(super) fn batch(columns: &[Column], arrays: Vec<ArrayRef>) -> RecordBatch {
     let fields = columns.iter().zip(&arrays).map(|(column, array)| {
         Field::new(&column.name, array.data_type().clone(), column.nullable)
     });
@@ -94,7 +94,7 @@ fn text(values: impl IntoIterator<Item = &'static str>) -> ArrayRef {
     Arc::new(StringArray::from_iter_values(values))
 }
 
-fn integers(from: i64, to: i64) -> ArrayRef {
+pub(super) fn integers(from: i64, to: i64) -> ArrayRef {
     Arc::new(Int64Array::from_iter_values(from..to))
 }
 
