@@ -57,7 +57,7 @@ pub use load::{
 pub use package::{Package, PackageStatus, WorkingFolder};
 pub use pipeline::{
     DestinationSettings, LoadSettings, NormalizeSettings, ParquetSettings, Pipeline,
-    PipelineBuilder, SchemaSettings, WriterSettings, pipeline,
+    PipelineBuilder, SchemaSettings, Workers, WriterSettings, pipeline,
 };
 pub use resource::{IntoResources, Resource, RowStream, Rows};
 pub use schema_files::SchemaFormat;

@@ -14,7 +14,9 @@ use super::show;
 use super::{Document, Outcome, World, code, code_of};
 use crate::SourceSettings;
 use crate::config::{Layers, Line, State, report, warnings};
-use crate::pipeline::{DestinationSettings, LoadSettings, SchemaSettings, WriterSettings};
+use crate::pipeline::{
+    DestinationSettings, LoadSettings, NormalizeSettings, SchemaSettings, WriterSettings,
+};
 use crate::plugins;
 
 /// One table of the configuration.
@@ -105,9 +107,10 @@ fn problems(
         }
     }
     let name = choice.destination.as_deref().unwrap_or_default();
-    let sections: [(&[&str], &'static [SettingKey]); 5] = [
+    let sections: [(&[&str], &'static [SettingKey]); 6] = [
         (&["destination", name], DestinationSettings::KEYS),
         (&["load"], LoadSettings::KEYS),
+        (&["normalize"], NormalizeSettings::KEYS),
         (&["data_writer"], WriterSettings::KEYS),
         (&["schema"], SchemaSettings::KEYS),
         (&["sources", "filesystem"], SourceSettings::KEYS),
@@ -124,6 +127,7 @@ fn problems(
         );
     }
     problems.extend(layers.read_section::<LoadSettings>(pipeline, &["load"]).err());
+    problems.extend(layers.read_section::<NormalizeSettings>(pipeline, &["normalize"]).err());
     problems.extend(layers.read_section::<WriterSettings>(pipeline, &["data_writer"]).err());
     problems.extend(layers.read_section::<SchemaSettings>(pipeline, &["schema"]).err());
     let sources = layers.read_section::<SourceSettings>(pipeline, &["sources", "filesystem"]);

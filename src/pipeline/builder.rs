@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use transload_core::settings::{SettingValue, Settings};
+use transload_core::settings::{Setting, SettingKind, SettingValue, Settings};
 use transload_core::{Dataset, Error, ErrorKind, Plugin, Redactor, Registry, Result, Secret};
 
 use super::Pipeline;
@@ -20,11 +20,29 @@ use crate::schema_files::{SchemaFiles, SchemaFormat};
 use crate::source::remote::{SourceSettings, Stores};
 use crate::stop::Stop;
 
+/// How much is done at once. Each is a thread or a connection, of which a machine has some thousands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Workers(pub usize);
+
+impl Setting for Workers {
+    const KIND: SettingKind = SettingKind::Integer;
+
+    fn read(settings: &Settings, key: &str) -> Result<Self> {
+        const MOST: usize = 1024;
+        let workers = usize::read(settings, key)?;
+        if workers > MOST {
+            let reason = format!("{workers} is out of range: {MOST} at most");
+            return Err(settings.wrong(key, reason).with("code", "E_CONFIG_RANGE"));
+        }
+        Ok(Self(workers))
+    }
+}
+
 transload_core::settings! {
     /// The settings under `[load]`.
     pub struct LoadSettings {
         /// Jobs that run at once.
-        pub workers: usize = "20",
+        pub workers: Workers = "20",
         /// Whether the data files of a package are removed from the working folder once it is published. Its manifest
         /// and its receipt stay.
         pub delete_completed_jobs: bool = "true",
@@ -45,7 +63,7 @@ transload_core::settings! {
     /// The settings under `[normalize]`.
     pub struct NormalizeSettings {
         /// Chunks of rows that are normalised at once. By default one for each core.
-        pub workers: Option<usize>,
+        pub workers: Option<Workers>,
         /// Rows that may be set aside in one load, each kept with the reason, while the others load. With 0 a row that
         /// cannot be loaded fails the load. By default any number.
         pub max_set_aside: Option<u64>,

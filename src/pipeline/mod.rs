@@ -18,7 +18,7 @@ use transload_core::{
 
 pub use builder::{
     DestinationSettings, LoadSettings, NormalizeSettings, ParquetSettings, PipelineBuilder,
-    SchemaSettings, WriterSettings, pipeline,
+    SchemaSettings, Workers, WriterSettings, pipeline,
 };
 
 use crate::arrow_types::Defaults;
@@ -40,7 +40,7 @@ use crate::source::remote::{Stores, is_url};
 use crate::source::{Warnings, input};
 use crate::state::{Identity, PipelineState};
 use crate::stop::Stop;
-use crate::write::{Workers, WriteOptions};
+use crate::write::{Workers as Encoders, WriteOptions};
 
 /// A pipeline: resources into one dataset of one destination, perhaps through one staging destination.
 pub struct Pipeline {
@@ -310,7 +310,7 @@ impl Pipeline {
             naming: names.naming,
             ..Options::new(load_id.as_str())
         };
-        let workers = self.normalize.workers.unwrap_or_else(cores).max(1);
+        let workers = self.normalize.workers.map_or_else(cores, |workers| workers.0);
         let write = WriteOptions {
             literals: capabilities.literals.clone(),
             file_bytes: self
@@ -320,7 +320,7 @@ impl Pipeline {
                 .unwrap_or(DEFAULT_FILE_BYTES),
             gzip: !self.writer.disable_compression,
             buffer_bytes: BUFFER_BYTES,
-            workers: if workers > 1 { Workers::new(workers)? } else { Workers::none() },
+            workers: if workers > 1 { Encoders::new(workers)? } else { Encoders::none() },
             ..WriteOptions::new(format, folder)
         };
         self.observe(Event::StepStarted { step: Step::Normalise, jobs: None });
@@ -498,7 +498,7 @@ impl Pipeline {
             staging: self.staging.as_ref(),
             observer,
             stop: &self.stop,
-            workers: self.load.workers.max(1),
+            workers: self.load.workers.0.max(1),
         }
     }
 

@@ -108,12 +108,12 @@ fn faults(entry: &Entry, input: &[u8], seen: &Seen) -> Vec<String> {
     );
     for (table, columns) in &entry.columns {
         let sql = format!(
-            "SELECT list(column_name || ' ' || data_type ORDER BY ordinal_position) FROM information_schema.columns \
+            "SELECT coalesce(string_agg(column_name || ' ' || data_type, ', ' ORDER BY ordinal_position), '') FROM information_schema.columns \
              WHERE table_schema = 'lake' AND table_name = '{table}' AND NOT starts_with(column_name, '_dlt_')"
         );
         let found = seen.folder().ask(&sql).unwrap_or_default();
-        let wanted = format!("[{}]", columns.join(", "));
-        must(found.replace('\'', "") == wanted, format!("columns {found} and not {wanted}"));
+        let wanted = columns.join(", ");
+        must(found == wanted, format!("columns {found} and not {wanted}"));
     }
     for (sql, wanted) in &entry.answers {
         let found = seen.folder().ask(sql);

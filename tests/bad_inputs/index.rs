@@ -59,6 +59,8 @@ pub(crate) struct Entry {
     pub(crate) answers: BTreeMap<String, Option<String>>,
     /// The column that is compared with the key of the same name in the file, row by row.
     pub(crate) reads_back: Option<String>,
+    /// The exit code, where the outcome does not say it.
+    pub(crate) exit: Option<i64>,
     /// The code of the error.
     pub(crate) code: Option<String>,
     /// The kind of the error; data by default.

@@ -134,6 +134,10 @@ impl Folder {
 }
 
 impl Seen {
+    pub(crate) fn into_folder(self) -> Folder {
+        self.folder
+    }
+
     pub(crate) fn folder(&self) -> &Folder {
         &self.folder
     }

@@ -1,1 +1,120 @@
+//! Configuration and packages that are wrong.
 
+use std::path::PathBuf;
+
+use serde_json::Value as Json;
+
+use crate::index::{self, Entry, Outcome};
+use crate::run::{Folder, Seen};
+
+/// The manifest of the corpus with nothing wrong in it.
+const GOOD: &str = "package/ok_manifest.json";
+
+#[test]
+fn config() {
+    for entry in entries("config") {
+        let text = std::fs::read_to_string(entry.path()).expect("the file");
+        let section = match text.contains("workers") {
+            true => "normalize",
+            false => "destination.filesystem",
+        };
+        for command in [&["config", "check"][..], &["run", "--table", "t", "--source", "t.jsonl"]] {
+            let folder = Folder::new();
+            let config = format!(
+                "[destination.duckdb]\ncredentials = \"x.duckdb\"\n[{section}]\n{}{text}",
+                if section == "normalize" { "" } else { "bucket_url = \"staged\"\n" },
+            );
+            folder.write(".transload/config.toml", config.as_bytes());
+            folder.write("t.jsonl", b"{\"id\":1}\n");
+            let mut arguments = command.to_vec();
+            arguments.extend(["--destination", "duckdb", "--output", "json"]);
+            arguments.extend(["--pipeline-name", "p", "--dataset-name", "lake"]);
+            arguments.extend(
+                (section != "normalize").then_some(["--staging", "filesystem"]).iter().flatten(),
+            );
+            let command = folder.command(&arguments);
+            check(&entry, &folder.run(command));
+        }
+    }
+}
+
+#[test]
+fn package() {
+    for entry in entries("package") {
+        let folder = Folder::new();
+        folder.write("t.jsonl", b"{\"id\":1}\n{\"id\":3}\n");
+        // A file in the place of a folder stops the load once it is sealed.
+        folder.write("staged/lake", b"");
+        let mut arguments = vec!["run", "--table", "t", "--source", "t.jsonl"];
+        arguments.extend(["--destination", "duckdb", "--staging", "filesystem"]);
+        arguments.extend(["--pipeline-name", "p", "--dataset-name", "lake"]);
+        let command = folder.command(&arguments);
+        let folder = folder.run(command).into_folder();
+        std::fs::remove_file(folder.path().join("staged/lake")).expect("the file goes");
+
+        let manifest = manifest(&folder);
+        let bytes = std::fs::read(&manifest).expect("the manifest");
+        let given = std::fs::read(entry.path()).expect("the file");
+        let bytes = with_faults(&bytes, &given);
+        std::fs::write(&manifest, &bytes).expect("the manifest is written");
+        let command = folder.command(&["resume", "--pipeline-name", "p", "--output", "json"]);
+        let seen = folder.run(command);
+        check(&entry, &seen);
+        if entry.outcome == Outcome::Refused {
+            let now = std::fs::read(&manifest).expect("the package stays where it was");
+            assert_eq!(now, bytes, "{}: the package stays as it was", entry.id);
+        }
+    }
+}
+
+fn entries(category: &str) -> impl Iterator<Item = Entry> {
+    let entries = index::read().entries.into_iter();
+    entries.filter(move |entry| entry.category() == category && entry.outcome != Outcome::Later)
+}
+
+#[track_caller]
+fn check(entry: &Entry, seen: &Seen) {
+    let id = &entry.id;
+    assert_eq!(seen.exit.map(i64::from), entry.exit, "{id}: {seen:?}");
+    assert!(!seen.stderr.contains("panicked"), "{id}: {}", seen.stderr);
+    assert!(!format!("{}{}", seen.stdout, seen.stderr).contains("CANARY"), "{id}: {seen:?}");
+    assert_eq!(seen.context("code"), entry.code.as_deref(), "{id}: {}", seen.result);
+    for word in &entry.says {
+        assert!(seen.stderr.contains(word), "{id}: {word:?} is not in {}", seen.stderr);
+    }
+    let mut rows = entry.rows.clone();
+    rows.insert("users".to_owned(), 1);
+    let mut found = seen.tables.clone();
+    // A table that was made before the fault was found is empty.
+    found.retain(|table, count| *count > 0 || rows.contains_key(table));
+    assert_eq!(found, rows, "{id}: rows by table");
+}
+
+/// The manifest of the one package that is pending.
+fn manifest(folder: &Folder) -> PathBuf {
+    let loads = folder.path().join("home/.transload/pipelines/p/loads");
+    let mut packages = std::fs::read_dir(&loads).expect("a package is pending");
+    packages.next().expect("a package").expect("a folder").path().join("manifest.json")
+}
+
+/// Our manifest with what is wrong in the one of the corpus, which is of a simpler form.
+fn with_faults(ours: &[u8], given: &[u8]) -> Vec<u8> {
+    let Ok(given) = serde_json::from_slice::<Json>(given) else { return given.to_vec() };
+    let good = std::fs::read(index::folder().join("files").join(GOOD)).expect("the good one");
+    let good: Json = serde_json::from_slice(&good).expect("JSON");
+    let mut ours: Json = serde_json::from_slice(ours).expect("JSON");
+    let file = "/tables/0/files/0";
+    for (theirs, name) in [
+        ("/format".to_owned(), "/manifest_version".to_owned()),
+        ("/load_id".to_owned(), "/load_id".to_owned()),
+        (format!("{file}/name"), "/files/0/name".to_owned()),
+        (format!("{file}/rows"), "/files/0/rows".to_owned()),
+        (format!("{file}/bytes"), "/files/0/bytes".to_owned()),
+    ] {
+        let (good, given) = (good.pointer(&theirs), given.pointer(&theirs));
+        if good != given {
+            *ours.pointer_mut(&name).expect("a value") = given.expect("a value").clone();
+        }
+    }
+    serde_json::to_vec_pretty(&ours).expect("JSON")
+}
