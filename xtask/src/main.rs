@@ -8,15 +8,18 @@
 #[cfg(not(unix))]
 compile_error!("cargo xtask needs Linux or macOS (on Windows: WSL)");
 
+mod bench;
 mod demo;
 mod digest;
 mod duckdb;
 mod end_to_end;
 mod failure;
 mod folder;
+mod fuzz;
 mod metadata;
 mod npm;
 mod process;
+mod python;
 mod real_data;
 mod stack;
 mod suite;
@@ -75,6 +78,18 @@ const TASKS: &[Task] = &[
         arguments: "",
         about: "load JSON that nobody here wrote and count its rows independently",
         run: real_data::real_data_task,
+    },
+    Task {
+        name: "bench",
+        arguments: "WHAT …",
+        about: "nested rows through Transload, dlt and DuckDB: normalise, load, memory",
+        run: bench::bench_task,
+    },
+    Task {
+        name: "fuzz",
+        arguments: "[TARGET] …",
+        about: "random inputs through the engine: cargo xtask fuzz json_rows --seconds 600",
+        run: fuzz::fuzz_task,
     },
     Task {
         name: "tidy",
