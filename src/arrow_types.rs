@@ -21,6 +21,11 @@ impl Default for Defaults {
 }
 
 impl Defaults {
+    /// The digits of the widest number that the destination holds.
+    pub(crate) fn max_digits(&self) -> u32 {
+        self.decimal.0.max(self.wei.0)
+    }
+
     /// What this destination says, and the usual where it says nothing.
     pub(crate) fn of(capabilities: &Capabilities) -> Self {
         let usual = Self::default();

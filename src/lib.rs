@@ -47,6 +47,7 @@ mod stop;
 mod write;
 
 pub use contract::{ContractMode, SchemaContract};
+pub use hints::{ColumnHints, DefaultHints, JsonTable, MergeOptions, Reference, TableHints};
 pub use load::{
     Endpoint, Event, FileReceipt, LoadInfo, LoadStatus, Observer, Receipt, RunError, Step,
     TableReceipt,
@@ -58,6 +59,9 @@ pub use pipeline::{
 };
 pub use resource::{IntoResources, Resource, RowStream, Rows};
 pub use set_aside::SetAsideRows;
+pub use source::csv::{CsvOptions, Quote};
+pub use source::options::SourceFormat;
+pub use source::remote::{SourceCredentials, SourceSettings};
 pub use stop::Stop;
 pub use transload_core::{
     Column, DataType, Dataset, Error, ErrorKind, FileFormat, LoadId, MergeStrategy, Registry,

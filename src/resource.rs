@@ -9,10 +9,14 @@ use arrow::array::RecordBatch;
 use futures::Stream;
 use serde::Serialize;
 use transload_core::{
-    Column, Error, ErrorKind, FileFormat, MergeStrategy, ReplaceStrategy, Result, WriteDisposition,
+    Error, ErrorKind, FileFormat, MergeStrategy, ReplaceStrategy, Result, WriteDisposition,
 };
 
 use crate::contract::SchemaContract;
+use crate::hints::{ColumnHints, MergeOptions, Reference, TableHints};
+use crate::source::csv::CsvOptions;
+use crate::source::input::Input;
+use crate::source::options::{SourceFormat, SourceOptions};
 use crate::source::{ArrowRows, Chunk, JsonRow, JsonRows};
 
 /// Rows as a program hands them over.
@@ -46,10 +50,20 @@ impl From<RecordBatch> for Rows {
 pub type RowStream = Pin<Box<dyn Stream<Item = Result<Rows>> + Send>>;
 
 pub(crate) enum RowSource {
-    Files(Vec<PathBuf>),
+    Files(Files),
     Chunks(Box<dyn Iterator<Item = Result<Chunk>> + Send>),
     Rows(Vec<Rows>),
     Stream(RowStream),
+}
+
+/// Files by the names that the user gave, and what was found by them.
+#[derive(Debug, Default)]
+pub(crate) struct Files {
+    /// Paths, globs, URLs and `-`.
+    pub(crate) named: Vec<PathBuf>,
+    pub(crate) options: SourceOptions,
+    /// Empty until [`find_files`](crate::source::input::find_files) looked for them.
+    pub(crate) found: Vec<Input>,
 }
 
 /// A named stream of rows, with what is to be done with them.
@@ -73,8 +87,13 @@ pub struct Resource {
     pub(crate) replace_strategy: Option<ReplaceStrategy>,
     pub(crate) primary_key: Vec<String>,
     pub(crate) merge_key: Vec<String>,
-    pub(crate) columns: Vec<Column>,
+    pub(crate) merge_options: MergeOptions,
+    pub(crate) columns: Vec<ColumnHints>,
     pub(crate) schema_contract: Option<SchemaContract>,
+    /// Hints that nothing but the schema has to know.
+    pub(crate) hints: TableHints,
+    /// Hints for the tables nested in this one, by the keys of their lists.
+    pub(crate) nested: Vec<(Vec<String>, TableHints)>,
     pub(crate) max_table_nesting: Option<usize>,
     pub(crate) loader_file_format: Option<FileFormat>,
     pub(crate) source: RowSource,
@@ -91,21 +110,58 @@ impl Resource {
             replace_strategy: None,
             primary_key: Vec::new(),
             merge_key: Vec::new(),
+            merge_options: MergeOptions::default(),
             columns: Vec::new(),
             schema_contract: None,
+            hints: TableHints::default(),
+            nested: Vec::new(),
             max_table_nesting: None,
             loader_file_format: None,
             source,
         }
     }
 
-    /// Rows from files: JSON lines (`.jsonl`, `.ndjson`), JSON documents (`.json`) or Parquet (`.parquet`). A path may be
-    /// a glob, and `-` is the standard input, which holds JSON.
+    /// Rows from files: JSON lines (`.jsonl`, `.ndjson`, `.ldjson`), JSON documents (`.json`, `.geojson`), CSV (`.csv`,
+    /// `.tsv`, `.tab`), Parquet (`.parquet`, `.pq`) or Arrow IPC (`.arrow`, `.arrows`, `.feather`, `.ipc`). One layer of
+    /// gzip or zstd is opened.
+    ///
+    /// A path may be a glob, and `-` is the standard input, which holds JSON unless
+    /// [`source_format`](Self::source_format) says otherwise. A URL names an object of a store (`s3://`, `gs://`, `az://`,
+    /// `abfss://`), where it may be a glob too, a file of a web server (`https://`, `http://`), or a local one
+    /// (`file://`). The keys to stores stand in `[sources.filesystem.credentials]`.
     pub fn files(
         name: impl Into<String>,
         paths: impl IntoIterator<Item = impl Into<PathBuf>>,
     ) -> Self {
-        Self::new(name, RowSource::Files(paths.into_iter().map(Into::into).collect()))
+        let named = paths.into_iter().map(Into::into).collect();
+        Self::new(name, RowSource::Files(Files { named, ..Files::default() }))
+    }
+
+    /// What the files hold, where their names do not say so. Means nothing for rows from elsewhere.
+    #[must_use]
+    pub fn source_format(mut self, format: SourceFormat) -> Self {
+        if let RowSource::Files(files) = &mut self.source {
+            files.options.format = Some(format);
+        }
+        self
+    }
+
+    /// Where in JSON documents the rows stand. Means nothing for rows from elsewhere.
+    #[must_use]
+    pub fn source_path(mut self, path: impl Into<String>) -> Self {
+        if let RowSource::Files(files) = &mut self.source {
+            files.options.path = Some(path.into());
+        }
+        self
+    }
+
+    /// How files of CSV are read. Means nothing for rows from elsewhere.
+    #[must_use]
+    pub fn csv(mut self, options: CsvOptions) -> Self {
+        if let RowSource::Files(files) = &mut self.source {
+            files.options.csv = options;
+        }
+        self
     }
 
     /// Rows from JSON text: lines of objects, an array of objects, or one object.
@@ -199,10 +255,56 @@ impl Resource {
         self
     }
 
-    /// Columns that are known beforehand, with their types.
+    /// How a merge goes, beyond its strategy.
     #[must_use]
-    pub fn columns(mut self, columns: impl IntoIterator<Item = Column>) -> Self {
-        self.columns = columns.into_iter().collect();
+    pub fn merge_options(mut self, options: MergeOptions) -> Self {
+        self.merge_options = options;
+        self
+    }
+
+    /// Columns of which something is known beforehand: a [`Column`](crate::Column) with its type, or [`ColumnHints`].
+    #[must_use]
+    pub fn columns(mut self, columns: impl IntoIterator<Item = impl Into<ColumnHints>>) -> Self {
+        self.columns = columns.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Columns that stand for rows of other tables.
+    #[must_use]
+    pub fn references(mut self, references: impl IntoIterator<Item = Reference>) -> Self {
+        self.hints = self.hints.references(references);
+        self
+    }
+
+    /// What the table holds, in words.
+    #[must_use]
+    pub fn description(mut self, text: impl Into<String>) -> Self {
+        self.hints = self.hints.description(text);
+        self
+    }
+
+    /// The format of the table at the destination: `iceberg`, `delta`, `hive` or `native`.
+    #[must_use]
+    pub fn table_format(mut self, format: impl Into<String>) -> Self {
+        self.hints = self.hints.table_format(format);
+        self
+    }
+
+    /// A hint of your own for the table, whose name begins with `x-`.
+    #[must_use]
+    pub fn hint(mut self, name: impl Into<String>, value: impl Into<serde_json::Value>) -> Self {
+        self.hints = self.hints.hint(name, value);
+        self
+    }
+
+    /// Hints for a table that is nested in this one: by the keys of the lists that lead to it.
+    #[must_use]
+    pub fn nested_hints(
+        mut self,
+        path: impl IntoIterator<Item = impl Into<String>>,
+        hints: TableHints,
+    ) -> Self {
+        self.nested.push((path.into_iter().map(Into::into).collect(), hints));
         self
     }
 

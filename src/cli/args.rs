@@ -11,6 +11,8 @@ use transload_core::{Error, FileFormat, MergeStrategy, WriteDisposition};
 
 use crate::SchemaContract;
 
+use crate::SourceFormat;
+
 /// Loads data into warehouses through staging, exactly once.
 #[derive(Debug, Parser)]
 #[command(name = "transload", version, after_help = AFTER_HELP)]
@@ -59,9 +61,13 @@ pub(super) struct Run {
     /// The table that takes the rows. With `--source` it stands in place of the resources of the file.
     #[arg(long, requires = "source")]
     pub(super) table: Option<String>,
-    /// Where the rows come from: files or globs (.jsonl, .ndjson, .json, .parquet), or `-` for JSON on stdin.
-    #[arg(long, value_name = "FILE|GLOB|-", num_args = 1.., requires = "table")]
+    /// Where the rows come from: files, globs or URLs (.jsonl, .ndjson, .json, .parquet, .arrow), or `-` for stdin.
+    /// URLs are read from stores (s3://, gs://, az://, abfss://; globs as well) and from web servers (https://).
+    #[arg(long, value_name = "FILE|GLOB|URL|-", num_args = 1.., requires = "table")]
     pub(super) source: Vec<String>,
+    /// What the sources hold, where their names do not say so. Without it stdin holds JSON.
+    #[arg(long, value_name = "FORMAT", value_parser = words::<SourceFormat>(&SOURCE_FORMATS))]
+    pub(super) source_format: Option<SourceFormat>,
     /// What happens to the rows that the table holds already. By default they stay.
     #[arg(long, value_name = "DISPOSITION", value_parser = words::<WriteDisposition>(&DISPOSITIONS))]
     pub(super) write_disposition: Option<WriteDisposition>,
@@ -209,6 +215,7 @@ pub(super) enum Form {
 }
 
 const FORMATS: [&str; 4] = ["parquet", "jsonl", "csv", "insert_values"];
+const SOURCE_FORMATS: [&str; 5] = ["jsonl", "json", "csv", "parquet", "arrow"];
 const DISPOSITIONS: [&str; 4] = ["append", "replace", "merge", "skip"];
 const MERGE_STRATEGIES: [&str; 4] = ["delete-insert", "upsert", "insert-only", "scd2"];
 
@@ -244,6 +251,11 @@ mod tests {
     fn every_word_is_one_that_serde_knows() {
         let known = |word: &&str| serde_json::from_value::<FileFormat>(Value::from(*word)).is_ok();
         assert!(FORMATS.iter().all(known) && FORMATS.len() == FileFormat::ALL.len());
+        assert!(
+            SOURCE_FORMATS
+                .iter()
+                .all(|w| serde_json::from_value::<SourceFormat>(Value::from(*w)).is_ok())
+        );
         assert!(
             DISPOSITIONS
                 .iter()

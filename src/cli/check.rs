@@ -12,6 +12,7 @@ use super::args::Check;
 use super::choice::{Choice, Resolved};
 use super::show;
 use super::{Document, Outcome, World, code, code_of};
+use crate::SourceSettings;
 use crate::config::{Layers, Line, State, report, warnings};
 use crate::pipeline::{DestinationSettings, LoadSettings, SchemaSettings, WriterSettings};
 use crate::plugins;
@@ -104,11 +105,12 @@ fn problems(
         }
     }
     let name = choice.destination.as_deref().unwrap_or_default();
-    let sections: [(&[&str], &'static [SettingKey]); 4] = [
+    let sections: [(&[&str], &'static [SettingKey]); 5] = [
         (&["destination", name], DestinationSettings::KEYS),
         (&["load"], LoadSettings::KEYS),
         (&["data_writer"], WriterSettings::KEYS),
         (&["schema"], SchemaSettings::KEYS),
+        (&["sources", "filesystem"], SourceSettings::KEYS),
     ];
     for (path, keys) in sections.into_iter().filter(|(path, _)| path.last() != Some(&"")) {
         match layers.resolve_section(pipeline, path, keys) {
@@ -124,6 +126,8 @@ fn problems(
     problems.extend(layers.read_section::<LoadSettings>(pipeline, &["load"]).err());
     problems.extend(layers.read_section::<WriterSettings>(pipeline, &["data_writer"]).err());
     problems.extend(layers.read_section::<SchemaSettings>(pipeline, &["schema"]).err());
+    let sources = layers.read_section::<SourceSettings>(pipeline, &["sources", "filesystem"]);
+    problems.extend(sources.err());
     problems
 }
 

@@ -11,7 +11,7 @@ use super::args::PipelineArgs;
 use super::file::PipelineFile;
 use crate::config::{Layers, secrets_of};
 use crate::pipeline::{DestinationSettings, Pipeline, PipelineBuilder, pipeline};
-use crate::{Event, Observer, SchemaContract};
+use crate::{Event, Observer, SchemaContract, SourceSettings};
 
 /// A pipeline as the file and the flags describe it.
 #[derive(Debug, Default)]
@@ -136,6 +136,12 @@ impl Choice {
         let mut secrets: Vec<Secret> = layers.secrets();
         for resolved in self.resolve(registry, &layers).into_iter().flatten().flatten() {
             secrets.extend(secrets_of(&resolved.settings, resolved.plugin.settings));
+        }
+        let pipeline = self.name.as_deref().unwrap_or_default();
+        let sources = layers.read_section::<SourceSettings>(pipeline, &["sources", "filesystem"]);
+        if let Ok(mut sources) = sources {
+            sources.fill_from(&world.environment);
+            secrets.extend(sources.secrets().cloned());
         }
         Redactor::new(&secrets)
     }

@@ -1,19 +1,19 @@
 //! `pipeline.toml`: a pipeline and its resources, described by a file.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
 use indexmap::IndexMap;
 use serde::de::{self, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use transload_core::registry::distance;
-use transload_core::{
-    Column, DataType, Error, ErrorKind, FileFormat, MergeStrategy, ReplaceStrategy, Result,
-    WriteDisposition,
-};
+use transload_core::{Error, ErrorKind, FileFormat, MergeStrategy, ReplaceStrategy, Result};
 
 use super::args::Progress;
-use crate::SchemaContract;
+use super::entries::{ColumnEntry, Disposition, NestedEntry};
+use crate::{ColumnHints, CsvOptions, Reference, Resource, SchemaContract, SourceFormat};
 
 /// What a `pipeline.toml` says.
 #[derive(Debug, Default, Deserialize)]
@@ -38,7 +38,14 @@ pub(super) struct ResourceEntry {
     pub(super) name: Option<String>,
     pub(super) table: String,
     pub(super) source: Texts,
-    pub(super) write_disposition: Option<WriteDisposition>,
+    /// What the files hold, where their names do not say so.
+    pub(super) format: Option<SourceFormat>,
+    /// Where in JSON documents the rows stand.
+    pub(super) path: Option<String>,
+    /// How CSV is read.
+    #[serde(default)]
+    pub(super) csv: Option<CsvOptions>,
+    pub(super) write_disposition: Option<Disposition>,
     pub(super) merge_strategy: Option<MergeStrategy>,
     pub(super) replace_strategy: Option<ReplaceStrategy>,
     #[serde(default)]
@@ -49,16 +56,14 @@ pub(super) struct ResourceEntry {
     pub(super) schema_contract: Option<SchemaContract>,
     #[serde(default)]
     pub(super) columns: IndexMap<String, ColumnEntry>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ColumnEntry {
-    data_type: Option<DataType>,
-    nullable: Option<bool>,
-    precision: Option<u32>,
-    scale: Option<u32>,
-    timezone: Option<bool>,
+    pub(super) description: Option<String>,
+    pub(super) table_format: Option<String>,
+    #[serde(default)]
+    pub(super) references: Vec<Reference>,
+    #[serde(default)]
+    pub(super) hints: BTreeMap<String, Value>,
+    #[serde(default)]
+    pub(super) nested_hints: Vec<NestedEntry>,
 }
 
 /// One text or a list of them.
@@ -90,17 +95,26 @@ impl PipelineFile {
 
 impl ResourceEntry {
     /// Its columns.
-    pub(super) fn columns(&self) -> Vec<Column> {
-        let column = |(name, entry): (&String, &ColumnEntry)| Column {
-            name: name.clone(),
-            data_type: entry.data_type,
-            nullable: entry.nullable.unwrap_or(true),
-            precision: entry.precision,
-            scale: entry.scale,
-            timezone: entry.timezone,
-            hints: Default::default(),
-        };
-        self.columns.iter().map(column).collect()
+    pub(super) fn columns(&self) -> Vec<ColumnHints> {
+        super::entries::columns(&self.columns)
+    }
+
+    /// The hints that nothing but the schema has to know, given to the resource.
+    pub(super) fn give_hints(&self, mut resource: Resource) -> Resource {
+        resource = resource.references(self.references.clone());
+        if let Some(text) = &self.description {
+            resource = resource.description(text);
+        }
+        if let Some(format) = &self.table_format {
+            resource = resource.table_format(format);
+        }
+        for (name, value) in &self.hints {
+            resource = resource.hint(name, value.clone());
+        }
+        for nested in &self.nested_hints {
+            resource = resource.nested_hints(&nested.path.0, nested.hints());
+        }
+        resource
     }
 }
 
@@ -202,6 +216,8 @@ mod tests {
             [[resources]]
             table = "t"
             source = ["a.jsonl", "-", "https://x/y"]
+            format = "jsonl"
+            path = "data"
             primary_key = "id"
             merge_key = ["a", "b"]
             write_disposition = "replace"
@@ -219,12 +235,63 @@ mod tests {
         );
         assert_eq!(resource.source.0[1..], ["-", "https://x/y"]);
         assert_eq!(
+            (resource.format, resource.path.as_deref()),
+            (Some(SourceFormat::Jsonl), Some("data"))
+        );
+        assert_eq!(
             (&resource.primary_key.0[..], &resource.merge_key.0[..]),
             (&["id".to_owned()][..], &["a".to_owned(), "b".to_owned()][..])
         );
         let columns = resource.columns();
         assert_eq!((columns[0].name.as_str(), columns[0].scale), ("z", Some(2)));
-        assert!(!columns[1].nullable && !columns[1].has_timezone());
+        assert_eq!((columns[1].nullable, columns[1].timezone), (Some(false), Some(false)));
+    }
+
+    #[test]
+    fn hints_are_read_in_all_their_forms() {
+        let file = parse(
+            r#"
+            schema_contract = { columns = "freeze" }
+            [[resources]]
+            table = "t"
+            source = "a.jsonl"
+            description = "what it is"
+            table_format = "native"
+            schema_contract = "evolve"
+            hints = { x-owner = "me" }
+            references = [{ referenced_table = "o", columns = ["a"], referenced_columns = ["b"] }]
+            columns.id = { data_type = "bigint", primary_key = true, x-any = [1, { k = "v" }] }
+            columns.ts = { dedup_sort = "desc", description = "when" }
+            [resources.write_disposition]
+            disposition = "merge"
+            strategy = "scd2"
+            validity_column_names = ["from", "to"]
+            boundary_timestamp = "2024-01-01"
+            [[resources.nested_hints]]
+            path = ["l", "m"]
+            primary_key = "v"
+            columns.v = { data_type = "decimal" }
+            write_disposition = "append"
+            "#,
+        )
+        .unwrap();
+        assert_eq!(file.schema_contract.unwrap().columns, crate::ContractMode::Freeze);
+        let entry = &file.resources[0];
+        let disposition = entry.write_disposition.as_ref().unwrap();
+        assert_eq!(disposition.strategy, Some(MergeStrategy::Scd2));
+        assert_eq!(disposition.options.validity_column_names, Some(["from".into(), "to".into()]));
+        let resource = entry.give_hints(Resource::json("t", "").columns(entry.columns()));
+        assert_eq!(resource.columns[0].hints["x-any"], serde_json::json!([1, {"k": "v"}]));
+        assert_eq!(resource.nested[0].0, ["l", "m"]);
+        assert_eq!(resource.nested[0].1.primary_key, ["v"]);
+        assert_eq!(resource.hints.hints["x-owner"], "me");
+
+        let error = parse("[[resources]]\ntable = \"t\"\nsource = \"x\"\nwrite_disposition = { disposition = \"merge\", stratgy = \"scd2\" }\n")
+            .unwrap_err();
+        assert!(error.context("file").unwrap().ends_with(":4"), "{error:?}");
+        assert_eq!(error.hint(), Some("did you mean `strategy`?"));
+        let error = parse("schema_contract = \"frozen\"\n").unwrap_err();
+        assert!(error.context("reason").unwrap().contains("freeze"), "{error:?}");
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod args;
 mod check;
 mod choice;
 mod destinations;
+mod entries;
 mod file;
 mod info;
 mod log;

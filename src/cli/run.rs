@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
-use transload_core::{Error, ErrorKind, ErrorReport, Redactor, Result};
+use transload_core::{Error, ErrorKind, ErrorReport, Redactor, Result, WriteDisposition};
 
 use super::args::{Progress, Resume, Run};
 use super::choice::Choice;
@@ -233,9 +233,6 @@ fn resources(choice: &Choice, args: &Run) -> Result<Vec<Resource>> {
 }
 
 fn resource(entry: &ResourceEntry, choice: &Choice, args: &Run) -> Result<Resource> {
-    for source in &entry.source.0 {
-        refuse_url(source)?;
-    }
     let name = entry.name.as_ref().unwrap_or(&entry.table);
     let keys = |flags: &[String], entry: &[String]| {
         let keys = if flags.is_empty() { entry } else { flags };
@@ -246,11 +243,31 @@ fn resource(entry: &ResourceEntry, choice: &Choice, args: &Run) -> Result<Resour
         .primary_key(keys(&args.primary_key, &entry.primary_key.0))
         .merge_key(keys(&args.merge_key, &entry.merge_key.0))
         .columns(entry.columns());
-    if let Some(disposition) = args.write_disposition.or(entry.write_disposition) {
+    if let Some(format) = args.source_format.or(entry.format) {
+        resource = resource.source_format(format);
+    }
+    if let Some(csv) = &entry.csv {
+        resource = resource.csv(csv.clone());
+    }
+    if let Some(path) = &entry.path {
+        resource = resource.source_path(path);
+    }
+    resource = entry.give_hints(resource);
+    let of_file = entry.write_disposition.clone();
+    let own_strategy = entry.merge_strategy.or(of_file.as_ref().and_then(|file| file.strategy));
+    let merges = |asked: WriteDisposition| asked == WriteDisposition::Merge;
+    let own_strategy = own_strategy.filter(|_| args.write_disposition.is_none_or(merges));
+    if let Some(disposition) =
+        args.write_disposition.or(of_file.as_ref().map(|file| file.disposition))
+    {
         resource = resource.write_disposition(disposition);
     }
-    if let Some(strategy) = args.merge_strategy.or(entry.merge_strategy) {
+    if let Some(strategy) = args.merge_strategy.or(own_strategy) {
         resource = resource.merge_strategy(strategy);
+    }
+    // A flag that says otherwise takes the place of all that the file says of the merge.
+    if args.write_disposition.is_none() && args.merge_strategy.is_none() {
+        resource = resource.merge_options(of_file.map(|file| file.options).unwrap_or_default());
     }
     if let Some(strategy) = entry.replace_strategy {
         resource = resource.replace_strategy(strategy);
@@ -270,18 +287,6 @@ fn resource(entry: &ResourceEntry, choice: &Choice, args: &Run) -> Result<Resour
     Ok(resource)
 }
 
-/// A URL may be signed or have a password in it, so only its host is shown.
-fn refuse_url(source: &str) -> Result<()> {
-    let Some((scheme, rest)) = source.split_once("://") else { return Ok(()) };
-    let host = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    let host = host.rsplit('@').next().unwrap_or_default();
-    Err(Error::new(ErrorKind::Unsupported, "rows cannot be read from a URL yet")
-        .with("source", format!("{scheme}://{host}/…"))
-        .with_hint(
-            "fetch it first and hand its rows over: `curl -fsS URL | transload run … --source -`",
-        ))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -296,13 +301,5 @@ mod tests {
         assert_eq!(code_of_run(Interrupted, None), 3);
         assert_eq!(code_of_run(BadData, Some(LoadStatus::Failed)), 1);
         assert_eq!(code_of_run(Configuration, None), 2);
-    }
-
-    #[test]
-    fn a_url_is_refused_and_not_shown_in_full() {
-        let error = refuse_url("https://me:CANARY@host.example/rows.jsonl?sig=CANARY").unwrap_err();
-        assert_eq!(error.context("source"), Some("https://host.example/…"));
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert!(refuse_url("rows.jsonl").is_ok());
     }
 }

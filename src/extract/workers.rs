@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use transload_core::{Error, ErrorKind, Result};
+use transload_core::{Column, Error, ErrorKind, Result};
 
 use super::Opened;
 use crate::normalize::{Parser, Shredded, Snapshot};
@@ -23,6 +23,8 @@ pub(super) enum Work {
     Json(JsonRows, Result<Shredded>),
     /// Rows of Arrow, as they came.
     Arrow(ArrowRows),
+    /// The columns of an input without rows.
+    Columns(Vec<Column>),
     /// The resource has no more.
     End,
 }
@@ -153,6 +155,7 @@ fn shred(tasks: &Mutex<Receiver<Task>>, done: &Sender<(u64, Delivery)>, latest: 
                 Work::Json(rows, shredded)
             }
             Chunk::Arrow(rows) => Work::Arrow(rows),
+            Chunk::Columns(columns) => Work::Columns(columns),
         };
         if done.send((number, (resource, Ok(work)))).is_err() {
             return;

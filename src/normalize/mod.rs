@@ -26,20 +26,24 @@ mod timestamp;
 #[cfg(test)]
 mod tests;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use ::arrow::array::RecordBatch;
 use serde_json::Value as Json;
 use serde_json::json;
-use transload_core::{Error, ErrorKind, Result, Schema, Table, WriteDisposition};
+use transload_core::{Column, Error, ErrorKind, Result, Schema, Table, WriteDisposition};
 
+pub(crate) use arrow::{AddedColumns, fault_in};
 pub(crate) use ids::random_id;
 pub(crate) use naming::Naming;
 pub(crate) use parser::Parser;
+pub(crate) use rules::{check_pattern, check_settings, is_moment};
 pub(crate) use shred::Shredded;
 
 use crate::arrow_types::Defaults;
+use crate::contract::{ContractMode, SchemaContract};
+use crate::source::ArrowRows;
 use crate::source::json::{JsonRows, Refused};
 use rules::Rules;
 
@@ -56,6 +60,8 @@ pub(crate) struct Options {
     pub(crate) max_identifier_length: usize,
     /// The load, for the column `_dlt_load_id`.
     pub(crate) load_id: String,
+    /// Columns that batches of Arrow get beside their own.
+    pub(crate) added_columns: AddedColumns,
 }
 
 impl Options {
@@ -67,6 +73,7 @@ impl Options {
             naming: Naming::default(),
             max_identifier_length: usize::MAX,
             load_id: load_id.into(),
+            added_columns: AddedColumns::default(),
         }
     }
 }
@@ -89,6 +96,8 @@ pub(crate) struct Normalized {
     pub(crate) refused: Vec<Refused>,
     /// What the contract leaves out of rows that are loaded.
     pub(crate) discarded: Discarded,
+    /// What the load should say, once for each column.
+    pub(crate) warnings: Vec<String>,
 }
 
 /// Parts of rows that the schema contract leaves out.
@@ -185,6 +194,8 @@ impl Snapshot {
 pub(crate) struct Normalizer {
     snapshot: Arc<Snapshot>,
     parser: Parser,
+    /// Table and column of the warnings that were given.
+    warned: BTreeSet<(String, String)>,
 }
 
 impl Normalizer {
@@ -203,7 +214,11 @@ impl Normalizer {
             options,
             generation: 0,
         };
-        Ok(Self { snapshot: Arc::new(snapshot), parser: Parser::default() })
+        Ok(Self {
+            snapshot: Arc::new(snapshot),
+            parser: Parser::default(),
+            warned: BTreeSet::new(),
+        })
     }
 
     /// Normalises a chunk of rows of a root table. A table that the schema does not have is appended to.
@@ -219,28 +234,79 @@ impl Normalizer {
     }
 
     /// Normalises a batch of Arrow. It has no child tables; structs and lists become JSON. Its rows get ids and the load
-    /// where the table has columns for them, which rows of JSON brought.
+    /// where the table has columns for them, which rows of JSON brought, and where [`Options::added_columns`] asks for
+    /// them. A batch without rows still brings its columns.
     ///
     /// # Errors
-    /// [`ErrorKind::BadData`] where the batch does not fit the table. The schema is then as it was.
-    pub(crate) fn arrow(&mut self, table: &str, batch: RecordBatch) -> Result<Normalized> {
+    /// [`ErrorKind::BadData`] where a name or a type does not fit the table, [`ErrorKind::Unsupported`] for a type that
+    /// no column has. The schema is then as it was.
+    pub(crate) fn arrow(&mut self, table: &str, rows: &ArrowRows) -> Result<Normalized> {
         let name = self.snapshot.root_name(table);
-        let conformed = arrow::conform(&self.snapshot, &name, &batch)?;
+        let conformed = arrow::conform(&self.snapshot, &name, rows)?;
+        let mut warnings = Vec::new();
+        for (column, warning) in conformed.cut {
+            if self.warned.insert((name.clone(), column)) {
+                warnings.push(warning.to_string());
+            }
+        }
+        let mut normalized =
+            Normalized { refused: conformed.refused, warnings, ..Normalized::default() };
         let snapshot = Arc::make_mut(&mut self.snapshot);
         if let Some(table) = conformed.table {
             snapshot.schema.tables.insert(name.clone(), table);
             snapshot.generation += 1;
         }
         if conformed.batch.num_rows() == 0 {
-            return Ok(Normalized::default());
+            return Ok(normalized);
         }
         if !has_seen(&snapshot.schema, &name) {
             mark_seen(&mut snapshot.schema, &name);
             // Rows without ids are there: what was shredded before adds columns for them that are NOT NULL.
             snapshot.generation += 1;
         }
-        let batches = vec![TableBatch { table: name, batch: conformed.batch }];
-        Ok(Normalized { batches, ..Normalized::default() })
+        normalized.batches.push(TableBatch { table: name, batch: conformed.batch });
+        Ok(normalized)
+    }
+
+    /// Adds columns to a root table that has none of their names, for an input without rows.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadData`] where the contract of the table allows none.
+    pub(crate) fn declare(&mut self, table: &str, columns: Vec<Column>) -> Result<()> {
+        let name = self.snapshot.root_name(table);
+        let contract = SchemaContract::of(&self.snapshot.schema, &name)?;
+        let is_settled = self.snapshot.settled.contains(&name);
+        let mode = if is_settled { contract.columns } else { contract.tables };
+        let snapshot = Arc::make_mut(&mut self.snapshot);
+        let names: Vec<String> =
+            columns.iter().map(|column| snapshot.column_part(&column.name)).collect();
+        let known = snapshot.schema.tables.entry(name.clone()).or_insert_with(|| undeclared(&name));
+        for (column, name) in columns.into_iter().zip(names) {
+            if known.columns.get(&name).is_some_and(|known| known.data_type.is_some()) {
+                continue;
+            }
+            match mode {
+                ContractMode::Evolve => {}
+                ContractMode::Freeze => {
+                    return Err(Error::new(
+                        ErrorKind::BadData,
+                        "the schema contract allows no new columns",
+                    )
+                    .with("code", "E_CONTRACT_COLUMN")
+                    .with("table", &known.name)
+                    .with("new column", name));
+                }
+                ContractMode::DiscardRow | ContractMode::DiscardValue => continue,
+            }
+            let column = Column { name: name.clone(), ..column };
+            let column = match known.columns.shift_remove(&name) {
+                Some(declared) => table::completed(declared, column),
+                None => column,
+            };
+            known.put(column);
+        }
+        snapshot.generation += 1;
+        Ok(())
     }
 
     /// Counts the changes of the schema.
@@ -292,7 +358,7 @@ impl Normalizer {
                 }
             }
         }
-        Ok(Some(Normalized { batches, refused, discarded }))
+        Ok(Some(Normalized { batches, refused, discarded, warnings: Vec::new() }))
     }
 
     /// The schema after the chunks so far.

@@ -1,38 +1,45 @@
 //! What the settings of a schema say about columns that are not in it yet: detections, preferred types, default hints.
+//!
+//! Source: dlt, `Schema._compile_settings`, `_infer_column_type`, `_infer_column`.
+
+mod detections;
+mod patterns;
+#[cfg(test)]
+mod tests;
+
+use std::time::SystemTime;
 
 use serde_json::Value as Json;
 use transload_core::{Column, DataType, Error, ErrorKind, Result, Schema};
 
 use super::coerce::Value;
-use super::timestamp::parse_timestamp;
+use super::timestamp;
+use detections::{Detection, Now};
+use patterns::Pattern;
 
 /// The rules for new columns.
 #[derive(Clone, Debug)]
 pub(super) struct Rules {
-    /// Whether text that is a point in time makes a timestamp column.
-    detect_timestamps: bool,
+    /// In their order: the first that says something is heard.
+    detections: Vec<Detection>,
+    now: Now,
     preferred_types: Vec<(Pattern, DataType)>,
     /// Hint and the names that get it.
     default_hints: Vec<(String, Vec<Pattern>)>,
 }
 
-/// A name, or a part of one: what dlt calls a simple regex, without the regex.
-#[derive(Clone, Debug)]
-struct Pattern {
-    text: String,
-    at_start: bool,
-    at_end: bool,
-}
-
 impl Rules {
     /// # Errors
-    /// [`ErrorKind::Unsupported`] for a rule that needs a regular expression.
+    /// [`ErrorKind::Configuration`] for a setting that is wrong; [`ErrorKind::Unsupported`] for one that cannot be
+    /// followed here.
     pub(super) fn of(schema: &Schema) -> Result<Self> {
         let settings = &schema.settings;
-        let detect_timestamps = match settings.get("detections") {
-            Some(Json::Array(names)) => names.iter().any(|name| name == "iso_timestamp"),
-            _ => true,
+        let names = |place: &Json| match place.get("detections") {
+            Some(Json::Array(names)) if !names.is_empty() => Some(names.clone()),
+            _ => None,
         };
+        let names = names(settings).or_else(|| names(&schema.normalizers)).unwrap_or_default();
+        let detections = names.iter().map(Detection::of).collect::<Result<_>>()?;
         let mut preferred_types = Vec::new();
         for (pattern, data_type) in
             settings.get("preferred_types").and_then(Json::as_object).into_iter().flatten()
@@ -40,6 +47,10 @@ impl Rules {
             let data_type = serde_json::from_value(data_type.clone()).map_err(|error| {
                 Error::new(ErrorKind::Configuration, "a preferred type is no type")
                     .with("pattern", pattern)
+                    .with_hint(format!(
+                        "the types are {}",
+                        DataType::ALL.map(DataType::as_str).join(", ")
+                    ))
                     .with_source(error)
             })?;
             preferred_types.push((Pattern::new(pattern)?, data_type));
@@ -51,7 +62,10 @@ impl Rules {
             let patterns = patterns.as_array().into_iter().flatten().filter_map(Json::as_str);
             default_hints.push((hint.clone(), patterns.map(Pattern::new).collect::<Result<_>>()?));
         }
-        Ok(Self { detect_timestamps, preferred_types, default_hints })
+        for table in schema.tables.values() {
+            check_filters(table.name.as_str(), table.hints.get("filters"))?;
+        }
+        Ok(Self { detections, now: Now::at(SystemTime::now()), preferred_types, default_hints })
     }
 
     /// The type that the settings give to a column of this name.
@@ -72,11 +86,9 @@ impl Rules {
     /// A new column for this value. A variant column takes the type of its value, whatever the settings prefer.
     pub(super) fn new_column(&self, name: &str, value: &Value<'_>, is_variant: bool) -> Column {
         let preferred = if is_variant { None } else { self.preferred_type(name) };
-        let data_type = preferred.unwrap_or_else(|| match value {
-            Value::Text(text) if self.detect_timestamps && parse_timestamp(text).is_some() => {
-                DataType::Timestamp
-            }
-            value => value.data_type(),
+        let data_type = preferred.unwrap_or_else(|| {
+            let detected = self.detections.iter().find_map(|found| found.detect(value, self.now));
+            detected.unwrap_or_else(|| value.data_type())
         });
         let mut column = Column::new(name, data_type);
         if matches!(value, Value::Wide(_)) && data_type == DataType::Decimal {
@@ -96,40 +108,41 @@ impl Rules {
     }
 }
 
+/// Rows that a filter would leave out must not be loaded as if there were none.
+fn check_filters(table: &str, filters: Option<&Json>) -> Result<()> {
+    let excludes = filters.and_then(|filters| filters.get("excludes")).and_then(Json::as_array);
+    match excludes {
+        Some(excludes) if !excludes.is_empty() => Err(Error::new(
+            ErrorKind::Unsupported,
+            "the schema leaves out parts of rows by filters, which cannot be done here",
+        )
+        .with("table", table)
+        .with_hint("take the `filters` out of the schema and leave the keys out of the rows")),
+        _ => Ok(()),
+    }
+}
+
 fn matches_any(patterns: &[Pattern], name: &str) -> bool {
     patterns.iter().any(|pattern| pattern.matches(name))
 }
 
-impl Pattern {
-    fn new(text: &str) -> Result<Self> {
-        let Some(expression) = text.strip_prefix("re:") else {
-            return Ok(Self { text: text.to_owned(), at_start: true, at_end: true });
-        };
-        let (at_start, rest) = match expression.strip_prefix('^') {
-            Some(rest) => (true, rest),
-            None => (false, expression),
-        };
-        let (at_end, literal) = match rest.strip_suffix('$') {
-            Some(literal) => (true, literal),
-            None => (false, rest),
-        };
-        if literal.chars().all(|c| c.is_alphanumeric() || c == '_') {
-            return Ok(Self { text: literal.to_owned(), at_start, at_end });
-        }
-        Err(Error::new(
-            ErrorKind::Unsupported,
-            "the schema's settings have a rule with a regular expression",
-        )
-        .with("pattern", text)
-        .with_hint("give names, or `re:^prefix`, `re:suffix$`, `re:part`"))
-    }
+/// Whether a text can stand for names of columns: a name, or `re:` and a regular expression.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] or [`ErrorKind::Unsupported`] where it cannot.
+pub(crate) fn check_pattern(text: &str) -> Result<()> {
+    Pattern::new(text).map(drop)
+}
 
-    fn matches(&self, name: &str) -> bool {
-        match (self.at_start, self.at_end) {
-            (true, true) => name == self.text,
-            (true, false) => name.starts_with(&self.text),
-            (false, true) => name.ends_with(&self.text),
-            (false, false) => name.contains(&self.text),
-        }
-    }
+/// Whether the settings of a schema can be followed.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] or [`ErrorKind::Unsupported`] where they cannot.
+pub(crate) fn check_settings(schema: &Schema) -> Result<()> {
+    Rules::of(schema).map(drop)
+}
+
+/// Whether a text is a point in time or a date.
+pub(crate) fn is_moment(text: &str) -> bool {
+    timestamp::parse_timestamp(text).is_some() || timestamp::is_date(text)
 }

@@ -49,6 +49,11 @@ pub(super) fn timestamp_from_whole_seconds(seconds: i64) -> Option<i64> {
     in_range(seconds.checked_mul(MICROS)?)
 }
 
+/// Whether a text is a date, be it only a year, and has no time.
+pub(super) fn is_date(text: &str) -> bool {
+    iso_or_common_date(text.as_bytes()).is_some_and(|days| in_range(days * DAY).is_some())
+}
+
 /// Days since 1970 of a point in time.
 pub(super) fn date_of(micros: i64) -> i32 {
     // Python's years fit.

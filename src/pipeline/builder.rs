@@ -1,5 +1,6 @@
 //! Describing a pipeline: names and places become a destination, a staging destination and a dataset.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,11 +11,12 @@ use transload_core::{Dataset, Error, ErrorKind, Plugin, Redactor, Registry, Resu
 use super::Pipeline;
 use crate::config::{self, Layers};
 use crate::contract::SchemaContract;
-use crate::hints;
+use crate::hints::{self, DefaultHints, JsonTable};
 use crate::load::{Chosen, Endpoint, Event, Observer};
 use crate::normalize::Naming;
 use crate::package::WorkingFolder;
 use crate::plugins;
+use crate::source::remote::{SourceSettings, Stores};
 use crate::stop::Stop;
 
 transload_core::settings! {
@@ -52,13 +54,28 @@ transload_core::settings! {
 transload_core::settings! {
     /// The settings under `[schema]`.
     pub struct SchemaSettings {
-        /// How names of tables and columns are made: `snake_case` (the usual), `direct`, `sql_ci_v1` or `sql_cs_v1`. A
-        /// dataset keeps the convention with which it began.
+        /// How names of tables and columns are made: `snake_case` (the usual), `direct`, `duck_case`, `sql_ci_v1`,
+        /// `sql_cs_v1` or `s3_tables`. A dataset keeps the convention with which it began.
         pub naming: Option<String>,
         /// Whether data may change the schema: `evolve` (the usual), `freeze`, `discard_row` or `discard_value`, or a
         /// table of these for `tables`, `columns` and `data_type`. It is stored in the schema and holds until another
         /// one is set.
         pub schema_contract: Option<SchemaContract>,
+        /// What is looked for in values that begin a new column, in this order: `iso_timestamp` (the usual), `timestamp`,
+        /// `iso_date`, `large_integer`, `hexbytes_to_text` and `wei_to_double`.
+        pub detections: Option<Vec<String>>,
+        /// The types of new columns, by name or by a pattern of names that begins with `re:`.
+        pub preferred_types: Option<BTreeMap<String, String>>,
+        /// The names, or patterns of names, of the new columns that get a hint, by hint: `not_null`, `primary_key`, `sort`
+        /// and the like.
+        pub default_hints: Option<DefaultHints>,
+        /// The `config` of the normaliser: `max_nesting`, `root_key_propagation`, `propagation`.
+        pub json_normalizer: Option<JsonTable>,
+        /// Whether names that have a separator in them keep it. Schemas from before version 11 of the format do not.
+        pub use_break_path_on_normalize: Option<bool>,
+        /// Whether the naming convention may change though tables have data. Names that change become new tables and
+        /// columns.
+        pub allow_identifier_change_on_table_with_data: Option<bool>,
     }
 }
 
@@ -69,6 +86,9 @@ transload_core::settings! {
         pub staging_dataset_name_layout: String = "%s_staging",
     }
 }
+
+/// The environment variable with the naming convention of new schemas, where no other is asked for. As dlt's.
+const DEFAULT_NAMING: &str = "DLT_DEFAULT_NAMING_MODULE";
 
 /// Begins a pipeline of this name.
 ///
@@ -231,6 +251,14 @@ impl PipelineBuilder {
                 .with("pipeline", &name)
                 .with_hint("name one: `--destination duckdb`, `destination = \"duckdb\"`, `.destination(\"duckdb\")`"));
         };
+        let variables = self.environment.clone();
+        let named = |key: &str, naming: Option<&str>| {
+            naming.map(|naming| hints::naming_from(key, naming)).transpose()
+        };
+        let default_naming = {
+            let found = self.environment.iter().find(|(name, _)| name == DEFAULT_NAMING);
+            named(DEFAULT_NAMING, found.and_then(|(_, naming)| naming.to_str()))?
+        };
         let mut layers = Layers::builder()
             .project(self.project.as_ref().unwrap_or(&self.folder))
             .folder(&self.folder)
@@ -287,15 +315,20 @@ impl PipelineBuilder {
             self.pipelines_dir.map(|folder| self.folder.join(folder)).unwrap_or_else(|| {
                 self.home.as_deref().unwrap_or(&self.folder).join(".transload").join("pipelines")
             });
+        let sources: SourceSettings = layers.read_section(&name, &["sources", "filesystem"])?;
+        let stores = Stores::new(sources, &variables);
+        secrets.extend(stores.settings().secrets().cloned());
         Ok(Pipeline {
             working: WorkingFolder::of(&pipelines_dir, &name),
             schema_name: hints::schema_name(&name),
-            naming: schema.naming.as_deref().map(hints::naming_from).transpose()?,
+            naming: named("schema.naming", schema.naming.as_deref())?,
+            default_naming,
             normalize: layers.read_section(&name, &["normalize"])?,
             schema_settings: schema,
             load: layers.read_section(&name, &["load"])?,
             writer: layers.read_section(&name, &["data_writer"])?,
             redactor: Redactor::new(&secrets),
+            stores,
             observer: self.observer.unwrap_or_else(|| Arc::new(|_: Event| {})),
             stop: Stop::default(),
             folder: self.folder,

@@ -24,7 +24,7 @@ pub use builder::{
 use crate::arrow_types::Defaults;
 use crate::clock;
 use crate::extract;
-use crate::hints::{self, Names};
+use crate::hints;
 use crate::load::negotiate::negotiate;
 use crate::load::{
     Chosen, Endpoint, Event, LoadInfo, LoadStatus, Loader, Observer, Receipt, RunError, Step,
@@ -34,6 +34,8 @@ use crate::normalize::{Naming, Options, random_id};
 use crate::package::{Package, WorkingFolder};
 use crate::resource::{IntoResources, Resource};
 use crate::set_aside;
+use crate::source::remote::{Stores, is_url};
+use crate::source::{Warnings, input};
 use crate::state::{Identity, PipelineState};
 use crate::stop::Stop;
 use crate::write::WriteOptions;
@@ -50,8 +52,11 @@ pub struct Pipeline {
     naming: Option<Naming>,
     normalize: NormalizeSettings,
     schema_settings: SchemaSettings,
+    /// The convention of new schemas, where none is asked for.
+    default_naming: Option<Naming>,
     load: LoadSettings,
     writer: WriterSettings,
+    stores: Stores,
     redactor: Redactor,
     observer: Arc<dyn Observer>,
     stop: Stop,
@@ -154,12 +159,12 @@ impl Pipeline {
         let format = self.format(&resources)?;
         let mut resources: Vec<Resource> =
             resources.into_iter().map(|resource| self.rooted(resource)).collect();
-        extract::find_files(&mut resources)?;
+        input::find_files(&mut resources, &self.stores).await?;
         let _lock = self.working.lock()?;
         let brought = self.finish_pending(info).await?;
-        let marks = extract::marks(&resources)?;
-        resources = extract::without(resources, &brought)?;
-        let again = marks.len().saturating_sub(extract::marks(&resources)?.len());
+        let marks = input::marks(&resources)?;
+        resources = input::without(resources, &brought)?;
+        let again = marks.len().saturating_sub(input::marks(&resources)?.len());
         if again > 0 {
             self.observe(Event::Warning(format!(
                 "{again} of the files were being loaded when an earlier run was interrupted; that load is now \
@@ -218,17 +223,17 @@ impl Pipeline {
     ) -> Result<(SealedManifest, Vec<String>)> {
         let mut schema = match &state.schema {
             Some(text) => Schema::from_json(text)?,
-            None => hints::new_schema(&self.schema_name, self.naming.unwrap_or_default()),
+            None => {
+                let naming = self.naming.or(self.default_naming).unwrap_or_default();
+                hints::new_schema(&self.schema_name, naming)
+            }
         };
-        let naming = hints::naming_of(&schema, self.naming)?;
-        hints::apply_settings(&mut schema, &self.schema_settings);
         let capabilities = self.destination.plugin.capabilities();
         let identifiers = &capabilities.identifiers;
-        let names = Names {
-            naming,
-            max_length: identifiers.max_table_length.min(identifiers.max_column_length),
-        };
-        let marks = extract::marks(&resources)?;
+        let max_length = identifiers.max_table_length.min(identifiers.max_column_length);
+        let names = hints::configure(&mut schema, &self.schema_settings, self.naming, max_length)?;
+        let marks = input::marks(&resources)?;
+        let warnings = Warnings::default();
         let mut opened = Vec::new();
         let mut tables: Vec<String> = Vec::new();
         let mut wanted: BTreeMap<String, (String, WriteDisposition)> = BTreeMap::new();
@@ -253,7 +258,7 @@ impl Pipeline {
                 }
                 Entry::Occupied(_) => {}
             }
-            opened.push(extract::open(resource, table)?);
+            opened.push(extract::open(resource, table, &warnings)?);
         }
         let options = Options {
             defaults: Defaults::of(capabilities),
@@ -277,6 +282,7 @@ impl Pipeline {
             options,
             write,
             workers: self.normalize.workers.unwrap_or_else(cores),
+            warnings,
             max_set_aside: self.normalize.max_set_aside,
         };
         let work = move || extract::extract(opened, schema, plan, &observer, &stop);
@@ -488,8 +494,9 @@ impl Pipeline {
 
     /// The resource with its files taken from the pipeline's folder.
     fn rooted(&self, mut resource: Resource) -> Resource {
-        if let crate::resource::RowSource::Files(paths) = &mut resource.source {
-            for path in paths.iter_mut().filter(|path| path.as_os_str() != "-") {
+        if let crate::resource::RowSource::Files(files) = &mut resource.source {
+            let is_path = |path: &PathBuf| path.as_os_str() != input::STDIN && !is_url(path);
+            for path in files.named.iter_mut().filter(|path| is_path(path)) {
                 // Paths are shown in errors: one that is already right stays as the user wrote it.
                 if self.folder != Path::new(".") {
                     *path = self.folder.join(&*path);

@@ -4,16 +4,25 @@
 //! a row holds is looked at when it is normalised. At most one chunk and one row are in memory.
 
 mod document;
+mod follow;
+mod path;
 mod sniff;
+mod value;
 
-use std::io::{BufRead as _, ErrorKind as IoKind, Read};
+use std::io::Read;
 use std::ops::Range;
 use std::sync::Arc;
 
+use memchr::{memchr, memchr_iter};
 use transload_core::{Error, ErrorKind, Result};
 
+pub(crate) use path::JsonPath;
+
 use document::DocumentScanner;
-use sniff::Found;
+use follow::PathScanner;
+use sniff::{Found, RECORD_SEPARATOR, text_sequence};
+
+use super::content::{damaged, unreadable};
 
 /// Rows of one input, in their order.
 #[derive(Debug)]
@@ -70,13 +79,15 @@ pub(crate) struct JsonRow {
 }
 
 /// How rows stand in the input.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum JsonShape {
     /// As the content says.
     #[default]
     Auto,
     /// A list of rows, or rows one after the other, over any number of lines.
     Document,
+    /// At a path inside of a document, or inside of each of many.
+    Path(JsonPath),
 }
 
 /// How much is held in memory.
@@ -90,7 +101,8 @@ pub(crate) struct JsonLimits {
 
 impl Default for JsonLimits {
     fn default() -> Self {
-        Self { chunk_bytes: 8 << 20, max_row_bytes: 100_000_000 }
+        // A row may hold a text of 100 MB, and what stands around it.
+        Self { chunk_bytes: 8 << 20, max_row_bytes: 128 << 20 }
     }
 }
 
@@ -119,6 +131,7 @@ enum Splitter {
     /// A row on each line; the number of the next line.
     Lines(u64),
     Document(DocumentScanner),
+    Path(Box<PathScanner>),
 }
 
 impl<R: Read> JsonReader<R> {
@@ -144,14 +157,15 @@ impl<R: Read> JsonReader<R> {
             // A row that is longer than a chunk is read on in steps of a chunk.
             let wanted = (self.seen + chunk_bytes).saturating_sub(self.buffer.len());
             self.read(wanted)?;
-            if let Splitter::Undecided(shape) = self.splitter
-                && !self.decide(shape)?
-            {
-                continue;
+            if let Splitter::Undecided(shape) = &self.splitter {
+                let shape = shape.clone();
+                if !self.decide(&shape)? {
+                    continue;
+                }
             }
-            let (rows, consumed) = self.split()?;
-            if !rows.is_empty() {
-                return Ok(Some(self.cut(rows, consumed)));
+            let (found, consumed) = self.split()?;
+            if !found.rows.is_empty() || !found.refused.is_empty() {
+                return Ok(Some(self.cut(found, consumed)));
             }
             if self.ended {
                 return Ok(None);
@@ -171,26 +185,15 @@ impl<R: Read> JsonReader<R> {
             return Ok(());
         }
         self.buffer.reserve(bytes);
-        let read = self.input.by_ref().take(bytes as u64).read_to_end(&mut self.buffer).map_err(
-            |error| {
-                let kind = match error.kind() {
-                    // A decoder says so of what it cannot decode.
-                    IoKind::InvalidData | IoKind::InvalidInput | IoKind::UnexpectedEof => {
-                        ErrorKind::BadData
-                    }
-                    _ => ErrorKind::Terminal,
-                };
-                Error::new(kind, "the file cannot be read")
-                    .with("file", &self.origin)
-                    .with_source(error)
-            },
-        )?;
+        let mut input = self.input.by_ref().take(bytes as u64);
+        let read = input.read_to_end(&mut self.buffer);
+        let read = read.map_err(|error| unreadable(error, &self.origin))?;
         self.ended = read < bytes;
         Ok(())
     }
 
     /// Tells from the beginning how the rows stand. Returns whether enough was read for that.
-    fn decide(&mut self, shape: JsonShape) -> Result<bool> {
+    fn decide(&mut self, shape: &JsonShape) -> Result<bool> {
         match sniff::look(&self.buffer, self.ended, shape, &self.origin) {
             Ok(Found::More) if self.buffer.len() > self.limits.max_row_bytes => {
                 Err(self.too_large())
@@ -211,7 +214,12 @@ impl<R: Read> JsonReader<R> {
                 self.buffer.drain(..skip);
                 self.start += skip as u64;
                 self.seen = 0;
-                self.splitter = Splitter::Document(DocumentScanner::default());
+                self.splitter = match shape {
+                    JsonShape::Path(path) => {
+                        Splitter::Path(Box::new(PathScanner::new(path.clone())))
+                    }
+                    _ => Splitter::Document(DocumentScanner::default()),
+                };
                 Ok(true)
             }
             Err(error) => Err(error.with("file", &self.origin)),
@@ -219,29 +227,44 @@ impl<R: Read> JsonReader<R> {
     }
 
     /// The rows that the buffer holds whole, and up to where they stand.
-    fn split(&mut self) -> Result<(Vec<JsonRow>, usize)> {
-        let mut rows = Vec::new();
+    fn split(&mut self) -> Result<(Split, usize)> {
+        if self.ended && self.buffer.last() == Some(&0) {
+            return Err(self.padded());
+        }
+        let mut found = Split::default();
         let consumed = match &mut self.splitter {
-            Splitter::Undecided(_) => 0,
+            Splitter::Undecided(_) => Ok(0),
             Splitter::Lines(line) => {
-                split_lines(&self.buffer, self.seen, self.ended, line, &mut rows)
+                Ok(split_lines(&self.buffer, self.seen, self.ended, line, &mut found))
             }
-            Splitter::Document(scanner) => scanner
-                .scan(&self.buffer, self.seen, self.ended, &mut rows)
-                .map_err(|error| error.with("file", &self.origin))?,
+            Splitter::Document(scanner) => {
+                scanner.scan(&self.buffer, self.seen, self.ended, &mut found.rows)
+            }
+            Splitter::Path(scanner) => {
+                scanner.scan(&self.buffer, self.seen, self.ended, &mut found.rows)
+            }
         };
+        let consumed = consumed.map_err(|error| error.with("file", &self.origin))?;
         self.seen = self.buffer.len();
-        if let Some(row) = rows.iter().find(|row| row.range.len() > self.limits.max_row_bytes) {
+        if let Some(row) = found.rows.iter().find(|row| row.range.len() > self.limits.max_row_bytes)
+        {
             return Err(too_large(&self.origin, row.line, self.limits.max_row_bytes));
         }
-        Ok((rows, consumed))
+        Ok((found, consumed))
     }
 
     /// Hands out the rows with the bytes in which they stand; what follows stays.
-    fn cut(&mut self, mut rows: Vec<JsonRow>, consumed: usize) -> JsonRows {
+    fn cut(&mut self, found: Split, consumed: usize) -> JsonRows {
+        let Split { mut rows, refused } = found;
         for row in &mut rows {
             row.offset = self.start + row.range.start as u64;
         }
+        let refused = refused.into_iter().map(|row| Refused {
+            offset: self.start + row.offset,
+            error: row.error.with("file", &self.origin).with("line", row.line),
+            ..row
+        });
+        let refused = refused.collect();
         self.start += consumed as u64;
         let mut rest =
             Vec::with_capacity(self.limits.chunk_bytes.min(1 << 26) + self.buffer.len() - consumed);
@@ -249,34 +272,51 @@ impl<R: Read> JsonReader<R> {
         let mut bytes = std::mem::replace(&mut self.buffer, rest);
         bytes.truncate(consumed);
         self.forget(consumed);
-        JsonRows {
-            bytes,
-            rows,
-            origin: Arc::clone(&self.origin),
-            refused: Vec::new(),
-            source: None,
-        }
+        JsonRows { bytes, rows, origin: Arc::clone(&self.origin), refused, source: None }
     }
 
     fn forget(&mut self, bytes: usize) {
         self.seen -= bytes;
-        if let Splitter::Document(scanner) = &mut self.splitter {
-            scanner.forget(bytes);
+        match &mut self.splitter {
+            Splitter::Document(scanner) => scanner.forget(bytes),
+            Splitter::Path(scanner) => scanner.forget(bytes),
+            Splitter::Undecided(_) | Splitter::Lines(_) => {}
+        }
+    }
+
+    /// The line at which the row begins of which the buffer holds a part.
+    fn line(&self) -> u64 {
+        match &self.splitter {
+            Splitter::Undecided(_) => 1,
+            Splitter::Lines(line) => *line,
+            Splitter::Document(scanner) => scanner.row_line(),
+            Splitter::Path(scanner) => scanner.row_line(),
         }
     }
 
     fn too_large(&self) -> Error {
-        let line = match &self.splitter {
-            Splitter::Undecided(_) => 1,
-            Splitter::Lines(line) => *line,
-            Splitter::Document(scanner) => scanner.row_line(),
+        if self.buffer.last() == Some(&0) {
+            return self.padded();
+        }
+        too_large(&self.origin, self.line(), self.limits.max_row_bytes)
+    }
+
+    /// Nothing that is JSON ends with a NUL.
+    fn padded(&self) -> Error {
+        let (line, from) = match &self.splitter {
+            Splitter::Undecided(_) => (1, 0),
+            Splitter::Lines(line) => (*line, 0),
+            Splitter::Document(scanner) => (scanner.line(), self.seen),
+            Splitter::Path(scanner) => (scanner.line(), self.seen),
         };
-        too_large(&self.origin, line, self.limits.max_row_bytes)
+        let lines = memchr_iter(b'\n', &self.buffer[from..]).count() as u64;
+        damaged().with("line", line + lines).with("file", &self.origin)
     }
 }
 
 fn too_large(origin: &str, line: u64, limit: usize) -> Error {
     Error::new(ErrorKind::BadData, "a row is too large")
+        .with("code", "E_JSON_TOO_LARGE")
         .with("file", origin)
         .with("line", line)
         .with("limit in bytes", limit)
@@ -296,29 +336,40 @@ impl<R: Read> Iterator for JsonReader<R> {
     }
 }
 
+/// What a part of an input holds.
+#[derive(Debug, Default)]
+struct Split {
+    rows: Vec<JsonRow>,
+    refused: Vec<Refused>,
+}
+
 /// Finds the lines that are not blank, from `seen` on, up to the last line end or to the end of the input.
 fn split_lines(
     buffer: &[u8],
     seen: usize,
     ended: bool,
     line: &mut u64,
-    rows: &mut Vec<JsonRow>,
+    found: &mut Split,
 ) -> usize {
     // What was seen before holds no line end: else it would have been cut off.
     let mut start = 0;
     let mut search = seen;
     while start < buffer.len() {
-        let mut rest = &buffer[search..];
-        // Reading from memory cannot fail.
-        let length = rest.skip_until(b'\n').unwrap_or_default();
-        let end = search + length;
-        let is_whole = end > start && buffer[end - 1] == b'\n';
-        if !is_whole && !ended {
-            break;
-        }
+        let end = match memchr(b'\n', &buffer[search..]) {
+            Some(length) => search + length + 1,
+            None if ended => buffer.len(),
+            None => break,
+        };
         let text = buffer[start..end].trim_ascii_end();
-        if !text.trim_ascii_start().is_empty() {
-            rows.push(JsonRow {
+        if text.first() == Some(&RECORD_SEPARATOR) {
+            found.refused.push(Refused {
+                line: *line,
+                offset: start as u64,
+                bytes: text.to_vec(),
+                error: text_sequence(),
+            });
+        } else if !text.trim_ascii_start().is_empty() {
+            found.rows.push(JsonRow {
                 range: start..start + text.len(),
                 line: *line,
                 column: 1,

@@ -1,12 +1,28 @@
 //! Where rows come from.
 
+mod arrow_ipc;
+mod compress;
+mod content;
+pub(crate) mod csv;
+pub(crate) mod identity;
+pub(crate) mod input;
 pub(crate) mod json;
+pub(crate) mod options;
+mod parquet;
+pub(crate) mod remote;
+mod warnings;
 
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
+use transload_core::{Column, Result};
 
+use content::unreadable as unread;
 pub(crate) use json::{JsonLimits, JsonReader, JsonRow, JsonRows, JsonShape, Refused};
+pub(crate) use warnings::{Warning, Warnings};
+
+/// The chunks of a source, in their order.
+pub(crate) type Chunks = Box<dyn Iterator<Item = Result<Chunk>> + Send>;
 
 /// Rows of a source, as many as are normalised at a time.
 #[derive(Debug)]
@@ -15,6 +31,8 @@ pub(crate) enum Chunk {
     Json(JsonRows),
     /// An Arrow batch.
     Arrow(ArrowRows),
+    /// The columns of an input that has no rows.
+    Columns(Vec<Column>),
 }
 
 /// Rows of a batch, with where they come from.

@@ -8,12 +8,14 @@
 //! <package folder>/<table>/000001-5f2a9c….parquet            once it is complete and on the disk
 //! ```
 
+mod adopt;
 mod csv;
 mod file;
 mod insert_values;
 mod jsonl;
 mod layout;
 mod parquet;
+mod passthrough;
 mod text;
 mod values;
 
@@ -26,6 +28,11 @@ use std::sync::Arc;
 
 use arrow::array::{Array, RecordBatch};
 use transload_core::{Column, DataFile, Error, ErrorKind, FileFormat, LiteralRules, Result};
+
+#[allow(unused_imports, reason = "for the readers of files, which offer them")]
+pub(crate) use adopt::Adoption;
+#[allow(unused_imports, reason = "for the readers of files, which offer them")]
+pub(crate) use passthrough::{Bounds, Changes, Misfit};
 
 use file::PartFile;
 use layout::Layout;
@@ -135,6 +142,8 @@ impl TableWriter {
             writer.write_waiting()?;
             writer.close()
         })?;
+        // One that was adopted while another was open has the later number and was complete before it.
+        self.files.sort_by(|left, right| left.name.cmp(&right.name));
         Ok(std::mem::take(&mut self.files))
     }
 

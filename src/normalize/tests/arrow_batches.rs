@@ -12,9 +12,17 @@ fn load(normalizer: &mut Normalizer, columns: Vec<(&str, ArrayRef)>) -> Result<R
     let batch =
         RecordBatch::try_from_iter_with_nullable(columns.into_iter().map(|(n, a)| (n, a, true)))
             .unwrap();
-    let mut batches = normalizer.arrow("t", batch)?.batches;
-    assert_eq!(batches.len(), 1);
-    Ok(batches.remove(0).batch)
+    let mut normalized = normalizer.arrow("t", &third_on(batch))?;
+    if !normalized.refused.is_empty() {
+        return Err(normalized.refused.remove(0).error);
+    }
+    assert_eq!(normalized.batches.len(), 1);
+    Ok(normalized.batches.remove(0).batch)
+}
+
+/// The rows of a batch that begins at the third row of its file.
+fn third_on(batch: RecordBatch) -> ArrowRows {
+    ArrowRows { batch, origin: "a.parquet".into(), first: 2 }
 }
 
 fn normalizer(columns: Json) -> Normalizer {
@@ -97,7 +105,7 @@ fn e01_arrow_types_become_columns() {
             "large text",
             "view text",
             "words text",
-            "u64 bigint",
+            "u64 decimal(20)",
             "fixed binary(2)",
         ]
     );
@@ -165,7 +173,7 @@ fn e04_another_type_is_refused_or_cast_without_loss() {
 fn an_empty_batch_still_brings_its_columns() {
     let mut normalizer = Normalizer::new(empty_schema(), Options::new("1")).unwrap();
     let batch = RecordBatch::try_from_iter([("a", ints::<Int64Type>([]))]).unwrap();
-    assert!(normalizer.arrow("t", batch).unwrap().batches.is_empty());
+    assert!(normalizer.arrow("t", &third_on(batch)).unwrap().batches.is_empty());
     assert!(normalizer.schema().tables["t"].columns.contains_key("a"));
     assert!(!has_seen(normalizer.schema(), "t"));
 }
@@ -213,7 +221,7 @@ fn arrow_rows_get_the_ids_that_rows_of_json_have() {
             normalizer = Normalizer::new(normalizer.into_schema(), Options::new("2")).unwrap();
             steps.clear();
         }
-        let batches = normalizer.arrow("t", one_column()).unwrap().batches;
+        let batches = normalizer.arrow("t", &third_on(one_column())).unwrap().batches;
         steps.push(step(&normalizer, batches));
         let rows = written(steps, 1 << 20).concat();
         let load = if in_one_load { "1" } else { "2" };
@@ -230,7 +238,7 @@ fn arrow_rows_get_the_ids_that_rows_of_json_have() {
 fn rows_of_json_after_arrow_rows_bring_ids_that_may_be_null() {
     for (in_one_load, buffer_bytes) in [(true, 1 << 20), (true, 0), (false, 0)] {
         let mut normalizer = Normalizer::new(empty_schema(), Options::new("1")).unwrap();
-        let batches = normalizer.arrow("t", one_column()).unwrap().batches;
+        let batches = normalizer.arrow("t", &third_on(one_column())).unwrap().batches;
         let mut steps = vec![step(&normalizer, batches)];
         if !in_one_load {
             normalizer = Normalizer::new(normalizer.into_schema(), Options::new("2")).unwrap();
@@ -247,7 +255,7 @@ fn rows_of_json_after_arrow_rows_bring_ids_that_may_be_null() {
         let child = &normalizer.schema().tables["t__l"];
         assert!(!child.columns["_dlt_id"].nullable && !child.columns["_dlt_parent_id"].nullable);
         // Rows of Arrow that come later have them.
-        let batches = normalizer.arrow("t", one_column()).unwrap().batches;
+        let batches = normalizer.arrow("t", &third_on(one_column())).unwrap().batches;
         steps.push(step(&normalizer, batches));
         let files = written(steps, buffer_bytes);
         assert_eq!(files.len(), if in_one_load && buffer_bytes == 0 { 2 } else { 1 });
@@ -264,7 +272,7 @@ fn a_chunk_shredded_before_arrow_rows_came_is_shredded_again() {
     let mut parser = Parser::default();
     let rows = split("{\"a\":1}").remove(0);
     let early = normalizer.snapshot().shred("t", &rows, &mut parser).unwrap();
-    normalizer.arrow("t", one_column()).unwrap();
+    normalizer.arrow("t", &third_on(one_column())).unwrap();
     assert!(normalizer.accept(early).unwrap().is_none());
     let again = normalizer.snapshot().shred("t", &rows, &mut parser).unwrap();
     assert!(normalizer.accept(again).unwrap().is_some());
@@ -279,10 +287,10 @@ fn ids_made_of_the_key_are_not_made_up() {
     }));
     // Without rows of JSON there is nothing that the ids would link.
     let mut alone = Normalizer::new(schema.clone(), Options::new("1")).unwrap();
-    alone.arrow("t", one_column()).unwrap();
+    alone.arrow("t", &third_on(one_column())).unwrap();
     let mut normalizer = Normalizer::new(schema, Options::new("1")).unwrap();
-    normalizer.json("t", &split("{\"a\":1}").remove(0)).unwrap().batches;
-    let error = normalizer.arrow("t", one_column()).unwrap_err();
+    normalizer.json("t", &split("{\"a\":1}").remove(0)).unwrap();
+    let error = normalizer.arrow("t", &third_on(one_column())).unwrap_err();
     assert_eq!((error.kind(), error.context("column")), (ErrorKind::BadData, Some("_dlt_id")));
 }
 
@@ -326,8 +334,8 @@ fn times_finer_than_their_column_are_refused_by_value() {
         assert_eq!((error.kind(), error.context("column")), (ErrorKind::BadData, Some(name)));
         assert_eq!((error.context("unit").unwrap(), error.context("column unit").unwrap()), units);
         assert_eq!(
-            (error.context("table"), error.context("row of the batch")),
-            (Some("t"), Some("1"))
+            (error.context("table"), error.context("row"), error.context("file")),
+            (Some("t"), Some("4"), Some("a.parquet"))
         );
         assert!(error.hint().unwrap().contains("unit of the column"));
     }
@@ -377,10 +385,7 @@ fn times_outside_of_their_column_are_refused() {
     let day: ArrayRef = Arc::new(Date64Array::from(vec![i64::MAX]));
     for array in [Arc::clone(&seconds), day] {
         let error = load(&mut normalizer, vec![("at", array)]).unwrap_err();
-        assert_eq!(
-            (error.kind(), error.context("row of the batch")),
-            (ErrorKind::BadData, Some("0"))
-        );
+        assert_eq!((error.kind(), error.context("row")), (ErrorKind::BadData, Some("3")));
     }
     for array in [
         Arc::new(Time32SecondArray::from(vec![86_400])) as ArrayRef,

@@ -1,6 +1,7 @@
 //! Acceptance cases of `spec/pipeline.md` section 8, by their numbers, and what differs from dlt on purpose.
 
 mod arrow_batches;
+mod arrow_rows;
 mod contracts;
 mod faults;
 mod flattening;

@@ -3,6 +3,8 @@
 use transload_core::{Error, ErrorKind, Result};
 
 use super::JsonRow;
+use super::value::{Kind, Position, ValueEnd};
+use crate::source::content::damaged;
 
 /// Where the scanner stands in the document.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,18 +23,7 @@ enum Place {
     /// Behind the end of the list.
     End,
     /// In a row.
-    Row(Kind),
-}
-
-/// How a row ends.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    /// With the bracket that closes the first one.
-    Brackets,
-    /// With its quote.
-    Text,
-    /// Before a blank, a comma or a bracket.
-    Word,
+    Row,
 }
 
 /// Reads a document block by block; keeps nothing but where it stands.
@@ -40,44 +31,57 @@ enum Kind {
 pub(super) struct DocumentScanner {
     place: Place,
     in_list: bool,
-    depth: usize,
-    in_string: bool,
-    escaped: bool,
-    line: u64,
-    /// Bytes of the present line in blocks that are gone; the line begins in the buffer where it is 0 or less.
-    line_start: i64,
-    row_start: usize,
-    row_line: u64,
-    row_column: u64,
+    position: Position,
+    row: RowStart,
+}
+
+/// Where the present row begins, and how its end is found.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct RowStart {
+    pub(super) at: usize,
+    pub(super) line: u64,
+    pub(super) column: u64,
+    pub(super) value: ValueEnd,
+}
+
+impl RowStart {
+    pub(super) fn new(byte: u8, at: usize, position: &Position) -> Self {
+        Self { at, line: position.line, column: position.column(at), value: ValueEnd::of(byte) }
+    }
+
+    /// The row, which ends before this byte of the buffer.
+    pub(super) fn row(&self, end: usize) -> JsonRow {
+        JsonRow { range: self.at..end, line: self.line, column: self.column, offset: 0 }
+    }
 }
 
 impl Default for DocumentScanner {
     fn default() -> Self {
+        let position = Position::default();
         Self {
             place: Place::Start,
             in_list: false,
-            depth: 0,
-            in_string: false,
-            escaped: false,
-            line: 1,
-            line_start: 0,
-            row_start: 0,
-            row_line: 1,
-            row_column: 1,
+            position,
+            row: RowStart::new(b' ', 0, &position),
         }
     }
 }
 
 impl DocumentScanner {
+    /// The line up to which the input was scanned.
+    pub(super) fn line(&self) -> u64 {
+        self.position.line
+    }
+
     /// The line at which the present row begins.
     pub(super) fn row_line(&self) -> u64 {
-        self.row_line
+        self.row.line
     }
 
     /// Tells that the first bytes of the buffer were taken away.
     pub(super) fn forget(&mut self, bytes: usize) {
-        self.line_start -= bytes as i64;
-        self.row_start = self.row_start.saturating_sub(bytes);
+        self.position.forget(bytes);
+        self.row.at = self.row.at.saturating_sub(bytes);
     }
 
     /// Scans the buffer from `from` on. Returns up to where it holds whole rows.
@@ -91,21 +95,18 @@ impl DocumentScanner {
         let mut consumed = 0;
         let mut at = from;
         while at < buffer.len() {
-            if let Place::Row(kind) = self.place {
-                let Some(end) = self.row_end(buffer, &mut at, kind) else { break };
-                rows.push(JsonRow {
-                    range: self.row_start..end,
-                    line: self.row_line,
-                    column: self.row_column,
-                    offset: 0,
-                });
+            if self.place == Place::Row {
+                if !self.row.value.find(buffer, &mut at, &mut self.position) {
+                    break;
+                }
+                rows.push(self.row.row(at));
                 self.place = if self.in_list { Place::After } else { Place::Between };
-                consumed = end;
+                consumed = at;
                 continue;
             }
             let byte = buffer[at];
             if byte.is_ascii_whitespace() {
-                self.blank(byte, at);
+                self.position.pass(byte, at);
                 at += 1;
                 continue;
             }
@@ -120,117 +121,73 @@ impl DocumentScanner {
                 (Place::First | Place::Next, byte) if !matches!(byte, b',' | b']') => {
                     self.begin_row(byte, at)
                 }
+                (Place::After | Place::End, 0) => {
+                    return Err(damaged().with("line", self.position.line));
+                }
                 (Place::First | Place::Next, _) => {
-                    return Err(self.refuse("a row is missing in the list", at));
+                    return Err(self.refuse("a row is missing in the list", SYNTAX, at));
                 }
                 (Place::After, _) => {
-                    return Err(self.refuse("expected a comma or the end of the list", at));
+                    return Err(self.refuse("expected a comma or the end of the list", SYNTAX, at));
                 }
                 (Place::End, _) => {
-                    return Err(self.refuse("there is more behind the end of the list", at));
+                    let reason = "there is more behind the end of the list";
+                    return Err(self.refuse(reason, "E_JSON_TRAILING", at));
                 }
-                (Place::Row(_), _) => continue,
+                (Place::Row, _) => continue,
             }
-            if !matches!(self.place, Place::Row(_)) {
+            if self.place != Place::Row {
                 at += 1;
             }
         }
-        if !matches!(self.place, Place::Row(_)) {
+        if self.place != Place::Row {
             consumed = buffer.len();
         } else if ended {
-            if self.place == Place::Row(Kind::Word) && !self.in_list {
-                rows.push(JsonRow {
-                    range: self.row_start..buffer.len(),
-                    line: self.row_line,
-                    column: self.row_column,
-                    offset: 0,
-                });
+            if self.row.value.kind == Kind::Word && !self.in_list {
+                rows.push(self.row.row(buffer.len()));
                 self.place = Place::Between;
                 return Ok(buffer.len());
             }
             return Err(self
-                .refuse("the document ends in the middle of a row", buffer.len())
-                .with("row at line", self.row_line));
+                .refuse("the document ends in the middle of a row", EOF, buffer.len())
+                .with("row at line", self.row.line));
         }
         if ended && matches!(self.place, Place::First | Place::Next | Place::After) {
-            return Err(self.refuse("the document ends before its list does", buffer.len()));
+            return Err(self.refuse("the document ends before its list does", EOF, buffer.len()));
         }
         Ok(consumed)
     }
 
     fn begin_row(&mut self, byte: u8, at: usize) {
-        self.row_start = at;
-        self.row_line = self.line;
-        self.row_column = (at as i64 - self.line_start + 1) as u64;
-        self.depth = 0;
-        self.in_string = false;
-        self.escaped = false;
-        self.place = Place::Row(match byte {
-            b'{' | b'[' => Kind::Brackets,
-            b'"' => Kind::Text,
-            _ => Kind::Word,
-        });
+        self.row = RowStart::new(byte, at, &self.position);
+        self.place = Place::Row;
     }
 
-    /// Reads on to the end of the row, or to the end of the buffer.
-    fn row_end(&mut self, buffer: &[u8], at: &mut usize, kind: Kind) -> Option<usize> {
-        while let Some(&byte) = buffer.get(*at) {
-            if kind == Kind::Word
-                && (byte.is_ascii_whitespace() || matches!(byte, b',' | b']' | b'}'))
-                && *at > self.row_start
-            {
-                return Some(*at);
-            }
-            *at += 1;
-            if byte == b'\n' {
-                self.blank(byte, *at - 1);
-            }
-            if self.in_string {
-                if self.escaped {
-                    self.escaped = false;
-                } else if byte == b'\\' {
-                    self.escaped = true;
-                } else if byte == b'"' {
-                    self.in_string = false;
-                    if kind == Kind::Text {
-                        return Some(*at);
-                    }
-                }
-                continue;
-            }
-            match byte {
-                b'"' if kind != Kind::Word => self.in_string = true,
-                b'{' | b'[' => self.depth += 1,
-                b'}' | b']' => {
-                    self.depth = self.depth.saturating_sub(1);
-                    if self.depth == 0 && kind == Kind::Brackets {
-                        return Some(*at);
-                    }
-                }
-                _ => {}
-            }
-        }
-        None
-    }
-
-    fn blank(&mut self, byte: u8, at: usize) {
-        if byte == b'\n' {
-            self.line += 1;
-            self.line_start = at as i64 + 1;
-        }
-    }
-
-    fn refuse(&self, reason: &'static str, at: usize) -> Error {
-        Error::new(ErrorKind::BadData, "the document is not JSON")
-            .with("reason", reason)
-            .with("line", self.line)
-            .with("column", at as i64 - self.line_start + 1)
+    fn refuse(&self, reason: &'static str, code: &'static str, at: usize) -> Error {
+        not_a_document(reason, code, &self.position, at)
     }
 }
 
+/// What is wrong with a document at this byte of the buffer.
+pub(super) fn not_a_document(
+    reason: &'static str,
+    code: &'static str,
+    position: &Position,
+    at: usize,
+) -> Error {
+    Error::new(ErrorKind::BadData, "the document is not JSON")
+        .with("reason", reason)
+        .with("code", code)
+        .with("line", position.line)
+        .with("column", position.column(at))
+}
+
+/// The code of a document that was cut.
+pub(super) const EOF: &str = "E_JSON_EOF";
+/// The code of a document that is wrong.
+pub(super) const SYNTAX: &str = "E_JSON_SYNTAX";
+
 /// Whether a line that begins with an object has all of it.
 pub(super) fn object_is_whole(line: &[u8]) -> bool {
-    let mut scanner = DocumentScanner::default();
-    scanner.begin_row(b'{', 0);
-    scanner.row_end(line, &mut 0, Kind::Brackets).is_some()
+    ValueEnd::of(b'{').find(line, &mut 0, &mut Position::default())
 }

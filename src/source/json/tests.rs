@@ -1,3 +1,5 @@
+use std::io::ErrorKind as IoKind;
+
 use super::*;
 
 fn read(
@@ -108,6 +110,10 @@ fn pretty_printed_json_is_no_json_lines() {
     // A row that is cut off in the middle is for the parser to refuse.
     assert_eq!(rows("{\"a\":", "f.jsonl"), [row("{\"a\":", 1, 1)]);
     assert_eq!(rows("{\"a\":\n", "f.jsonl"), [row("{\"a\":", 1, 1)]);
+    assert_eq!(
+        rows("{\"a\":\n{\"a\":2}\n", "f.jsonl"),
+        [row("{\"a\":", 1, 1), row("{\"a\":2}", 2, 1)]
+    );
 }
 
 #[test]
@@ -123,19 +129,79 @@ fn what_is_not_json_in_utf8_is_refused() {
     ] {
         let error = fault(text, "f.json");
         assert_eq!(
-            (error.message(), error.context("encoding")),
-            ("the file is not UTF-8", Some(encoding))
+            (error.message(), error.context("encoding"), error.context("code")),
+            ("the file is not UTF-8", Some(encoding), Some("E_ENCODING"))
         );
         assert_eq!((error.kind(), error.context("file")), (ErrorKind::BadData, Some("f.json")));
     }
-    assert_eq!(
-        fault(b" \n<html>", "f.json").message(),
-        "the file looks like HTML or XML, not JSON"
-    );
-    assert_eq!(
-        fault(b"\x1f\x8b\x08\0\0", "f").message(),
-        "the file is compressed, but its name does not say so"
-    );
+}
+
+#[test]
+fn what_is_no_json_is_refused_as_a_whole() {
+    for (text, message, line, column) in [
+        (&b" \n<html>"[..], "the file looks like HTML or XML, not like data", None, None),
+        (b"\x1f\x8b\x08\0\0\0", "the file holds compressed content", None, None),
+        (b"PK\x03\x04\x14\0\0\0", "the file holds compressed content", None, None),
+        (b"PAR1\x15\x04", "the file is of another format", None, None),
+        (b"id,v\n1,a\n", "the file does not look like JSON lines", Some("1"), Some("1")),
+        (b"\n\n  'a'\n{}", "the file does not look like JSON lines", Some("3"), Some("3")),
+        (b"\xef\xbb\xbf\n id", "the file does not look like JSON lines", Some("2"), Some("2")),
+    ] {
+        let error = fault(text, "f.jsonl");
+        assert_eq!((error.message(), error.context("code")), (message, Some("E_NOT_JSONL")));
+        assert_eq!((error.context("line"), error.context("column")), (line, column));
+        assert_eq!(error.context("file"), Some("f.jsonl"));
+    }
+    // What a person may take for JSON is for the parser to refuse, row by row.
+    for text in ["nope\n{}", "-", "1.2.3\n", "\"a", "{'a':1}\n", "True\n".to_lowercase().as_str()] {
+        rows(text, "f.jsonl");
+    }
+}
+
+#[test]
+fn a_file_that_ends_with_nul_is_damaged() {
+    for text in [
+        "{\"id\":1}\n\0\0\0\0",
+        "{\"id\":1}\0",
+        "{\"id\":1}\n{\"v\":\"cut\0\0\0\0",
+        "[{\"id\":1}]\0\0",
+        "[{\"id\":1}]\n\0\0\n",
+        "[{\"id\":1}\0\0",
+        "[{\"id\":1},\0\0",
+        "{\n\"id\":1\n}\n\0\0\0",
+    ] {
+        let text = format!("{text}{}", "\0".repeat(if text.ends_with('\0') { 300 } else { 0 }));
+        let error = fault(text.as_bytes(), "f.json");
+        assert_eq!(error.context("code"), Some("E_FILE_DAMAGED"), "{text:?}");
+        assert!(error.context("line").is_some());
+    }
+    let zeros = fault(&[0; 100], "f.jsonl");
+    assert_eq!(zeros.context("code"), Some("E_FILE_DAMAGED"));
+    // One in the middle is for the parser to refuse.
+    assert_eq!(rows("{\"id\":1,\0\"v\":2}\n{}", "f.jsonl").len(), 2);
+}
+
+#[test]
+fn the_rows_of_a_text_sequence_are_refused_one_by_one() {
+    let text = b"\x1e{\"id\":1}\n{\"id\":2}\n\x1e{\"id\":3}\r\n";
+    for chunk_bytes in [1, 9, 100] {
+        let limits = JsonLimits { chunk_bytes, max_row_bytes: 100 };
+        let reader = JsonReader::new(&text[..], "f.jsonl", JsonShape::Auto, limits);
+        let chunks: Vec<_> = reader.collect::<Result<_>>().unwrap();
+        assert_eq!(chunks.iter().map(|chunk| chunk.rows.len()).sum::<usize>(), 1);
+        let refused: Vec<&Refused> = chunks.iter().flat_map(|chunk| &chunk.refused).collect();
+        let found: Vec<_> =
+            refused.iter().map(|row| (row.line, row.offset, row.bytes.as_slice())).collect();
+        let expected = [(1, 0, &b"\x1e{\"id\":1}"[..]), (3, 19, b"\x1e{\"id\":3}")];
+        assert_eq!(found, expected, "{chunk_bytes}");
+        for row in refused {
+            assert_eq!(row.error.context("code"), Some("E_JSON_CTRL"));
+            assert_eq!(row.error.context("file"), Some("f.jsonl"));
+            assert!(row.error.hint().unwrap().contains("JSON text sequence"));
+        }
+    }
+    let error = read(text, "f.json", JsonShape::Document, 1 << 20).unwrap_err();
+    assert_eq!(error.context("code"), Some("E_JSON_CTRL"));
 }
 
 #[test]
@@ -153,6 +219,12 @@ fn a_list_that_is_cut_or_wrong_is_refused_with_its_place() {
         let error = fault(text.as_bytes(), "f.json");
         assert_eq!(error.kind(), ErrorKind::BadData);
         assert_eq!(error.context("reason"), Some(reason), "{text}");
+        let code = match reason {
+            "there is more behind the end of the list" => "E_JSON_TRAILING",
+            _ if reason.starts_with("the document ends") => "E_JSON_EOF",
+            _ => "E_JSON_SYNTAX",
+        };
+        assert_eq!(error.context("code"), Some(code), "{text}");
         assert_eq!(
             (error.context("line"), error.context("column")),
             (Some(line), Some(column)),
@@ -213,3 +285,27 @@ fn the_reader_stops_at_an_error() {
     assert_eq!((error.kind(), error.message()), (ErrorKind::BadData, "the file cannot be read"));
     assert!(reader.next().is_none());
 }
+
+#[test]
+fn an_error_of_ours_keeps_its_code_on_the_way_through_the_reader() {
+    let packed = {
+        let mut bytes = b"\x1f\x8b\x08\0\0\0\0\0\0\xff\x01\x03\0\xfc\xff{}\n".to_vec();
+        // The trailer: a checksum that is not that of the content.
+        bytes.extend_from_slice(&[0, 0, 0, 0, 3, 0, 0, 0]);
+        bytes
+    };
+    let limits = crate::source::compress::UnpackLimits::default();
+    let warnings = crate::source::Warnings::default();
+    let input = std::io::Cursor::new(packed);
+    let unpacked =
+        crate::source::compress::decompress(input, "f.jsonl.gz", limits, &warnings).unwrap();
+    let reader = unpacked.reader;
+    let mut chunks = JsonReader::new(reader, "f.jsonl.gz", JsonShape::Auto, JsonLimits::default());
+    let error = chunks.next().unwrap().unwrap_err();
+    assert_eq!(
+        (error.context("code"), error.context("file")),
+        (Some("E_GZIP_CRC"), Some("f.jsonl.gz"))
+    );
+}
+
+mod paths;
