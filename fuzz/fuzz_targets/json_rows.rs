@@ -1,4 +1,4 @@
-//! Bytes → rows of JSON → columns: see `src/fuzzing/json.rs`.
+//! See `src/fuzzing.rs`.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| transload::fuzzing::json_rows(bytes));

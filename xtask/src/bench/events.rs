@@ -384,7 +384,7 @@ fn time_or_null(
 /// Between `least` and `most` words.
 fn words(random: &mut Random, least: u64, most: u64) -> String {
     let count = least + random.below(most - least + 1);
-    let words: Vec<&str> = (0..count).map(|_| *random.pick(&WORDS)).collect();
+    let words: Vec<&str> = (0..count).map(|_| random.pick(&WORDS)).collect();
     words.join(" ")
 }
 

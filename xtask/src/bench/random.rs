@@ -47,8 +47,8 @@ impl Random {
         (unit * unit * unit * limit as f64) as u64
     }
 
-    pub(super) fn pick<'l, T>(&mut self, list: &'l [T]) -> &'l T {
-        &list[self.below(list.len() as u64) as usize]
+    pub(super) fn pick(&mut self, list: &[&'static str]) -> &'static str {
+        list[self.below(list.len() as u64) as usize]
     }
 
     pub(super) fn hexadecimal(&mut self, digits: usize) -> String {
