@@ -70,15 +70,13 @@ impl Loaded {
                     }
                 }
             }
-            for row in &mut rows[first..] {
-                for id in ["_dlt_root_id", "_dlt_parent_id", "_dlt_id"] {
-                    for (name, value) in row.iter_mut() {
-                        if name.eq_ignore_ascii_case(id) {
-                            let next = ids.len();
-                            let number = *ids.entry(std::mem::take(value)).or_insert(next);
-                            *value = number.to_be_bytes().to_vec();
-                        }
-                    }
+        }
+        for row in self.rows.values_mut().flatten() {
+            for id in ["_dlt_root_id", "_dlt_parent_id", "_dlt_id"] {
+                if let Some(value) = row.get_mut(id) {
+                    let next = ids.len();
+                    let number = *ids.entry(std::mem::take(value)).or_insert(next);
+                    *value = number.to_be_bytes().to_vec();
                 }
             }
         }

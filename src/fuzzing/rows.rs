@@ -35,7 +35,8 @@ impl Case {
         let options = Options {
             naming: Naming::ALL[usize::from(choice & 7) % Naming::ALL.len()],
             max_table_nesting: if has(3) { 1 } else { 1000 },
-            max_identifier_length: if has(4) { 12 } else { usize::MAX },
+            // The longest name of a system column has 14 characters.
+            max_identifier_length: if has(4) { 14 } else { usize::MAX },
             ..Options::new("1")
         };
         Self { format, options, schema: schema(has(5), has(6), has(7)) }

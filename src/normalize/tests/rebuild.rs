@@ -6,6 +6,8 @@
 //! - The first value of a column gives its type: a text that is a point in time is a timestamp, an integer beyond 64 bits
 //!   a decimal. Later values are brought to that type if that loses nothing (see `same`); where it would, they are in the
 //!   variant column for their own type, as they were.
+//! - A table is named by the path to its lists. Where one row has an object and another one a list under a key, lists in
+//!   both are one table, and a row's parent is in the table that has its id, not always in the one that the schema says.
 //! - What no column can hold refuses its row, with a code.
 //!
 //! Names are those of the convention `direct`, which keeps keys as they are: other conventions cannot be turned around.
@@ -100,9 +102,11 @@ fn same(value: &Json, got: &Got) -> bool {
                 if *got { ["yes", "true", "t", "y", "1"] } else { ["no", "false", "f", "n", "0"] };
             words.contains(&text.to_lowercase().as_str())
         }
-        (Json::String(text), Got::Timestamp(got)) => {
-            text.parse::<jiff::Timestamp>().unwrap().as_microsecond() == *got
-        }
+        (Json::String(text), Got::Timestamp(got)) => match text.parse::<jiff::Timestamp>() {
+            Ok(moment) => moment.as_microsecond() == *got,
+            // Seconds since 1970, as the numbers below.
+            Err(_) => (text.trim().parse::<f64>().unwrap() * 1e6 - *got as f64).abs() <= 1.0,
+        },
         (Json::Number(number), Got::Timestamp(got)) => {
             (number.as_f64().unwrap() * 1e6 - *got as f64).abs() <= 1.0
         }
@@ -181,10 +185,14 @@ fn rebuild(
         }
         assert!(out.scalars.insert(path, got.clone()).is_none(), "{column} has two values");
     }
-    for child in schema.tables.values().filter(|child| child.parent.as_deref() == Some(table)) {
-        let rows = tables.get(&child.name).into_iter().flatten();
-        let mut rows: Vec<_> =
-            rows.filter(|nested| nested["_dlt_parent_id"] == row["_dlt_id"]).collect();
+    for (child, rows) in tables {
+        let Some(path) = child.strip_prefix(table).and_then(|rest| rest.strip_prefix(SEPARATOR))
+        else {
+            continue;
+        };
+        let is_nested =
+            |nested: &&BTreeMap<String, Got>| nested["_dlt_parent_id"] == row["_dlt_id"];
+        let mut rows: Vec<_> = rows.iter().filter(is_nested).collect();
         let index = |row: &BTreeMap<String, Got>| match row["_dlt_list_idx"] {
             Got::Integer(index) => index,
             _ => panic!("the place in a list is an integer"),
@@ -192,9 +200,8 @@ fn rebuild(
         rows.sort_by_key(|row| index(row));
         assert!(rows.iter().zip(0..).all(|(row, place)| index(row) == place));
         if !rows.is_empty() {
-            let path = child.name[table.len() + SEPARATOR.len_utf8()..].split(SEPARATOR);
-            let rows = rows.iter().map(|row| rebuild(schema, tables, &child.name, row));
-            out.lists.insert(path.map(str::to_owned).collect(), rows.collect());
+            let rows = rows.iter().map(|row| rebuild(schema, tables, child, row));
+            out.lists.insert(path.split(SEPARATOR).map(str::to_owned).collect(), rows.collect());
         }
     }
     out
@@ -212,7 +219,8 @@ fn scalar() -> impl Strategy<Value = Json> {
         any::<f32>().prop_map(Json::from),
         (-4..4_i32).prop_map(|value| Json::from(f64::from(value) / 2.0)),
         moments.prop_map(|at| jiff::Timestamp::from_microsecond(at).unwrap().to_string().into()),
-        "[a-z0-9 ]{0,6}|\\PC{0,8}|(?s).{0,8}|-?[0-9]{1,25}|[0-9]{1,3}\\.[0-9]{1,3}"
+        // No number that is a date as well: `20240102`.
+        "[a-z ][a-z0-9 ]{0,5}|\\PC{0,8}|(?s).{0,8}|-?[0-9]{1,3}|-?[0-9]{9,25}|[0-9]{1,3}\\.[0-9]{1,3}"
             .prop_map(|text| text.replace('\0', "").into()),
         prop_oneof![Just("true"), Just("No"), Just("T"), Just("1")].prop_map(Json::from),
     ]
