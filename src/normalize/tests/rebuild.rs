@@ -54,7 +54,7 @@ fn expected(value: &Json) -> Flat<Json> {
             Json::Null => {}
             Json::Object(fields) => {
                 for (key, value) in fields {
-                    walk(value, &[path, &[key.clone()]].concat(), out);
+                    walk(value, &[path, std::slice::from_ref(key)].concat(), out);
                 }
             }
             Json::Array(list) if list.is_empty() => {}
