@@ -30,6 +30,7 @@ mod clock;
 pub mod config;
 mod contract;
 mod extract;
+mod guard;
 mod hints;
 mod incremental;
 mod load;

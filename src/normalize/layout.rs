@@ -364,11 +364,14 @@ impl<'s> Layout<'s> {
         }
         // The rows of a resource of that name would stand among those of the list.
         if self.snapshot.schema.tables.get(&name).is_some_and(|table| table.parent.is_none()) {
-            return Err(Error::new(ErrorKind::BadData, "a list becomes a table that there is already")
-                .with("code", "E_NAME_COLLISION")
-                .with("table", &name)
-                .with("key", self.key_path(id))
-                .with_hint("rename the key or the table, or declare the column as json"));
+            return Err(Error::new(
+                ErrorKind::BadData,
+                "a list becomes a table that there is already",
+            )
+            .with("code", "E_NAME_COLLISION")
+            .with("table", &name)
+            .with("key", self.key_path(id))
+            .with_hint("rename the key or the table, or declare the column as json"));
         }
         let table = self.table(&name, Some(&parent))?;
         // An object that is sometimes a list gives one table two parents. Each row is linked to its own, as in dlt.
