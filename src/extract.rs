@@ -6,21 +6,25 @@ use std::collections::BTreeMap;
 use std::io::Cursor;
 use std::sync::Arc;
 
+use arrow::array::{Array as _, ArrayRef, RecordBatch};
 use arrow::compute::filter_record_batch;
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
-use transload_core::{DataFile, Error, ErrorKind, Result, Schema, WriteDisposition};
+use transload_core::{Column, DataFile, Error, ErrorKind, Result, Schema, Table, WriteDisposition};
 
+use crate::arrow_types::Defaults;
+use crate::contract::SchemaContract;
 use crate::incremental::{Judge, Seen};
 use crate::load::{Event, Observer};
-use crate::normalize::{Normalizer, Options, Shredded, TableBatch};
+use crate::normalize::{AddedColumns, Normalizer, Options, Shredded, TableBatch};
 use crate::resource::{Resource, RowSource, RowStream, Rows};
 use crate::set_aside::{Kind, SetAside};
 use crate::source::{
-    ArrowRows, Chunk, Chunks, JsonLimits, JsonReader, JsonRows, JsonShape, Warning, Warnings,
+    ArrowRows, Chunk, Chunks, JsonLimits, JsonReader, JsonRows, JsonShape, ParquetFile, Warning,
+    Warnings,
 };
 use crate::stop::Stop;
-use crate::write::{TableWriter, WriteOptions};
+use crate::write::{Adoption, Changes, TableWriters, WriteOptions};
 use workers::{Deliveries, Latest, Work};
 
 /// A resource whose input is open: what is missing was found before anything was begun.
@@ -102,14 +106,18 @@ pub(crate) fn extract(
     stop: &Stop,
 ) -> Result<Extraction> {
     let targets: Vec<Target> = resources.iter().map(Target::of).collect();
-    let normalizer = Normalizer::new(schema, plan.options)?;
+    let normalizer = Normalizer::new(schema, plan.options.clone())?;
     let latest = Latest::new(normalizer.snapshot());
     let mut sink = Sink {
         normalizer,
         latest: latest.clone(),
         aside: SetAside::new(&plan.write.folder, plan.max_set_aside),
-        write: Arc::new(plan.write),
-        writers: BTreeMap::new(),
+        changes: Changes {
+            ids: plan.options.added_columns != AddedColumns::default(),
+            ..Changes::default()
+        },
+        defaults: plan.options.defaults.clone(),
+        writers: TableWriters::new(Arc::new(plan.write)),
         rows: BTreeMap::new(),
         seen: BTreeMap::new(),
         discarded: BTreeMap::new(),
@@ -120,6 +128,15 @@ pub(crate) fn extract(
         let (rows, bytes) = match work? {
             Work::Json(rows, shredded) => sink.json(&targets[resource], rows, shredded)?,
             Work::Arrow(rows) => sink.arrow(&targets[resource], rows)?,
+            Work::File(file) => {
+                let mut rows = 0;
+                let mut bytes = 0;
+                sink.file(&targets[resource], file, stop, &mut |some, of_them| {
+                    rows += some;
+                    bytes += of_them;
+                })?;
+                (rows, bytes)
+            }
             Work::Columns(columns) => {
                 sink.normalizer.declare(&targets[resource].table, columns)?;
                 latest.set(sink.normalizer.snapshot());
@@ -162,8 +179,9 @@ struct Sink {
     normalizer: Normalizer,
     latest: Latest,
     aside: SetAside,
-    write: Arc<WriteOptions>,
-    writers: BTreeMap<String, TableWriter>,
+    writers: TableWriters,
+    changes: Changes,
+    defaults: Defaults,
     /// Rows of the input that were taken, by root table.
     rows: BTreeMap<String, u64>,
     /// What the cursors of the resources met.
@@ -228,7 +246,7 @@ impl Sink {
 
     fn arrow(&mut self, target: &Target, mut rows: ArrowRows) -> Result<(usize, usize)> {
         let table = target.table.as_str();
-        let (count, bytes) = (rows.batch.num_rows(), rows.batch.get_array_memory_size());
+        let (count, bytes) = (rows.batch.num_rows(), slice_bytes(&rows.batch));
         // Which rows of the batch are left, for the places of those that are refused.
         let mut kept: Option<Vec<u64>> = None;
         if let Some(judge) = &target.judge {
@@ -265,16 +283,60 @@ impl Sink {
         Ok((count, bytes))
     }
 
+    /// Takes a file as it is where it fits, and its rows where it does not.
+    fn file(
+        &mut self,
+        target: &Target,
+        file: ParquetFile,
+        stop: &Stop,
+        count: &mut dyn FnMut(usize, usize),
+    ) -> Result<()> {
+        let mut rows = file.rows;
+        let first = rows.next().transpose()?;
+        if let Some(Chunk::Arrow(ArrowRows { batch, origin, .. })) = &first {
+            // The table gets the columns of the file, whichever way its rows take.
+            let empty = RecordBatch::new_empty(batch.schema());
+            let empty = ArrowRows { batch: empty, origin: Arc::clone(origin), first: 0 };
+            self.arrow(target, empty)?;
+            let name = self.normalizer.root_name(&target.table);
+            let schema = self.normalizer.schema();
+            let contract = SchemaContract::of(schema, &name)? != SchemaContract::default();
+            let incremental = target.judge.is_some();
+            let changes = Changes { incremental, contract, ..self.changes };
+            let table = schema.tables.get(&name);
+            let columns: Vec<Column> =
+                table.into_iter().flat_map(Table::complete_columns).cloned().collect();
+            let (path, defaults) = (&file.path, &self.defaults);
+            if let Adoption::Adopted { rows, bytes } =
+                self.writers.adopt(&name, path, &columns, defaults, changes)?
+            {
+                self.normalizer.note_rows(&name);
+                self.latest.set(self.normalizer.snapshot());
+                *self.rows.entry(target.table.clone()).or_default() += rows;
+                count(rows as usize, bytes as usize);
+                return Ok(());
+            }
+        }
+        for chunk in first.into_iter().map(Ok).chain(rows) {
+            stop.check()?;
+            if let Chunk::Arrow(rows) = chunk? {
+                let (rows, bytes) = self.arrow(target, rows)?;
+                count(rows, bytes);
+            }
+            if self.seen.get(&target.name).is_some_and(|seen| seen.ended) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     fn write(&mut self, batches: Vec<TableBatch>) -> Result<()> {
         for batch in batches {
             let Some(table) = self.normalizer.schema().tables.get(&batch.table) else {
                 return Err(Error::new(ErrorKind::Bug, "rows of a table that is in no schema"));
             };
             let columns: Vec<_> = table.complete_columns().cloned().collect();
-            let writer = self.writers.entry(batch.table).or_insert_with_key(|table| {
-                TableWriter::new(table.clone(), Arc::clone(&self.write))
-            });
-            writer.write(&columns, &batch.batch)?;
+            self.writers.write(&batch.table, &columns, &batch.batch)?;
         }
         Ok(())
     }
@@ -295,11 +357,9 @@ impl Sink {
             }
         }
         let mut files = Vec::new();
-        for writer in self.writers.into_values() {
-            for file in writer.finish()? {
-                observer.observe(Event::FileWritten(file.clone()));
-                files.push(file);
-            }
+        for file in self.writers.finish()? {
+            observer.observe(Event::FileWritten(file.clone()));
+            files.push(file);
         }
         self.aside.finish()?;
         let left_out = |((table, column), count): (&(String, String), &u64)| {
@@ -309,6 +369,12 @@ impl Sink {
         warnings.extend(self.discarded.iter().map(left_out));
         Ok(Extraction { schema, files, seen: self.seen, warnings })
     }
+}
+
+/// The bytes of the values of a batch; its buffers may hold those of others.
+fn slice_bytes(batch: &RecordBatch) -> usize {
+    let bytes = |array: &ArrayRef| array.to_data().get_slice_memory_size().unwrap_or_default();
+    batch.columns().iter().map(bytes).sum()
 }
 
 fn chunks_of(rows: Rows, name: &Arc<str>) -> Chunks {

@@ -15,7 +15,7 @@ use transload_core::{Column, Error, ErrorKind, Result};
 use super::Opened;
 use crate::incremental::Judge;
 use crate::normalize::{Parser, Shredded, Snapshot};
-use crate::source::{ArrowRows, Chunk, JsonRows};
+use crate::source::{ArrowRows, Chunk, JsonRows, ParquetFile};
 use crate::stop::Stop;
 
 /// A chunk of a resource, in the order of the input.
@@ -27,6 +27,8 @@ pub(super) enum Work {
     Arrow(ArrowRows),
     /// The columns of an input without rows.
     Columns(Vec<Column>),
+    /// A file that may go into the load as it is.
+    File(ParquetFile),
     /// The resource has no more.
     End,
 }
@@ -171,6 +173,7 @@ fn shred(tasks: &Mutex<Receiver<Task>>, done: &Sender<(u64, Delivery)>, latest: 
             }
             Chunk::Arrow(rows) => Work::Arrow(rows),
             Chunk::Columns(columns) => Work::Columns(columns),
+            Chunk::File(file) => Work::File(file),
         };
         if done.send((number, (resource, Ok(work)))).is_err() {
             return;

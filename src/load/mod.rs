@@ -467,6 +467,7 @@ impl Loader<'_> {
                 "split the resources over several pipelines, or lower `max_table_nesting`",
             ));
         }
+        plan::check_names(&manifest.schema, &tables, identifiers)?;
         plan::check_types(&manifest.schema, &tables, state, identifiers, &native)
     }
 

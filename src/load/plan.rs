@@ -134,6 +134,46 @@ fn same(identifiers: &IdentifierRules, a: &str, b: &str) -> bool {
     }
 }
 
+/// Refuses names that are two in the schema and one to the destination.
+///
+/// # Errors
+/// [`ErrorKind::BadData`], naming both.
+pub(crate) fn check_names(
+    schema: &Schema,
+    tables: &[&str],
+    identifiers: &IdentifierRules,
+) -> Result<()> {
+    let collision = |message: &'static str, names: [&str; 2]| {
+        Error::new(ErrorKind::BadData, message)
+            .with("code", "E_NAME_COLLISION")
+            .with("name", names[0])
+            .with("other name", names[1])
+            .with_hint("the destination does not tell them apart: rename one, or use `naming = \"snake_case\"`")
+    };
+    let twins = |mut names: Box<dyn Iterator<Item = &str> + '_>| {
+        let mut seen: BTreeMap<String, String> = BTreeMap::new();
+        names.find_map(|name| {
+            let folded = match identifiers.case {
+                IdentifierCase::Sensitive => name.to_owned(),
+                _ => name.to_ascii_lowercase(),
+            };
+            seen.insert(folded, name.to_owned()).map(|other| [other, name.to_owned()])
+        })
+    };
+    // Tables of other loads are in the dataset too.
+    if let Some([one, other]) = twins(Box::new(schema.tables.keys().map(String::as_str))) {
+        return Err(collision("two tables have one name", [&one, &other]));
+    }
+    for table in tables.iter().filter_map(|name| schema.tables.get(*name)) {
+        let columns = table.complete_columns().map(|column| column.name.as_str());
+        if let Some([one, other]) = twins(Box::new(columns)) {
+            let error = collision("two columns of a table have one name", [&one, &other]);
+            return Err(error.with("table", &table.name));
+        }
+    }
+    Ok(())
+}
+
 /// The names of what is added: `table` and `table.column`.
 pub(crate) fn change_names(changes: &[SchemaChange]) -> Vec<String> {
     let mut names = Vec::new();

@@ -319,6 +319,20 @@ impl Normalizer {
         Ok(())
     }
 
+    /// The name of a root table: as it stands in the schema, or normalised.
+    pub(crate) fn root_name(&self, table: &str) -> String {
+        self.snapshot.root_name(table)
+    }
+
+    /// Notes that a table has rows that came another way.
+    pub(crate) fn note_rows(&mut self, table: &str) {
+        let snapshot = Arc::make_mut(&mut self.snapshot);
+        if !has_seen(&snapshot.schema, table) {
+            mark_seen(&mut snapshot.schema, table);
+            snapshot.generation += 1;
+        }
+    }
+
     /// Counts the changes of the schema.
     pub(crate) fn generation(&self) -> u64 {
         self.snapshot.generation
@@ -403,6 +417,8 @@ fn mark_seen(schema: &mut Schema, table: &str) {
         let hints = table.hints.entry(PROCESSING_HINTS.to_owned()).or_insert_with(|| json!({}));
         if let Some(hints) = hints.as_object_mut() {
             hints.insert(SEEN_DATA.to_owned(), Json::Bool(true));
+            // What dlt notes of a new table under a contract: its first rows may bring columns.
+            hints.remove("evolve-columns-once");
         }
     }
 }

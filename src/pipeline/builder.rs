@@ -71,6 +71,16 @@ transload_core::settings! {
 }
 
 transload_core::settings! {
+    /// The settings under `[normalize.parquet_normalizer]`: columns that rows of Arrow and Parquet get beside their own.
+    pub struct ParquetSettings {
+        /// Whether they get `_dlt_load_id`, the load that brought them.
+        pub add_dlt_load_id: bool = "false",
+        /// Whether they get `_dlt_id`, a random id.
+        pub add_dlt_id: bool = "false",
+    }
+}
+
+transload_core::settings! {
     /// The settings under `[schema]`.
     pub struct SchemaSettings {
         /// How names of tables and columns are made: `snake_case` (the usual), `direct`, `duck_case`, `sql_ci_v1`,
@@ -375,6 +385,7 @@ impl PipelineBuilder {
             naming: named("schema.naming", schema.naming.as_deref())?,
             default_naming,
             normalize: layers.read_section(&name, &["normalize"])?,
+            parquet: layers.read_section(&name, &["normalize", "parquet_normalizer"])?,
             schema_settings: schema,
             schema_files,
             load: layers.read_section(&name, &["load"])?,

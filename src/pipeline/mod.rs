@@ -17,8 +17,8 @@ use transload_core::{
 };
 
 pub use builder::{
-    DestinationSettings, LoadSettings, NormalizeSettings, PipelineBuilder, SchemaSettings, Workers,
-    WriterSettings, pipeline,
+    DestinationSettings, LoadSettings, NormalizeSettings, ParquetSettings, PipelineBuilder,
+    SchemaSettings, Workers, WriterSettings, pipeline,
 };
 
 use crate::arrow_types::Defaults;
@@ -31,7 +31,7 @@ use crate::load::{
     Chosen, Endpoint, Event, LoadInfo, LoadStatus, Loader, Observer, Receipt, RunError, Step,
 };
 use crate::load::{Retries, known_loads, receipt_of};
-use crate::normalize::{Naming, Options, random_id};
+use crate::normalize::{AddedColumns, Naming, Options, random_id};
 use crate::package::{Package, WorkingFolder};
 use crate::resource::{IntoResources, Resource, RowSource};
 use crate::schema_files::SchemaFiles;
@@ -40,7 +40,7 @@ use crate::source::remote::{Stores, is_url};
 use crate::source::{Warnings, input};
 use crate::state::{Identity, PipelineState};
 use crate::stop::Stop;
-use crate::write::WriteOptions;
+use crate::write::{Workers as Encoders, WriteOptions};
 
 /// A pipeline: resources into one dataset of one destination, perhaps through one staging destination.
 pub struct Pipeline {
@@ -53,6 +53,7 @@ pub struct Pipeline {
     working: WorkingFolder,
     naming: Option<Naming>,
     normalize: NormalizeSettings,
+    parquet: ParquetSettings,
     schema_settings: SchemaSettings,
     schema_files: SchemaFiles,
     /// The convention of new schemas, where none is asked for.
@@ -301,10 +302,15 @@ impl Pipeline {
         self.schema_files.begin_import(&mut schema)?;
         let options = Options {
             defaults: Defaults::of(capabilities),
+            added_columns: AddedColumns {
+                load_id: self.parquet.add_dlt_load_id,
+                row_id: self.parquet.add_dlt_id,
+            },
             max_identifier_length: names.max_length,
             naming: names.naming,
             ..Options::new(load_id.as_str())
         };
+        let workers = self.normalize.workers.map_or_else(cores, |workers| workers.0);
         let write = WriteOptions {
             literals: capabilities.literals.clone(),
             file_bytes: self
@@ -313,6 +319,8 @@ impl Pipeline {
                 .or(capabilities.file_bytes)
                 .unwrap_or(DEFAULT_FILE_BYTES),
             gzip: !self.writer.disable_compression,
+            buffer_bytes: BUFFER_BYTES,
+            workers: if workers > 1 { Encoders::new(workers)? } else { Encoders::none() },
             ..WriteOptions::new(format, folder)
         };
         self.observe(Event::StepStarted { step: Step::Normalise, jobs: None });
@@ -320,7 +328,7 @@ impl Pipeline {
         let plan = extract::Plan {
             options,
             write,
-            workers: self.normalize.workers.map_or_else(cores, |workers| workers.0),
+            workers,
             warnings,
             max_set_aside: self.normalize.max_set_aside,
         };
@@ -576,6 +584,9 @@ impl Pipeline {
 fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
+
+/// Bytes of rows that wait in all tables together before a file is opened for some.
+const BUFFER_BYTES: usize = 64 << 20;
 
 /// Bytes at which a file is cut where neither the configuration nor the destination says.
 const DEFAULT_FILE_BYTES: u64 = 128 << 20;

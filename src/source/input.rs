@@ -21,7 +21,7 @@ use super::identity::FileIdentity;
 use super::json::JsonPath;
 use super::options::{SourceFormat, SourceOptions};
 use super::remote::{Failure, Object};
-use super::{Chunk, Chunks, JsonLimits, JsonReader, JsonShape, Warnings, parquet};
+use super::{Chunk, Chunks, JsonLimits, JsonReader, JsonShape, ParquetFile, Warnings, parquet};
 
 /// The path that stands for the standard input.
 pub(crate) const STDIN: &str = "-";
@@ -106,8 +106,13 @@ impl Input {
                 let file = File::open(&path).map_err(|error| unreadable(&path, error))?;
                 // What is no file, a named pipe for example, cannot be read from its end.
                 let is_file = file.metadata().is_ok_and(|metadata| metadata.is_file());
-                let file = if is_file { file } else { spool(file, &origin, &failure)? };
-                parquet::read_file(file, &origin)
+                if is_file {
+                    let rows = parquet::read_file(file, &origin)?;
+                    let file = Chunk::File(ParquetFile { path, rows });
+                    Ok(Box::new(std::iter::once(Ok(file))) as Chunks)
+                } else {
+                    parquet::read_file(spool(file, &origin, &failure)?, &origin)
+                }
             }
             (Place::Stdin, SourceFormat::Parquet) => {
                 parquet::read_file(spool(io::stdin(), &origin, &failure)?, &origin)

@@ -12,6 +12,8 @@ mod parquet;
 pub(crate) mod remote;
 mod warnings;
 
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -33,6 +35,22 @@ pub(crate) enum Chunk {
     Arrow(ArrowRows),
     /// The columns of an input that has no rows.
     Columns(Vec<Column>),
+    /// A local file of Parquet, which may go into the load as it is.
+    File(ParquetFile),
+}
+
+/// A local file of Parquet.
+pub(crate) struct ParquetFile {
+    /// Where it lies.
+    pub(crate) path: PathBuf,
+    /// Its rows, for where it cannot be taken as it is.
+    pub(crate) rows: Chunks,
+}
+
+impl fmt::Debug for ParquetFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ParquetFile").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 /// Rows of a batch, with where they come from.

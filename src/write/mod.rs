@@ -32,11 +32,8 @@ use std::sync::Arc;
 use arrow::array::{Array, RecordBatch};
 use transload_core::{Column, DataFile, Error, ErrorKind, FileFormat, LiteralRules, Result};
 
-#[allow(unused_imports, reason = "for the readers of files, which offer them")]
 pub(crate) use adopt::Adoption;
-#[allow(unused_imports, reason = "for the readers of files, which offer them")]
-pub(crate) use passthrough::{Bounds, Changes, Misfit};
-#[allow(unused_imports, reason = "for the loop from chunk to file")]
+pub(crate) use passthrough::Changes;
 pub(crate) use set::TableWriters;
 pub(crate) use workers::Workers;
 

@@ -24,7 +24,6 @@ pub(crate) struct TableWriters {
     waiting_bytes: usize,
 }
 
-#[allow(dead_code, reason = "the loop from chunk to file holds its writers itself, for now")]
 impl TableWriters {
     /// Writers for any tables. Touches nothing before the first rows are written.
     pub(crate) fn new(options: Arc<WriteOptions>) -> Self {

@@ -72,7 +72,6 @@ impl Drop for Pool {
 
 impl Workers {
     /// No threads: what is submitted is done at once, by the one who submits it. The default.
-    #[allow(dead_code, reason = "the name for what the default is")]
     pub(crate) fn none() -> Self {
         Self(None)
     }
@@ -81,7 +80,6 @@ impl Workers {
     ///
     /// # Errors
     /// [`ErrorKind::Terminal`] where the system gives no more threads.
-    #[allow(dead_code, reason = "the loop from chunk to file says how many")]
     pub(crate) fn new(threads: usize) -> Result<Self> {
         if threads == 0 {
             return Ok(Self::none());

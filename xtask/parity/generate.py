@@ -44,31 +44,32 @@ def scalar(source, key=""):
     )()
 
 
-def tree(source, depth):
-    """An object with distinct keys, which have distinct names on every level."""
+def tree(source, depth, words):
+    """An object with distinct keys out of a few: each list that is called otherwise is a table, which costs dlt time."""
     row = {}
-    for key in source.sample(WORDS, source.randint(1, 6)):
+    for key in source.sample(words, source.randint(1, len(words))):
         chance = source.random()
         if depth and chance < 0.2:
-            row[key] = tree(source, depth - 1)
-        elif depth and chance < 0.45:
-            row[key] = [element(source, depth - 1) for _ in range(source.randint(0, 4))]
+            row[key] = tree(source, depth - 1, words)
+        elif depth and chance < 0.4:
+            row[key] = [element(source, depth - 1, words) for _ in range(source.randint(0, 4))]
         else:
             row[key] = scalar(source, key)
     return row
 
 
-def element(source, depth):
+def element(source, depth, words):
     chance = source.random()
     if chance < 0.5:
-        return tree(source, depth)
+        return tree(source, depth, words)
     if depth and chance < 0.6:
-        return [element(source, depth - 1) for _ in range(source.randint(0, 3))]
+        return [element(source, depth - 1, words) for _ in range(source.randint(0, 3))]
     return scalar(source)
 
 
 def nested(source):
-    rows = [tree(source, 4) for _ in range(source.randint(3, 40))]
+    words = source.sample(WORDS, source.randint(2, 4))
+    rows = [tree(source, 3, words) for _ in range(source.randint(3, 12))]
     case = {"rows": lines(rows)}
     if source.random() < 0.3:
         case["max_table_nesting"] = source.randint(0, 4)
@@ -76,8 +77,10 @@ def nested(source):
 
 
 def evolution(source):
+    words = source.sample(WORDS, 4)
+    rows = lambda: [tree(source, 2, words) for _ in range(source.randint(1, 5))]
     return {
-        "runs": [lines(tree(source, 3) for _ in range(source.randint(1, 6))) for _ in range(3)],
+        "runs": [lines(rows()) for _ in range(3)],
         "write_disposition": source.choice(["append", "append", "replace"]),
     }
 

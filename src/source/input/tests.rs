@@ -36,12 +36,11 @@ fn local(path: &Path, format: SourceFormat) -> Input {
 
 fn count(chunks: Chunks) -> Result<usize> {
     chunks
-        .map(|chunk| {
-            chunk.map(|chunk| match chunk {
-                Chunk::Json(rows) => rows.rows.len(),
-                Chunk::Arrow(rows) => rows.batch.num_rows(),
-                Chunk::Columns(_) => 0,
-            })
+        .map(|chunk| match chunk? {
+            Chunk::Json(rows) => Ok(rows.rows.len()),
+            Chunk::Arrow(rows) => Ok(rows.batch.num_rows()),
+            Chunk::Columns(_) => Ok(0),
+            Chunk::File(file) => count(file.rows),
         })
         .sum()
 }
