@@ -33,6 +33,7 @@ mod extract;
 #[cfg(any(test, fuzzing))]
 #[doc(hidden)]
 pub mod fuzzing;
+mod guard;
 mod hints;
 mod incremental;
 mod load;

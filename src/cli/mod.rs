@@ -134,6 +134,7 @@ fn code_of(kind: ErrorKind) -> u8 {
 /// }
 /// ```
 pub fn main() -> ExitCode {
+    crate::guard::hush();
     let world = World::of_process();
     let arguments: Vec<OsString> = std::env::args_os().collect();
     let cli = match Cli::try_parse_from(&arguments) {

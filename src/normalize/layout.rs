@@ -363,7 +363,13 @@ impl<'s> Layout<'s> {
             }
         }
         // The rows of a resource of that name would stand among those of the list.
-        if self.snapshot.schema.tables.get(&name).is_some_and(|table| table.parent.is_none()) {
+        if self
+            .snapshot
+            .schema
+            .tables
+            .get(&name)
+            .is_some_and(|table| table.parent.is_none() && table.resource.is_some())
+        {
             return Err(Error::new(
                 ErrorKind::BadData,
                 "a list becomes a table that there is already",

@@ -214,6 +214,14 @@ impl Snapshot {
     }
 }
 
+/// A key that an object has twice.
+fn duplicate_key(key: &str) -> Error {
+    Error::new(ErrorKind::BadData, "duplicate key")
+        .with("code", "E_JSON_DUP_KEY")
+        .with("key", key)
+        .with_hint("one of the values would be lost: rename or remove a key")
+}
+
 /// A row as it stood in the input.
 fn original<'r>(rows: &'r JsonRows, input: usize, text: &'r [u8]) -> &'r [u8] {
     let Some(source) = &rows.source else { return text };
@@ -379,11 +387,7 @@ impl Shredder<'_> {
                 previous = id.slot;
                 let slot = self.layout.slot_mut(id);
                 if slot.seen == object {
-                    return Err(Error::new(ErrorKind::BadData, "duplicate key")
-                        .with("code", "E_JSON_DUP_KEY")
-                        .with("key", key)
-                        .with_hint("one of the values would be lost: rename or remove a key"))
-                    .at(at);
+                    return Err(duplicate_key(key)).at(at);
                 }
                 slot.seen = object;
                 self.layout.check_look(id, object).of_input(at)?;
@@ -463,6 +467,12 @@ impl Shredder<'_> {
     fn put(&mut self, id: SlotId, value: &Value<'_>, at: usize) -> Shred {
         if self.has_nul {
             self.check_nul(id, value, at)?;
+        }
+        if let Value::Json(nodes) = value
+            && let Some(key) = text::duplicate_key(nodes)
+        {
+            // Some warehouses refuse it, others keep one of the values without a word.
+            return Err(duplicate_key(key)).at(at);
         }
         let layout = &mut self.layout;
         let site = &mut layout.sites[id.site as usize];

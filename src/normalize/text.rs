@@ -4,6 +4,8 @@ use std::fmt::Write as _;
 
 use simd_json::{Node, StaticNode};
 
+use super::parser::MAX_DEPTH;
+
 /// Digits of an integer.
 pub(super) fn push_integer(out: &mut String, value: i128) {
     // Writing to a string cannot fail.
@@ -127,11 +129,35 @@ pub(crate) fn push_json_string(out: &mut String, text: &str) {
     out.push('"');
 }
 
-/// JSON text without the blanks between its tokens; `None` where it is not JSON.
+/// The first key that an object of the value, or one in it, has twice.
+pub(super) fn duplicate_key<'n>(nodes: &'n [Node<'n>]) -> Option<&'n str> {
+    let nodes = &nodes[..width(nodes)];
+    let mut keys: Vec<&str> = Vec::new();
+    for (at, node) in nodes.iter().enumerate() {
+        let Node::Object { len, .. } = node else { continue };
+        keys.clear();
+        let mut key = at + 1;
+        for _ in 0..*len {
+            if let Some(Node::String(text)) = nodes.get(key) {
+                keys.push(text);
+            }
+            key += 1 + width(nodes.get(key + 1..).unwrap_or_default());
+        }
+        keys.sort_unstable();
+        if let Some(pair) = keys.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Some(pair[0]);
+        }
+    }
+    None
+}
+
+/// JSON text without the blanks between its tokens; `None` where it is not JSON, or nested more deeply than a row may
+/// be.
 pub(super) fn compact_json(text: &str) -> Option<String> {
     serde_json::from_str::<serde::de::IgnoredAny>(text).ok()?;
     let mut compact = String::with_capacity(text.len());
     let (mut in_string, mut escaped) = (false, false);
+    let mut depth = 0_usize;
     for c in text.chars() {
         if in_string {
             in_string = escaped || c != '"';
@@ -140,6 +166,14 @@ pub(super) fn compact_json(text: &str) -> Option<String> {
             continue;
         } else {
             in_string = c == '"';
+            match c {
+                '[' | '{' => depth += 1,
+                ']' | '}' => depth -= 1,
+                _ => {}
+            }
+            if depth > MAX_DEPTH {
+                return None;
+            }
         }
         compact.push(c);
     }
@@ -179,6 +213,21 @@ mod tests {
             Some(r#"{"a b":[1,"x \" y"]}"#)
         );
         assert_eq!(compact_json("{"), None);
+        let nested = |levels| format!("{}1{}", "[".repeat(levels), "]".repeat(levels));
+        assert!(compact_json(&nested(MAX_DEPTH)).is_some());
+        assert_eq!(compact_json(&nested(MAX_DEPTH + 1)), None);
+    }
+
+    #[test]
+    fn a_key_that_an_object_has_twice_is_found_at_any_depth() {
+        let found = |text: &str| {
+            let mut text = text.as_bytes().to_vec();
+            let tape = simd_json::to_tape(&mut text).unwrap();
+            duplicate_key(&tape.0).map(str::to_owned)
+        };
+        assert_eq!(found(r#"{"a":1,"b":{"a":1},"c":[{"a":1},{"a":2}]}"#), None);
+        assert_eq!(found(r#"{"a":{"x":1,"y":2},"b":1,"a":2}"#).as_deref(), Some("a"));
+        assert_eq!(found(r#"[1,[{"b":[{}],"c":{"x":1,"\u0078":2}}]]"#).as_deref(), Some("x"));
     }
 
     #[test]

@@ -7,7 +7,6 @@
 
 use std::collections::VecDeque;
 use std::io::Read;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -18,6 +17,7 @@ use arrow::ipc::{Message, root_as_message};
 use transload_core::{Error, ErrorKind, Result};
 
 use super::{ArrowRows, Chunk};
+use crate::guard::guarded;
 
 const MAGIC: &[u8] = b"ARROW1";
 const FEATHER_1: &[u8] = b"FEA1";
@@ -291,7 +291,7 @@ impl<R: Read> Iterator for ArrowReader<R> {
 
     fn next(&mut self) -> Option<Self::Item> {
         // The decoder panics over some inputs that are damaged: that is the input's fault.
-        let next = catch_unwind(AssertUnwindSafe(|| self.next_batch()))
+        let next = guarded(|| self.next_batch())
             .unwrap_or_else(|_| damaged("what it says of itself contradicts itself"));
         match next {
             Ok(None) => None,

@@ -136,6 +136,7 @@ impl<R: Read> CsvReader<R> {
             self.at = super::content::UTF8_MARK.len();
         }
         refuse_html(self.buffer[self.at..].trim_ascii_start(), "E_NOT_CSV")?;
+        refuse_json(&self.buffer[self.at..])?;
         let has = |byte| memchr::memchr(byte, &self.buffer).is_some();
         let mut dialect = Dialect {
             delimiter: self.options.delimiter.unwrap_or(b','),
@@ -359,6 +360,21 @@ impl<R: Read> CsvReader<R> {
         self.ended = read < bytes;
         Ok(())
     }
+}
+
+/// Refuses JSON, the first row of which would become the names of columns.
+fn refuse_json(start: &[u8]) -> Result<()> {
+    let mut lines = start.split(|byte| *byte == b'\n').map(<[u8]>::trim_ascii);
+    let first = lines.find(|line| !line.is_empty()).unwrap_or_default();
+    let is_json = matches!(first, b"{" | b"[" | b"[{")
+        || (matches!(first, [b'{' | b'[', ..])
+            && serde_json::from_slice::<serde::de::IgnoredAny>(first).is_ok());
+    if is_json {
+        return Err(Error::new(ErrorKind::BadData, "the file looks like JSON, not like CSV")
+            .with("code", "E_NOT_CSV")
+            .with_hint("name it .jsonl or .json, or say what it holds by `format`"));
+    }
+    Ok(())
 }
 
 impl<R: Read> Iterator for CsvReader<R> {

@@ -6,7 +6,6 @@ mod ranges;
 mod tests;
 
 use std::fs::File;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use arrow::array::RecordBatch;
@@ -22,6 +21,7 @@ use transload_core::{Error, ErrorKind, Result};
 
 use super::remote::{Failure, Object};
 use super::{ArrowRows, Chunk, Chunks};
+use crate::guard::guarded;
 use bounds::Bounds;
 use ranges::Ranges;
 
@@ -146,7 +146,7 @@ struct Blame {
 impl Blame {
     /// Does something with the file. The reader panics over some files that are damaged: that is the file's fault too.
     fn on<T>(&self, work: impl FnOnce() -> Result<T, Damage>) -> Result<T> {
-        let damage = match catch_unwind(AssertUnwindSafe(work)) {
+        let damage = match guarded(work) {
             Ok(Ok(done)) => return Ok(done),
             Ok(Err(damage)) => damage,
             Err(_) => Damage::Found("what it says of itself contradicts itself".to_owned(), None),

@@ -25,22 +25,19 @@ fn made(name: &str) -> Vec<u8> {
             let item = format!("\"{}\",", "x".repeat(1022));
             between(&format!("{{\"id\":2,\"v\":{{\"a\":[{}\"\"]}}}}\n", item.repeat(16 * 1024)))
         }
-        "values/string_90mb.jsonl" => {
-            between(&format!("{{\"id\":2,\"v\":\"{}\"}}\n", "x".repeat(90 * MEBIBYTE)))
+        "values/string_100mb.jsonl" => {
+            between(&format!("{{\"id\":2,\"v\":\"{}\"}}\n", "x".repeat(100 * MEBIBYTE)))
         }
-        "values/row_100mb.jsonl" => {
-            between(&format!("{{\"id\":2,\"v\":\"{}\"}}\n", "x".repeat(100_000_000)))
+        "values/row_130mb.jsonl" => {
+            between(&format!("{{\"id\":2,\"v\":\"{}\"}}\n", "x".repeat(130 * MEBIBYTE)))
         }
         "structure/depth_10k.jsonl" => between(&nested("[", "]", 10_000)),
         "structure/depth_1m.jsonl" => between(&nested("[", "]", 1_000_000)),
         "structure/depth_1m_objects.jsonl" => between(&nested("{\"a\":", "}", 1_000_000)),
         "structure/depth_1m_open.jsonl" => between(&nested("[", "", 1_000_000)),
-        "structure/depth_1m.json" => nested("[", "]", 1_000_000)
-            .trim_end()
-            .replace("{\"id\":2,\"a\":", "[{\"a\":")
-            .into_bytes(),
-        "structure/keys_20k.jsonl" => {
-            let keys: Vec<String> = (0..20_000)
+        "structure/depth_1m.json" => format!("[{}]", nested("[", "]", 1_000_000)).into_bytes(),
+        "structure/keys_5k.jsonl" => {
+            let keys: Vec<String> = (0..5_000)
                 .map(|n| format!("\"one_long_prefix_for_all_of_them_{n}\":{n}"))
                 .collect();
             format!("{{{}}}\n", keys.join(",")).into_bytes()

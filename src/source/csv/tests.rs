@@ -270,6 +270,8 @@ fn what_is_no_csv_in_utf8_is_refused() {
         (&b"\xff\xfei\0d\0\n\0"[..], "E_ENCODING"),
         (b"i\0d\0\n\x001\0", "E_ENCODING"),
         (b"\n <!DOCTYPE html><html>", "E_NOT_CSV"),
+        (b"{\"id\":1}\n{\"id\":2}\n", "E_NOT_CSV"),
+        (b"[\n{\"id\":1}\n]", "E_NOT_CSV"),
         (b"PAR1\x15\x04", "E_NOT_CSV"),
         (b"\x1f\x8b\x08\0\0\0", "E_NOT_CSV"),
         (b"id,v\n1,a\n\0\0\0\0", "E_FILE_DAMAGED"),
