@@ -102,7 +102,7 @@ pub(crate) struct JsonLimits {
 impl Default for JsonLimits {
     fn default() -> Self {
         // A row may hold a text of 100 MB, and what stands around it.
-        Self { chunk_bytes: 8 << 20, max_row_bytes: 128 << 20 }
+        Self { chunk_bytes: 4 << 20, max_row_bytes: 128 << 20 }
     }
 }
 
