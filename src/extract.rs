@@ -116,7 +116,7 @@ pub(crate) fn extract(
             ids: plan.options.added_columns != AddedColumns::default(),
             ..Changes::default()
         },
-        defaults: plan.options.defaults.clone(),
+        defaults: plan.options.defaults,
         writers: TableWriters::new(Arc::new(plan.write)),
         rows: BTreeMap::new(),
         seen: BTreeMap::new(),
@@ -197,11 +197,11 @@ impl Sink {
         &mut self,
         target: &Target,
         mut rows: JsonRows,
-        shredded: Result<Shredded>,
+        shredded: Result<Box<Shredded>>,
     ) -> Result<(usize, usize)> {
         let table = target.table.as_str();
         let before = self.normalizer.generation();
-        let normalized = match self.normalizer.accept(shredded?)? {
+        let normalized = match self.normalizer.accept(*shredded?)? {
             Some(normalized) => normalized,
             // The schema has moved on since: once more, with nobody in between.
             None => self.normalizer.json(table, &rows, target.judge.as_deref())?,

@@ -30,6 +30,9 @@ mod clock;
 pub mod config;
 mod contract;
 mod extract;
+#[cfg(any(test, fuzzing))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod guard;
 mod hints;
 mod incremental;

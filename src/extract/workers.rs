@@ -22,7 +22,7 @@ use crate::stop::Stop;
 #[derive(Debug)]
 pub(super) enum Work {
     /// Rows of JSON, and what they became against the schema of that moment.
-    Json(JsonRows, Result<Shredded>),
+    Json(JsonRows, Result<Box<Shredded>>),
     /// Rows of Arrow, as they came.
     Arrow(ArrowRows),
     /// The columns of an input without rows.
@@ -169,7 +169,7 @@ fn shred(tasks: &Mutex<Receiver<Task>>, done: &Sender<(u64, Delivery)>, latest: 
         let work = match chunk {
             Chunk::Json(rows) => {
                 let shredded = latest.get().shred(&table, &rows, judge.as_deref(), &mut parser);
-                Work::Json(rows, shredded)
+                Work::Json(rows, shredded.map(Box::new))
             }
             Chunk::Arrow(rows) => Work::Arrow(rows),
             Chunk::Columns(columns) => Work::Columns(columns),

@@ -1,8 +1,8 @@
 //! Where rows come from.
 
 mod arrow_ipc;
-mod compress;
-mod content;
+pub(crate) mod compress;
+pub(crate) mod content;
 pub(crate) mod csv;
 pub(crate) mod identity;
 pub(crate) mod input;

@@ -8,16 +8,19 @@
 #[cfg(not(unix))]
 compile_error!("cargo xtask needs Linux or macOS (on Windows: WSL)");
 
+mod bench;
 mod demo;
 mod digest;
 mod duckdb;
 mod end_to_end;
 mod failure;
 mod folder;
+mod fuzz;
 mod metadata;
 mod npm;
 mod parity;
 mod process;
+mod python;
 mod real_data;
 mod stack;
 mod suite;
@@ -82,6 +85,18 @@ const TASKS: &[Task] = &[
         arguments: "[--continue] [CASE…]",
         about: "load the same rows by dlt and by Transload and compare all that is there then",
         run: parity::parity_task,
+    },
+    Task {
+        name: "bench",
+        arguments: "WHAT …",
+        about: "nested rows through Transload, dlt and DuckDB: normalise, load, memory",
+        run: bench::bench_task,
+    },
+    Task {
+        name: "fuzz",
+        arguments: "[TARGET] …",
+        about: "random inputs through the engine: cargo xtask fuzz json_rows --seconds 600",
+        run: fuzz::fuzz_task,
     },
     Task {
         name: "tidy",

@@ -3,7 +3,6 @@
 //! dlt runs in a Python environment of its own, and so does the comparison: this crate links no
 //! database. The cases and the scripts are in `xtask/parity`.
 
-mod environment;
 mod foreign;
 
 use std::path::PathBuf;
@@ -49,7 +48,7 @@ impl Asked {
 pub(crate) fn parity_task(workspace: &Workspace, arguments: &[String]) -> Outcome {
     let asked = Asked::parse(arguments)?;
     duckdb::setup(workspace)?;
-    let python = environment::python(workspace)?;
+    let python = crate::python::python(workspace)?;
     let scratch = workspace.stack().join("parity");
     folder::remove(&scratch)?;
     folder::create(&scratch)?;

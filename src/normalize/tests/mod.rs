@@ -6,6 +6,7 @@ mod contracts;
 mod faults;
 mod flattening;
 mod properties;
+mod rebuild;
 mod system_columns;
 mod throughput;
 mod types;
