@@ -131,6 +131,8 @@ pub(crate) struct Snapshot {
     settled: Arc<HashSet<String>>,
     /// Counts the changes of the schema.
     generation: u64,
+    /// Counts those that did not come from rows of JSON.
+    foreign: u64,
 }
 
 /// The names of dlt's own columns under the naming convention.
@@ -217,6 +219,7 @@ impl Normalizer {
             schema,
             options,
             generation: 0,
+            foreign: 0,
         };
         Ok(Self {
             snapshot: Arc::new(snapshot),
@@ -265,6 +268,7 @@ impl Normalizer {
         if let Some(table) = conformed.table {
             snapshot.schema.tables.insert(name.clone(), table);
             snapshot.generation += 1;
+            snapshot.foreign += 1;
         }
         if conformed.batch.num_rows() == 0 {
             return Ok(normalized);
@@ -273,6 +277,7 @@ impl Normalizer {
             mark_seen(&mut snapshot.schema, &name);
             // Rows without ids are there: what was shredded before adds columns for them that are NOT NULL.
             snapshot.generation += 1;
+            snapshot.foreign += 1;
         }
         normalized.batches.push(TableBatch { table: name, batch: conformed.batch });
         Ok(normalized)
@@ -316,6 +321,7 @@ impl Normalizer {
             known.put(column);
         }
         snapshot.generation += 1;
+        snapshot.foreign += 1;
         Ok(())
     }
 
@@ -330,6 +336,7 @@ impl Normalizer {
         if !has_seen(&snapshot.schema, table) {
             mark_seen(&mut snapshot.schema, table);
             snapshot.generation += 1;
+            snapshot.foreign += 1;
         }
     }
 
@@ -351,6 +358,7 @@ impl Normalizer {
     pub(crate) fn accept(&mut self, shredded: Shredded) -> Result<Option<Normalized>> {
         let Shredded {
             generation,
+            foreign,
             mut batches,
             additions,
             refused,
@@ -359,16 +367,21 @@ impl Normalizer {
             seen,
         } = shredded;
         let is_current = generation == self.snapshot.generation;
-        // A chunk that found everything it needed in an older schema needs nothing of a newer one.
+        // A chunk that found everything it needed in an older schema needs nothing of a newer one, and one whose additions
+        // others have made meanwhile, or nobody, would make the same of it.
+        let agrees = foreign == self.snapshot.foreign
+            && additions.iter().all(|additions| additions.agrees_with(&self.snapshot.schema))
+            && !refused_by_schema
+            && discarded.is_empty();
         let depends_on_schema = !additions.is_empty() || refused_by_schema || !discarded.is_empty();
-        if !is_current && depends_on_schema {
+        if !is_current && depends_on_schema && !agrees {
             return Ok(None);
         }
         if !additions.is_empty()
             || batches.iter().any(|batch| !has_seen(&self.snapshot.schema, &batch.table))
         {
             let snapshot = Arc::make_mut(&mut self.snapshot);
-            if !additions.is_empty() {
+            if additions.iter().any(|additions| additions.changes(&snapshot.schema)) {
                 snapshot.generation += 1;
             }
             for addition in additions {

@@ -25,6 +25,7 @@ use crate::source::json::{JsonRow, JsonRows, Refused};
 #[derive(Debug)]
 pub(crate) struct Shredded {
     pub(super) generation: u64,
+    pub(super) foreign: u64,
     /// Parents before their children.
     pub(super) batches: Vec<TableBatch>,
     pub(super) additions: Vec<TableAdditions>,
@@ -247,6 +248,7 @@ impl Shredder<'_> {
         let snapshot = self.layout.snapshot;
         let mut shredded = Shredded {
             generation: snapshot.generation,
+            foreign: snapshot.foreign,
             batches: Vec::new(),
             additions: Vec::new(),
             refused: Vec::new(),

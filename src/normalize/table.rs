@@ -42,6 +42,8 @@ pub(super) struct TableAdditions {
     pub(super) is_new: bool,
     /// Columns that are new, or that were known by hints and now have a type.
     pub(super) columns: Vec<Column>,
+    /// Columns that the chunk took for granted beside these: what they could not hold is in variants of them.
+    pub(super) assumed: Vec<Column>,
 }
 
 pub(super) struct TableValues {
@@ -375,6 +377,7 @@ impl TableValues {
             parent: self.parent,
             is_new: self.is_new,
             columns: Vec::new(),
+            assumed: Vec::new(),
         };
         let mut fields = Vec::with_capacity(self.columns.len());
         let mut arrays = Vec::with_capacity(self.columns.len());
@@ -395,6 +398,7 @@ impl TableValues {
             if index >= self.known_columns {
                 // The values went to a variant column: there is nothing to say what this one is for.
                 if column.nullable && array.null_count() == array.len() {
+                    additions.assumed.push(column);
                     continue;
                 }
                 additions.columns.push(column.clone());
@@ -422,16 +426,39 @@ impl SystemColumns {
 
 impl TableAdditions {
     pub(super) fn is_empty(&self) -> bool {
-        !self.is_new && self.columns.is_empty()
+        !self.is_new && self.columns.is_empty() && self.assumed.is_empty()
     }
 
-    /// Writes the additions into the schema.
+    /// Whether the schema lacks any of it.
+    pub(super) fn changes(&self, schema: &Schema) -> bool {
+        let Some(table) = schema.tables.get(&self.name) else { return true };
+        let is_known = |column: &Column| {
+            table.columns.get(&column.name).is_some_and(|known| known.data_type.is_some())
+        };
+        !self.columns.iter().all(is_known)
+    }
+
+    /// Whether a schema that has changed since has nothing that is otherwise: the chunk would have come to the same.
+    pub(super) fn agrees_with(&self, schema: &Schema) -> bool {
+        let Some(table) = schema.tables.get(&self.name) else { return true };
+        let is_same = |column: &Column| match table.columns.get(&column.name) {
+            Some(known) if known.data_type.is_some() => known == column,
+            _ => true,
+        };
+        (!self.is_new || table.parent == self.parent)
+            && self.columns.iter().chain(&self.assumed).all(is_same)
+    }
+
+    /// Writes the additions into the schema. What it has already is the same, see [`Self::agrees_with`].
     pub(super) fn apply(self, schema: &mut Schema) {
         let table = schema.tables.entry(self.name).or_insert_with_key(|name| match self.parent {
             Some(parent) => Table::nested(name, parent),
             None => super::undeclared(name),
         });
         for column in self.columns {
+            if table.columns.get(&column.name).is_some_and(|known| known.data_type.is_some()) {
+                continue;
+            }
             // A column that was known by a hint alone takes its place where the data has it.
             table.columns.shift_remove(&column.name);
             table.put(column);
