@@ -11,7 +11,7 @@ use object_store::aws::AmazonS3;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
 use transload_core::settings::Settings;
 use transload_core::{
     Error, ErrorKind, Redactor, Result, Sha256Hex, StagedObject, StorageCredentials, StorageKind,
@@ -31,6 +31,8 @@ pub(crate) struct Store {
     region: Option<String>,
     endpoint: Option<String>,
     redactor: Redactor,
+    /// One permit for each part that may be in memory, of all files together.
+    parts: Arc<Semaphore>,
     /// Filled once a probe has shown that the store creates only what is absent.
     probed: OnceCell<()>,
 }
@@ -57,7 +59,16 @@ pub(crate) enum Created {
     Other(Bytes),
 }
 
+/// Parts of uploads that are in memory at once, 8 MiB each as a rule: enough for many connections, and a bound whatever the
+/// number of files.
+const PARTS_IN_MEMORY: usize = 12;
+
 impl Store {
+    /// Permits for parts in memory.
+    pub(crate) fn parts(&self) -> Arc<Semaphore> {
+        Arc::clone(&self.parts)
+    }
+
     /// The store that the settings name. Opens no connection and makes no folder.
     pub(crate) fn new(settings: &Settings, configured: &FilesystemSettings) -> Result<Self> {
         let credentials = &configured.credentials;
@@ -90,6 +101,7 @@ impl Store {
             region: credentials.region_name.clone(),
             endpoint: credentials.endpoint_url.clone(),
             redactor: Redactor::new(secrets.into_iter().flatten()),
+            parts: Arc::new(Semaphore::new(PARTS_IN_MEMORY)),
             probed: OnceCell::new(),
         })
     }
@@ -104,6 +116,7 @@ impl Store {
             region: None,
             endpoint: None,
             redactor: Redactor::default(),
+            parts: Arc::new(Semaphore::new(PARTS_IN_MEMORY)),
             probed: OnceCell::new(),
         }
     }

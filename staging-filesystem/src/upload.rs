@@ -141,19 +141,32 @@ async fn send_parts(
     let mut under_way = FuturesUnordered::new();
     let failed = |error| store.failed("uploading a part", key, &error);
     loop {
+        // Parts that are under way move only while they are waited for: whoever has some waits for them, and for the
+        // parts of other files only without any.
+        let room = loop {
+            let room = store.parts().try_acquire_owned();
+            if under_way.len() < PARTS_AT_ONCE
+                && let Ok(room) = room
+            {
+                break Some(room);
+            }
+            match under_way.try_next().await.map_err(failed)? {
+                Some(sent) => on_bytes(sent),
+                None => break store.parts().acquire_owned().await.ok(),
+            }
+        };
         let (next, bytes) = source.next(part_bytes).await?;
         source = next;
         if bytes.is_empty() {
             break;
         }
-        if under_way.len() == PARTS_AT_ONCE
-            && let Some(sent) = under_way.try_next().await.map_err(failed)?
-        {
-            on_bytes(sent);
-        }
         let length = bytes.len() as u64;
         let part = upload.put_part(bytes.into());
-        under_way.push(async move { part.await.map(|()| length) });
+        under_way.push(async move {
+            let sent = part.await.map(|()| length);
+            drop(room);
+            sent
+        });
     }
     source.finish(file)?;
     while let Some(sent) = under_way.try_next().await.map_err(failed)? {
