@@ -160,7 +160,7 @@ async fn a_resource_that_is_skipped_loads_nothing() {
 async fn a_bad_row_loads_nothing_and_leaves_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
-    let pipeline = pipeline(folder);
+    let pipeline = builder(folder).setting("normalize.max_set_aside", "0").build().unwrap();
     let failed = pipeline.run(Resource::json("t", "{\"a\": 1}\n{\"a\": }\n")).await.unwrap_err();
     assert_eq!(failed.error.kind(), ErrorKind::BadData);
     assert_eq!(failed.error.context("line"), Some("2"));
@@ -177,6 +177,20 @@ async fn a_bad_row_loads_nothing_and_leaves_nothing() {
         count(folder, "select count(*) from information_schema.tables where table_name = 't'"),
         0
     );
+}
+
+#[tokio::test]
+async fn a_bad_row_is_set_aside_where_it_may_be() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let pipeline = pipeline(folder);
+    let info = pipeline.run(Resource::json("t", "{\"a\": 1}\n{\"a\": }\n")).await.unwrap();
+    assert_eq!((info.loads[0].rows(), info.loads[0].rows_set_aside()), (1, 1));
+    let package = info.loads[0].package.as_ref().unwrap();
+    let kept = std::fs::read(package.join(&info.loads[0].set_aside[0].files[0])).unwrap();
+    assert_eq!(kept, b"{\"a\": }\n");
+    drop(pipeline);
+    assert_eq!(count(folder, "select count(*) from d.t"), 1);
 }
 
 #[tokio::test]
