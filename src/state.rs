@@ -102,9 +102,9 @@ impl PipelineState {
 
     /// Forgets what a resource remembers. What dlt does of a resource that replaces its table.
     pub(crate) fn forget_resource(&mut self, schema: &str, resource: &str) {
-        let source = self.0.get_mut("sources").and_then(|sources| sources.get_mut(schema));
-        let resources = source.and_then(|source| source.get_mut("resources"));
-        if let Some(resources) = resources.and_then(Value::as_object_mut) {
+        // dlt makes the entry of the source for that, and so do we: the states of both have the same hash.
+        let source = object(object(&mut self.0, "sources"), schema);
+        if let Some(resources) = source.get_mut("resources").and_then(Value::as_object_mut) {
             resources.remove(resource);
         }
     }
