@@ -3,7 +3,7 @@
 //! ```text
 //! <package folder>/set_aside/<table>.jsonl            the rows, byte for byte, one behind the other (CSV: with its header)
 //! <package folder>/set_aside/<table>.reasons.jsonl    for each of them where it stood and what is wrong with it
-//! <package folder>/set_aside/summary.json             how many there are
+//! <package folder>/set_aside/@summary.json            how many there are
 //! ```
 //!
 //! The files of rows are what a source is: once the rows are repaired in them they are loaded like any other file.
@@ -21,7 +21,8 @@ use transload_core::{Error, ErrorKind, Result, escape_segment};
 use crate::source::Refused;
 
 const FOLDER: &str = "set_aside";
-const SUMMARY: &str = "summary.json";
+/// The files of tables stand beside it: a name that no table has, see [`escape_segment`].
+const SUMMARY: &str = "@summary.json";
 
 /// The rows of one table that were set aside.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -84,7 +85,8 @@ struct Output {
 impl Output {
     fn create(folder: &Path, name: String) -> Result<Self> {
         let path = folder.join(&name);
-        let file = File::create(&path).map_err(|error| failed(&path, error))?;
+        // Never over the rows of another table.
+        let file = File::create_new(&path).map_err(|error| failed(&path, error))?;
         Ok(Self { name, path, file: BufWriter::new(file), rows: 0 })
     }
 
@@ -273,6 +275,23 @@ mod tests {
                 "code": "E_JSON_DUP_KEY", "reason": "duplicate key", "key": "a",
             })
         );
+    }
+
+    #[test]
+    fn no_table_has_the_name_of_the_summary() {
+        let package = tempfile::tempdir().unwrap();
+        let mut aside = SetAside::new(package.path(), None);
+        for table in ["summary", "@summary", "set_aside"] {
+            aside.put(table, "f.json", &Kind::json(), row(1, b"{\n}")).unwrap();
+        }
+        let all = aside.finish().unwrap();
+        assert_eq!(summary(package.path()), all);
+        for table in all {
+            assert_eq!(fs::read(package.path().join(&table.files[0])).unwrap(), b"{\n}\n");
+        }
+        // Where a name is taken after all, that is an error and nothing is written over.
+        let mut aside = SetAside::new(package.path(), None);
+        assert!(aside.put("summary", "f.json", &Kind::json(), row(1, b"{\n}")).is_err());
     }
 
     #[test]

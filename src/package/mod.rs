@@ -3,7 +3,7 @@
 //! ```text
 //! <pipelines dir>/<pipeline>/
 //!   lock                      held while a process works here; says who
-//!   loads/<load id>/          a package: <table>/<file>, and manifest.json once it is sealed; source, a hint
+//!   loads/<load id>/          a package: <table>/<file>, and manifest.json once it is sealed; @source, a hint
 //!   loaded/<load id>/         a package that was published: manifest.json, receipt.json
 //!   …/<load id>/set_aside/    rows that could not be loaded, with their reasons
 //!   unsealed/<load id>/       what a process that died before sealing left behind
@@ -27,7 +27,8 @@ pub(crate) use lock::{Lock, owner};
 
 const MANIFEST: &str = "manifest.json";
 const RECEIPT: &str = "receipt.json";
-const SOURCE: &str = "source";
+/// Folders of tables stand beside it: a name that no table has, see [`escape_segment`].
+const SOURCE: &str = "@source";
 
 /// The working folder of a pipeline.
 #[derive(Clone, Debug)]

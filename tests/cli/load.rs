@@ -276,3 +276,14 @@ fn a_user_without_a_home_works_in_the_working_folder() {
     let status = Ran::of(sandbox.command().env_remove("HOME").arg("status")).with_code(0);
     assert!(status.stdout.contains("chess"), "{}", status.stdout);
 }
+
+#[test]
+fn a_table_may_have_the_name_of_a_file_of_the_package() {
+    let sandbox = Sandbox::new();
+    sandbox.write("rows.jsonl", "{\"id\": 1}\n");
+    for table in ["source", "set_aside", "summary", "manifest", "receipt", "lock"] {
+        let args = ["--table", table, "--source", "rows.jsonl"];
+        sandbox.run(&[&["run"], &THROUGH_STAGING[..], &args].concat()).with_code(0);
+        assert_eq!(sandbox.count(&format!("select count(*) from lake.{table}")), 1);
+    }
+}

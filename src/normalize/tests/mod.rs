@@ -1,4 +1,4 @@
-//! Acceptance cases of `spec/pipeline.md` section 8, by their numbers, and what differs from dlt on purpose.
+//! What dlt does, by the numbers that the parity cases (`xtask/parity/cases`) have too, and what differs from it on purpose.
 
 mod arrow_batches;
 mod arrow_rows;
