@@ -50,6 +50,15 @@ impl Dialect for DuckDbDialect {
         format!("DELETE FROM {table}")
     }
 
+    fn merges(&self) -> bool {
+        // Since 1.4: https://duckdb.org/docs/stable/sql/statements/merge_into
+        true
+    }
+
+    fn aliases_in_delete(&self) -> bool {
+        true
+    }
+
     fn now(&self) -> &str {
         "CURRENT_TIMESTAMP"
     }

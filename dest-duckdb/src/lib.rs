@@ -22,8 +22,8 @@ use transload_core::sql::{Row, SqlClient as _, SqlDestination, Statement};
 use transload_core::{
     AccessKind, BinaryEncoding, BinaryLiteral, CONTRACT_VERSION, Capabilities, Column, Commit,
     CopySource, Dataset, DatasetState, Destination, Fence, FileFormat, IdentifierCase,
-    IdentifierRules, Inquiry, Job, JobContext, JobOutcome, LiteralRules, Load, Plugin, Publication,
-    ReplaceStrategy, Result, SchemaChange, StorageKind, WriteDisposition,
+    IdentifierRules, Inquiry, Job, JobContext, JobOutcome, LiteralRules, Load, MergeStrategy,
+    Plugin, Publication, ReplaceStrategy, Result, SchemaChange, StorageKind, WriteDisposition,
 };
 
 use client::DuckDb;
@@ -89,7 +89,17 @@ fn capabilities() -> Capabilities {
             formats,
             access: vec![AccessKind::LocalPaths],
         }],
-        write_dispositions: vec![WriteDisposition::Append, WriteDisposition::Replace],
+        write_dispositions: vec![
+            WriteDisposition::Append,
+            WriteDisposition::Replace,
+            WriteDisposition::Merge,
+        ],
+        merge_strategies: vec![
+            MergeStrategy::DeleteInsert,
+            MergeStrategy::Upsert,
+            MergeStrategy::InsertOnly,
+            MergeStrategy::Scd2,
+        ],
         replace_strategies: vec![
             ReplaceStrategy::TruncateAndInsert,
             ReplaceStrategy::InsertFromStaging,
@@ -186,7 +196,7 @@ mod tests {
         let destination = create(&Settings::from_pairs("duckdb", &[])).unwrap();
         let capabilities = destination.capabilities();
         assert!(capabilities.loads_in_publication && capabilities.atomic_publication);
-        assert!(capabilities.merge_strategies.is_empty());
+        assert_eq!(capabilities.merge_strategies.len(), 4);
         assert!(!format!("{destination:?}").is_empty());
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use transload_core::{
     Column, CopyJob, DatasetState, Disposition, Error, ErrorKind, FollowUp, IdentifierCase,
     IdentifierRules, Job, LoadJob, Manifest, Publication, Result, Schema, SchemaChange, StageJob,
-    StagedFile, Table, TableChain, TablePublication,
+    StagedFile, Table, TableChain, TablePublication, WriteDisposition,
 };
 
 /// The changes that bring a dataset to a schema: additions only, for the tables of this load.
@@ -192,20 +192,23 @@ pub(crate) fn change_names(changes: &[SchemaChange]) -> Vec<String> {
     names
 }
 
-/// The tables of a load, in the order of its chains: those with files, and those that a replacement empties.
+/// The tables of a load, in the order of its chains: those with files, and those from which it may take rows.
 pub(crate) fn tables_of(manifest: &Manifest) -> Vec<&str> {
     let mut tables = Vec::new();
     for root in &manifest.tables {
         for table in manifest.schema.chain_of(root) {
             let has_rows = manifest.files.iter().any(|file| file.table == table);
-            let replaced =
-                manifest.schema.disposition_of(root) == transload_core::WriteDisposition::Replace;
+            // What is nested in rows that make room goes with them, also where the load brings nothing in its place.
+            let makes_room = matches!(
+                manifest.schema.disposition_of(root),
+                WriteDisposition::Replace | WriteDisposition::Merge
+            );
             let known = manifest
                 .schema
                 .tables
                 .get(table)
                 .is_some_and(|table| table.complete_columns().count() > 0);
-            if has_rows || (known && (replaced || table == root)) {
+            if has_rows || (known && (makes_room || table == root)) {
                 tables.push(table);
             }
         }
@@ -284,10 +287,10 @@ pub(crate) fn publication(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use transload_core::ReplaceStrategy;
     use transload_core::{
         DataFile, DataType, Dataset, ExistingColumn, FileFormat, LoadId, Sha256Hex,
     };
-    use transload_core::{ReplaceStrategy, WriteDisposition};
 
     fn file(table: &str, number: usize, rows: u64) -> DataFile {
         let sha256 = Sha256Hex::of(format!("{table}{number}").as_bytes());

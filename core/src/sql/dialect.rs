@@ -38,6 +38,13 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     /// Empties a table within a transaction: `DELETE FROM t`. Never TRUNCATE, which many engines commit on.
     fn delete_all(&self, table: &str) -> String;
 
+    /// Whether `MERGE INTO … USING (query)` is understood with several clauses, a condition in each: `WHEN MATCHED AND …
+    /// THEN DELETE`, `WHEN MATCHED THEN UPDATE`, `WHEN NOT MATCHED AND … THEN INSERT`. Where not, `upsert` updates and inserts.
+    fn merges(&self) -> bool;
+
+    /// Whether `DELETE FROM t AS d` is understood. Where not, the table is called by its full name in the condition.
+    fn aliases_in_delete(&self) -> bool;
+
     /// The expression for the present time: `CURRENT_TIMESTAMP`.
     fn now(&self) -> &str;
 

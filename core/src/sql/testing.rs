@@ -59,6 +59,14 @@ impl Dialect for Ansi {
         format!("DELETE FROM {table}")
     }
 
+    fn merges(&self) -> bool {
+        self.modern
+    }
+
+    fn aliases_in_delete(&self) -> bool {
+        self.modern
+    }
+
     fn now(&self) -> &str {
         "CURRENT_TIMESTAMP"
     }
