@@ -277,7 +277,7 @@ impl<'a> Merge<'a> {
         }
         steps.push(Step::any(format!("close rows of {}", self.root.table.name), close));
 
-        let chosen = self.one_of_each(staged, &self.root, &key, None)?;
+        let chosen = self.one_of_each(staged, &self.root, &key, None, None)?;
         let not_open = |statement: Statement| {
             is_active(
                 statement.sql(&format!(
@@ -316,7 +316,7 @@ impl<'a> Merge<'a> {
             let Some(scratch) = &self.scratch else { continue };
             // What comes back as it was has its nested rows still.
             let nested_key = [row_key(member.table)?.name.as_str()];
-            let rows = self.one_of_each(staged, member, &nested_key, None)?;
+            let rows = self.one_of_each(staged, member, &nested_key, None, None)?;
             let condition = format!(
                 "{} AND NOT {}",
                 self.belongs(member, Side::Staged, &self.ids(&scratch.kept)?)?,
@@ -364,15 +364,17 @@ impl<'a> Merge<'a> {
     /// The staged rows of the root of which one of each key was chosen, and of these, where `alive`, those that are not marked
     /// as deleted: the newest of a key may be the one that deletes it.
     fn chosen(&self, staged: &str, alive: bool) -> Result<String> {
-        let rows = match self.chooses() {
-            true => self.one_of_each(staged, &self.root, &self.primary_key(), self.dedup_sort())?,
-            false => staged.to_owned(),
-        };
-        Ok(match self.hard_delete().filter(|_| alive) {
+        let alive = self.hard_delete().filter(|_| alive);
+        if self.chooses() {
+            let (key, sort) = (self.primary_key(), self.dedup_sort());
+            let condition = alive.map(|column| self.is_alive("numbered", column));
+            return self.one_of_each(staged, &self.root, &key, sort, condition);
+        }
+        Ok(match alive {
             Some(column) => {
-                format!("(SELECT * FROM {rows} AS c WHERE {})", self.is_alive("c", column))
+                format!("(SELECT * FROM {staged} AS c WHERE {})", self.is_alive("c", column))
             }
-            None => rows,
+            None => staged.to_owned(),
         })
     }
 
@@ -386,13 +388,14 @@ impl<'a> Merge<'a> {
         Some((&column.name, order))
     }
 
-    /// A query for one row of each key, with the columns of the table.
+    /// A query for one row of each key, with the columns of the table, where it meets the condition.
     fn one_of_each(
         &self,
         staged: &str,
         member: &Member<'_>,
         key: &[&str],
         sort: Option<(&str, &str)>,
+        condition: Option<String>,
     ) -> Result<String> {
         let mut order: Vec<String> = sort
             // A row without a value to sort by is the last choice in either order.
@@ -408,10 +411,11 @@ impl<'a> Merge<'a> {
         let columns = self.columns(member);
         Ok(format!(
             "(SELECT {columns} FROM (SELECT {columns}, ROW_NUMBER() OVER (PARTITION BY {} ORDER BY {}) AS {number} \
-             FROM {staged}) AS numbered WHERE {number} = 1)",
+             FROM {staged}) AS numbered WHERE {number} = 1{condition})",
             column_list(self.dialect, key.iter().copied()),
             order.join(", "),
             number = self.quote(NUMBER),
+            condition = condition.map(|it| format!(" AND {it}")).unwrap_or_default(),
         ))
     }
 
@@ -646,5 +650,141 @@ impl<'a> Merge<'a> {
 
     fn any(&self, what: &str, member: &Member<'_>, sql: String) -> Step {
         Step::any(format!("{what} {}", member.table.name), Statement::new(sql))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sql::testing::Ansi;
+    use crate::{DataType, WriteDisposition};
+    use serde_json::json;
+
+    fn hinted(name: &str, data_type: DataType, hint: &str, value: Json) -> Column {
+        let mut column = Column::new(name, data_type);
+        column.hints.insert(hint.into(), value);
+        column
+    }
+
+    /// `players`, and `players__games__moves` in `players__games` in it, the latter two with links as the normaliser makes
+    /// them.
+    fn tables(strategy: MergeStrategy) -> [Table; 3] {
+        let mut players = Table::root("players", WriteDisposition::Merge);
+        players.put(Column::new("id", DataType::Bigint).with_hint("primary_key"));
+        players.put(Column::new("name", DataType::Text));
+        players.put(hinted("at", DataType::Timestamp, "dedup_sort", json!("desc")));
+        players.put(Column::new("gone", DataType::Bool).with_hint("hard_delete"));
+        players.put(Column::new("_dlt_id", DataType::Text).with_hint("row_key"));
+        if strategy == MergeStrategy::Scd2 {
+            players.put(Column::new("since", DataType::Timestamp).with_hint("x-valid-from"));
+            players.put(Column::new("until", DataType::Timestamp).with_hint("x-valid-to"));
+            players.put(Column::new("_dlt_id", DataType::Text).with_hint("x-row-version"));
+            players.columns["id"].hints = [("merge_key".to_owned(), json!(true))].into();
+            players.columns["gone"].hints.clear();
+        }
+        let nested = |name: &str, parent: &str| {
+            let mut table = Table::nested(name, parent);
+            table.put(Column::new("won", DataType::Bool));
+            table.put(Column::new("_dlt_root_id", DataType::Text).with_hint("root_key"));
+            table.put(Column::new("_dlt_parent_id", DataType::Text).with_hint("parent_key"));
+            table.put(Column::new("_dlt_id", DataType::Text).with_hint("row_key"));
+            table
+        };
+        [
+            players,
+            nested("players__games", "players"),
+            nested("players__games__moves", "players__games"),
+        ]
+    }
+
+    fn shown(strategy: MergeStrategy, modern: bool, tables: &[Table]) -> String {
+        steps(strategy, modern, tables).unwrap().iter().map(|step| format!("{step}\n")).collect()
+    }
+
+    fn steps(strategy: MergeStrategy, modern: bool, tables: &[Table]) -> Result<Vec<Step>> {
+        let dialect = Ansi { modern };
+        let mut members = tables.iter().map(|table| Member {
+            target: dialect.table("d", &table.name),
+            staged: Some(dialect.table("d_staging", &table.name)),
+            table,
+        });
+        let root = members.next().unwrap();
+        let nested: Vec<Member<'_>> = members.collect();
+        let scratch = (!nested.is_empty())
+            .then(|| Scratch { removed: "removed".into(), kept: "kept".into() });
+        let published_at = "2026-11-22T17:45:39.736473Z";
+        let merge = Merge { dialect: &dialect, strategy, root, nested, scratch, published_at };
+        merge.steps()
+    }
+
+    #[test]
+    fn every_strategy_in_a_chain() {
+        for strategy in [
+            MergeStrategy::DeleteInsert,
+            MergeStrategy::Upsert,
+            MergeStrategy::InsertOnly,
+            MergeStrategy::Scd2,
+        ] {
+            insta::assert_snapshot!(
+                format!("{strategy:?}"),
+                shown(strategy, true, &tables(strategy))
+            );
+        }
+    }
+
+    #[test]
+    fn engines_without_merge_and_aliases_update_and_insert() {
+        for strategy in [MergeStrategy::DeleteInsert, MergeStrategy::Upsert] {
+            let flat = &tables(strategy)[..1];
+            insta::assert_snapshot!(format!("plain_{strategy:?}"), shown(strategy, false, flat));
+        }
+    }
+
+    #[test]
+    fn rows_without_links_to_their_root_are_found_through_their_parents() {
+        let mut tables = tables(MergeStrategy::DeleteInsert);
+        for table in &mut tables[1..] {
+            table.columns.shift_remove("_dlt_root_id");
+        }
+        let sql = shown(MergeStrategy::DeleteInsert, true, &tables);
+        assert!(sql.contains(
+            "DELETE FROM \"d\".\"players__games__moves\" WHERE \"_dlt_parent_id\" IN (SELECT \"_dlt_id\" FROM \
+             \"d\".\"players__games\" WHERE \"_dlt_parent_id\" IN (SELECT \"_dlt_id\" FROM removed))"
+        ), "{sql}");
+        tables[2].columns.shift_remove("_dlt_parent_id");
+        let error = steps(MergeStrategy::DeleteInsert, true, &tables).unwrap_err();
+        assert_eq!(error.context("table"), Some("players__games__moves"));
+    }
+
+    #[test]
+    fn a_load_without_rows_for_the_root_has_no_steps() {
+        let [table, ..] = &tables(MergeStrategy::Upsert);
+        let root = Member { target: "t".into(), staged: None, table };
+        let merge = Merge {
+            dialect: &Ansi { modern: true },
+            strategy: MergeStrategy::Upsert,
+            root,
+            nested: Vec::new(),
+            scratch: None,
+            published_at: "",
+        };
+        assert_eq!(merge.steps().unwrap(), []);
+    }
+
+    #[test]
+    fn hints_that_contradict_the_strategy_are_refused() {
+        let refused = |strategy, change: fn(&mut Table)| {
+            let [mut players, ..] = tables(strategy);
+            change(&mut players);
+            steps(strategy, true, &[players]).unwrap_err().to_string()
+        };
+        let marked = |table: &mut Table| {
+            table.put(Column::new("m", DataType::Bool).with_hint("hard_delete"))
+        };
+        assert!(refused(MergeStrategy::DeleteInsert, marked).contains("columns: gone, m"));
+        let unkeyed = |table: &mut Table| table.columns["id"].hints.clear();
+        assert!(refused(MergeStrategy::Upsert, unkeyed).contains("needs a primary key"));
+        let open = |table: &mut Table| table.columns["until"].hints.clear();
+        assert!(refused(MergeStrategy::Scd2, open).contains("x-valid-to"));
     }
 }

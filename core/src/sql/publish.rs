@@ -228,7 +228,7 @@ impl<'a> Planner<'a> {
             return Ok(None);
         }
         if self.loads_in_publication {
-            return self.load_into_staging(table).map(Some);
+            return self.arrive(table, |this| this.load_into_staging(table)).map(Some);
         }
         let parts = self.parts(table);
         if let [(name, rows)] = &parts[..] {
@@ -251,7 +251,7 @@ impl<'a> Planner<'a> {
             self.staging(&self.context.load.staging_table(&table.table, self.max_table_length));
         let schema = self.schema_table(&table.table)?;
         self.before(staging_table(self.names.dialect, self.context.load, &name, schema)?);
-        self.arrive(table, |this| this.load(&name, table, schema))?;
+        self.load(&name, table, schema)?;
         Ok(name)
     }
 
@@ -282,16 +282,16 @@ impl<'a> Planner<'a> {
     }
 
     /// Adds steps that bring the rows of a table: what they change is what arrives.
-    fn arrive(
+    fn arrive<T>(
         &mut self,
         table: &TablePublication,
-        steps: impl FnOnce(&mut Self) -> Result<()>,
-    ) -> Result<()> {
+        steps: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
         let first = self.plan.transaction.steps.len();
-        steps(self)?;
+        let result = steps(self)?;
         let added = first..self.plan.transaction.steps.len();
         self.plan.rows.entry(table.table.clone()).or_default().steps.extend(added);
-        Ok(())
+        Ok(result)
     }
 
     fn move_rows(&mut self, what: &str, to: &str, table: &Table, parts: Vec<(String, u64)>) {
