@@ -104,6 +104,7 @@ impl TableWriter {
             bytes,
             sha256: sealed.sha256,
             columns: columns.iter().map(|column| column.name.clone()).collect(),
+            bounds: Default::default(),
         });
         Ok(Adoption::Adopted { rows, bytes })
     }

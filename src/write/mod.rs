@@ -269,6 +269,7 @@ impl TableWriter {
             bytes: sealed.bytes,
             sha256: sealed.sha256,
             columns: self.layout.names(),
+            bounds: Default::default(),
         });
         Ok(())
     }
