@@ -6,6 +6,7 @@
 //!
 //! There is no engine here, no vendor, no Arrow, and no input or output.
 
+mod bounds;
 mod capabilities;
 mod destination;
 mod error;
@@ -21,6 +22,7 @@ pub mod settings;
 pub mod sql;
 mod staging;
 
+pub use bounds::Bounds;
 pub use capabilities::{
     BinaryEncoding, BinaryLiteral, Capabilities, CopySource, IdentifierCase, IdentifierRules,
     LiteralRules, StagingCapabilities, StorageKind,

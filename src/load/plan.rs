@@ -303,6 +303,7 @@ mod tests {
             bytes: 1,
             sha256,
             columns: vec![],
+            bounds: Default::default(),
         }
     }
 

@@ -321,6 +321,7 @@ mod tests {
                 bytes: 3,
                 sha256: Sha256Hex::of(b"{}\n"),
                 columns: vec![],
+                bounds: Default::default(),
             }],
             schema: Schema::from_json(include_str!("../../core/tests/data/dlt-schema.json"))
                 .unwrap(),

@@ -163,6 +163,7 @@ impl Case {
                 bytes: 1,
                 sha256,
                 columns: vec!["id".into()],
+                bounds: Default::default(),
             },
         })
     }
