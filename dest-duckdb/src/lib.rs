@@ -103,6 +103,7 @@ fn capabilities() -> Capabilities {
         replace_strategies: vec![
             ReplaceStrategy::TruncateAndInsert,
             ReplaceStrategy::InsertFromStaging,
+            ReplaceStrategy::StagingOptimized,
         ],
         // DDL and loads take part in transactions: https://duckdb.org/docs/stable/sql/statements/transactions
         loads_in_publication: true,

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Commit, Disposition, Error, ErrorKind, Job, JobContext, Load, MergeStrategy, Publication,
-    ReplaceStrategy, Result, Table, TableChain, TablePublication, canonical_json,
+    Bounds, Column, Commit, DataFile, Disposition, Error, ErrorKind, Job, JobContext, Load,
+    MergeStrategy, Publication, ReplaceStrategy, Result, Table, TableChain, TablePublication,
+    canonical_json,
 };
 
 use super::describe::{Names, pack_text};
@@ -158,12 +159,10 @@ impl<'a> Planner<'a> {
         if !self.loads_in_publication {
             return Ok(Source::Staging(self.parts(table)));
         }
-        let through_staging = matches!(
-            disposition,
-            Disposition::Replace(
-                ReplaceStrategy::InsertFromStaging | ReplaceStrategy::StagingOptimized
-            )
-        );
+        // The fastest way of an engine that loads in its transaction is to load into the table itself: nobody sees it
+        // before it holds all rows.
+        let through_staging =
+            disposition == Disposition::Replace(ReplaceStrategy::InsertFromStaging);
         if !through_staging || table.jobs.is_empty() {
             return Ok(Source::Files);
         }
@@ -217,7 +216,8 @@ impl<'a> Planner<'a> {
         };
         let published_at = &self.publication.published_at;
         let dialect = self.names.dialect;
-        let merge = Merge { dialect, strategy, root, nested, scratch, published_at };
+        let bounds = bounds_of(&chain.root, root.table);
+        let merge = Merge { dialect, strategy, root, nested, scratch, bounds, published_at };
         self.plan.transaction.steps.extend(merge.steps()?);
         Ok(())
     }
@@ -388,6 +388,28 @@ impl<'a> Planner<'a> {
         self.step(Step::rows(format!("write {}", table.name), statement, 1));
         Ok(())
     }
+}
+
+/// What is known of the columns of a table over all files of a load.
+fn bounds_of(published: &TablePublication, table: &Table) -> BTreeMap<String, Bounds> {
+    let files: Vec<&DataFile> = published
+        .jobs
+        .iter()
+        .flat_map(|job| match job {
+            Job::Load(job) => vec![&job.file],
+            Job::Copy(job) => job.files.iter().map(|staged| &staged.file).collect(),
+            Job::Stage(_) | Job::Custom(_) => Vec::new(),
+        })
+        .collect();
+    let joined = |column: &Column| {
+        let mut bounds = files.iter().map(|file| file.bounds_of(&column.name));
+        let first = bounds.next()??;
+        bounds.try_fold(first, |joined, next| joined.joined(next?, column.data_type?))
+    };
+    table
+        .complete_columns()
+        .filter_map(|column| Some((column.name.clone(), joined(column)?)))
+        .collect()
 }
 
 fn plain(value: impl Into<Parameter>) -> Value {

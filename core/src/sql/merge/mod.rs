@@ -5,15 +5,18 @@
 //! transaction, where engines commit on DDL. Every choice between rows of one key is the same in every statement, since it is
 //! ordered down to the row's own id.
 
+mod select;
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
 use serde_json::Value as Json;
 
-use crate::{Column, Error, ErrorKind, MergeStrategy, Result, Table};
+use crate::{Bounds, Column, Error, ErrorKind, MergeStrategy, Result, Table};
 
 use super::dialect::cast;
 use super::{Dialect, Expect, Statement, Step, column_list};
-
-/// The column of the number by which one row of a key is chosen.
-const NUMBER: &str = "_dlt_dedup_rn";
 
 /// One table of a chain that is merged.
 #[derive(Debug)]
@@ -45,6 +48,8 @@ pub(super) struct Merge<'a> {
     pub(super) nested: Vec<Member<'a>>,
     /// Present where there are nested tables.
     pub(super) scratch: Option<Scratch>,
+    /// What is known of the key columns of the rows that the load has for the root.
+    pub(super) bounds: BTreeMap<String, Bounds>,
     /// The time from which new rows hold, for `scd2`: RFC 3339.
     pub(super) published_at: &'a str,
 }
@@ -148,7 +153,9 @@ impl<'a> Merge<'a> {
             }
         }
         for key in self.keys() {
-            let delete = self.delete_where(&self.root, |d| self.exists(staged, "s", d, &key));
+            let delete = self.delete_where(&self.root, |d| {
+                format!("{}{}", self.exists(staged, "s", d, &key), self.within(d, &key))
+            });
             steps.push(self.any("make room in", &self.root, delete));
         }
         steps.push(self.insert(&self.root, &self.chosen(staged, true)?, None));
@@ -179,8 +186,9 @@ impl<'a> Merge<'a> {
         let hard_delete = self.hard_delete();
         if self.dialect.merges() {
             let mut sql = format!(
-                "MERGE INTO {target} AS d USING {chosen} AS s ON {}",
-                self.equal("d", "s", &key)
+                "MERGE INTO {target} AS d USING {chosen} AS s ON {}{}",
+                self.equal("d", "s", &key),
+                self.within("d", &key)
             );
             if let Some(column) = hard_delete {
                 sql.push_str(&format!(
@@ -201,7 +209,9 @@ impl<'a> Merge<'a> {
             if let Some(column) = hard_delete {
                 let gone =
                     format!("(SELECT * FROM {chosen} AS c WHERE {})", self.is_deleted("c", column));
-                let delete = self.delete_where(&self.root, |d| self.exists(&gone, "s", d, &key));
+                let delete = self.delete_where(&self.root, |d| {
+                    format!("{}{}", self.exists(&gone, "s", d, &key), self.within(d, &key))
+                });
                 steps.push(self.any("delete marked rows of", &self.root, delete));
             }
             let alive = hard_delete.map(|column| self.is_alive("s", column));
@@ -211,9 +221,10 @@ impl<'a> Merge<'a> {
                 "update",
                 &self.root,
                 format!(
-                    "UPDATE {target} AS d SET {} FROM {chosen} AS s WHERE {}",
+                    "UPDATE {target} AS d SET {} FROM {chosen} AS s WHERE {}{}",
                     self.assignments("s"),
-                    conditions.collect::<Vec<_>>().join(" AND ")
+                    conditions.collect::<Vec<_>>().join(" AND "),
+                    self.within("d", &key)
                 ),
             ));
             steps.push(self.insert_new(&chosen, alive, &key));
@@ -230,10 +241,8 @@ impl<'a> Merge<'a> {
         if let Some(scratch) = &self.scratch {
             steps.extend(self.refuse_mixed_lists(scratch, staged)?);
             let row_key = self.quote(&row_key(self.root.table)?.name);
-            let unknown = format!(
-                "(SELECT * FROM {chosen} AS s WHERE NOT {})",
-                self.exists(&self.root.target, "d", "s", &key)
-            );
+            let unknown =
+                format!("(SELECT * FROM {chosen} AS s WHERE {})", self.is_unknown("s", &key));
             steps.push(self.note(&scratch.kept, &row_key, &unknown));
         }
         steps.push(self.insert_new(&chosen, None, &key));
@@ -273,7 +282,8 @@ impl<'a> Merge<'a> {
             is_active(close, "d").sql(&format!(" AND NOT {}", self.exists(staged, "s", "d", &key)));
         let merge_key = self.root.table.columns_with_hint("merge_key");
         if !merge_key.is_empty() {
-            close = close.sql(&format!(" AND {}", self.exists(staged, "s", "d", &merge_key)));
+            let exists = self.exists(staged, "s", "d", &merge_key);
+            close = close.sql(&format!(" AND {exists}{}", self.within("d", &merge_key)));
         }
         steps.push(Step::any(format!("close rows of {}", self.root.table.name), close));
 
@@ -327,98 +337,6 @@ impl<'a> Merge<'a> {
         Ok(steps)
     }
 
-    /// The keys by which rows make room: those of the load that agree in one of them.
-    fn keys(&self) -> Vec<Vec<&'a str>> {
-        [self.primary_key(), self.root.table.columns_with_hint("merge_key")]
-            .into_iter()
-            .filter(|key| !key.is_empty())
-            .collect()
-    }
-
-    fn primary_key(&self) -> Vec<&'a str> {
-        self.root.table.columns_with_hint("primary_key")
-    }
-
-    fn hard_delete(&self) -> Option<&'a Column> {
-        self.root.table.complete_columns().find(|column| column.has_hint("hard_delete"))
-    }
-
-    fn hinted(&self, hint: &str) -> Result<&'a Column> {
-        self.root.table.complete_columns().find(|column| column.has_hint(hint)).ok_or_else(|| {
-            Error::new(ErrorKind::Configuration, "scd2 misses a column of its own")
-                .with("table", &self.root.table.name)
-                .with("hint", hint)
-                .with_hint(
-                    "set the merge strategy on the resource, so that its columns are declared",
-                )
-        })
-    }
-
-    /// Whether the staged rows of one key become one.
-    fn chooses(&self) -> bool {
-        let is_deduplicated =
-            self.root.table.hints.get("x-stage-data-deduplicated") == Some(&Json::Bool(true));
-        !is_deduplicated && !self.primary_key().is_empty()
-    }
-
-    /// The staged rows of the root of which one of each key was chosen, and of these, where `alive`, those that are not marked
-    /// as deleted: the newest of a key may be the one that deletes it.
-    fn chosen(&self, staged: &str, alive: bool) -> Result<String> {
-        let alive = self.hard_delete().filter(|_| alive);
-        if self.chooses() {
-            let (key, sort) = (self.primary_key(), self.dedup_sort());
-            let condition = alive.map(|column| self.is_alive("numbered", column));
-            return self.one_of_each(staged, &self.root, &key, sort, condition);
-        }
-        Ok(match alive {
-            Some(column) => {
-                format!("(SELECT * FROM {staged} AS c WHERE {})", self.is_alive("c", column))
-            }
-            None => staged.to_owned(),
-        })
-    }
-
-    /// The column and the order by which one row of a key is chosen.
-    fn dedup_sort(&self) -> Option<(&'a str, &'static str)> {
-        let column = self.root.table.complete_columns().find(|c| c.has_hint("dedup_sort"))?;
-        let order = match column.hints.get("dedup_sort") {
-            Some(Json::String(order)) if order == "desc" => "DESC",
-            _ => "ASC",
-        };
-        Some((&column.name, order))
-    }
-
-    /// A query for one row of each key, with the columns of the table, where it meets the condition.
-    fn one_of_each(
-        &self,
-        staged: &str,
-        member: &Member<'_>,
-        key: &[&str],
-        sort: Option<(&str, &str)>,
-        condition: Option<String>,
-    ) -> Result<String> {
-        let mut order: Vec<String> = sort
-            // A row without a value to sort by is the last choice in either order.
-            .map(|(column, order)| format!("{} {order} NULLS LAST", self.quote(column)))
-            .into_iter()
-            .collect();
-        let tie = match row_key(member.table) {
-            Ok(row_key) => vec![row_key.name.as_str()],
-            // Whichever of them: flat rows without an id have nothing nested that could come from another one.
-            Err(_) => key.to_vec(),
-        };
-        order.extend(tie.into_iter().map(|name| self.quote(name)));
-        let columns = self.columns(member);
-        Ok(format!(
-            "(SELECT {columns} FROM (SELECT {columns}, ROW_NUMBER() OVER (PARTITION BY {} ORDER BY {}) AS {number} \
-             FROM {staged}) AS numbered WHERE {number} = 1{condition})",
-            column_list(self.dialect, key.iter().copied()),
-            order.join(", "),
-            number = self.quote(NUMBER),
-            condition = condition.map(|it| format!(" AND {it}")).unwrap_or_default(),
-        ))
-    }
-
     /// Notes the final rows that have a key of the load.
     fn note_removed(&self, scratch: &Scratch, staged: &str, key: &[&str]) -> Result<Step> {
         let row_key = self.quote(&row_key(self.root.table)?.name);
@@ -426,10 +344,11 @@ impl<'a> Merge<'a> {
             "note rows to make room for",
             &self.root,
             format!(
-                "INSERT INTO {} ({row_key}) SELECT d.{row_key} FROM {} AS d WHERE {}",
+                "INSERT INTO {} ({row_key}) SELECT d.{row_key} FROM {} AS d WHERE {}{}",
                 scratch.removed,
                 self.root.target,
-                self.exists(staged, "s", "d", key)
+                self.exists(staged, "s", "d", key),
+                self.within("d", key)
             ),
         ))
     }
@@ -500,71 +419,6 @@ impl<'a> Merge<'a> {
         Ok(steps)
     }
 
-    fn staged_nested(&self) -> impl Iterator<Item = (&Member<'a>, &str)> {
-        self.nested.iter().filter_map(|member| Some((member, member.staged.as_deref()?)))
-    }
-
-    /// A query for the ids in a scratch table.
-    fn ids(&self, scratch: &str) -> Result<String> {
-        Ok(format!("SELECT {} FROM {scratch}", self.quote(&row_key(self.root.table)?.name)))
-    }
-
-    /// The condition that a nested row stands below one of these root rows. Names no table, so that it holds in any
-    /// statement on that table.
-    ///
-    /// Rows know their root where the chain was merged when they came; those that were appended before know only their
-    /// parent.
-    fn belongs(&self, member: &Member<'_>, side: Side, roots: &str) -> Result<String> {
-        let by_parent = || self.belongs_by_parent(member, side, roots);
-        let Ok(root_key) = self.link(member, "root_key") else { return by_parent() };
-        let by_root = format!("{} IN ({roots})", self.quote(root_key));
-        match side {
-            Side::Staged => Ok(by_root),
-            Side::Final => Ok(format!(
-                "({by_root} OR ({} IS NULL AND {}))",
-                self.quote(root_key),
-                by_parent()?
-            )),
-        }
-    }
-
-    fn belongs_by_parent(&self, member: &Member<'_>, side: Side, roots: &str) -> Result<String> {
-        let parent_key = self.quote(self.link(member, "parent_key")?);
-        let parent = member.table.parent.as_deref().unwrap_or_default();
-        if parent == self.root.table.name {
-            return Ok(format!("{parent_key} IN ({roots})"));
-        }
-        let parent = self.nested.iter().find(|other| other.table.name == parent);
-        let rows = parent.and_then(|parent| match side {
-            Side::Final => Some((parent, parent.target.as_str())),
-            Side::Staged => Some((parent, parent.staged.as_deref()?)),
-        });
-        // A parent that brought no rows has no children.
-        let Some((parent, rows)) = rows else { return Ok("1 = 0".to_owned()) };
-        Ok(format!(
-            "{parent_key} IN (SELECT {} FROM {rows} WHERE {})",
-            self.quote(&row_key(parent.table)?.name),
-            self.belongs(parent, side, roots)?
-        ))
-    }
-
-    fn link(&self, member: &Member<'a>, hint: &str) -> Result<&'a str> {
-        let mut columns = member.table.complete_columns();
-        columns.find(|column| column.has_hint(hint)).map(|column| column.name.as_str()).ok_or_else(
-            || {
-                Error::new(
-                    ErrorKind::Configuration,
-                    "the rows of a nested table do not say where they belong",
-                )
-                .with("table", &member.table.name)
-                .with("hint", hint)
-                .with_hint(
-                    "its schema needs the column `_dlt_parent_id`, as the normaliser makes it",
-                )
-            },
-        )
-    }
-
     fn insert(&self, member: &Member<'_>, rows: &str, condition: Option<String>) -> Step {
         let columns = self.columns(member);
         let condition =
@@ -581,22 +435,9 @@ impl<'a> Merge<'a> {
 
     /// Inserts the rows of the root whose key is not there.
     fn insert_new(&self, rows: &str, alive: Option<String>, key: &[&str]) -> Step {
-        let unknown = format!("NOT {}", self.exists(&self.root.target, "d", "s", key));
-        let condition = alive.into_iter().chain([unknown]).collect::<Vec<_>>().join(" AND ");
+        let condition =
+            alive.into_iter().chain([self.is_unknown("s", key)]).collect::<Vec<_>>().join(" AND ");
         self.insert(&self.root, rows, Some(condition))
-    }
-
-    /// `EXISTS` of a row with this key in `rows`, which is called `alias` there, for a row that is called `outer`.
-    fn exists(&self, rows: &str, alias: &str, outer: &str, key: &[&str]) -> String {
-        format!("EXISTS (SELECT 1 FROM {rows} AS {alias} WHERE {})", self.equal(alias, outer, key))
-    }
-
-    fn equal(&self, left: &str, right: &str, key: &[&str]) -> String {
-        let equal = |column: &&str| {
-            let column = self.quote(column);
-            format!("{left}.{column} = {right}.{column}")
-        };
-        key.iter().map(equal).collect::<Vec<_>>().join(" AND ")
     }
 
     /// A DELETE whose condition is made from the name by which it may call the table.
@@ -609,182 +450,7 @@ impl<'a> Merge<'a> {
         }
     }
 
-    fn is_deleted(&self, alias: &str, column: &Column) -> String {
-        let name = format!("{alias}.{}", self.quote(&column.name));
-        match column.data_type {
-            Some(crate::DataType::Bool) => format!("{name} = TRUE"),
-            _ => format!("{name} IS NOT NULL"),
-        }
-    }
-
-    fn is_alive(&self, alias: &str, column: &Column) -> String {
-        let name = format!("{alias}.{}", self.quote(&column.name));
-        match column.data_type {
-            Some(crate::DataType::Bool) => format!("({name} IS NULL OR {name} = FALSE)"),
-            _ => format!("{name} IS NULL"),
-        }
-    }
-
-    /// `column = alias.column` for every column of the root.
-    fn assignments(&self, alias: &str) -> String {
-        let assign = |column: &Column| {
-            let name = self.quote(&column.name);
-            format!("{name} = {alias}.{name}")
-        };
-        self.root.table.complete_columns().map(assign).collect::<Vec<_>>().join(", ")
-    }
-
-    fn prefixed(&self, alias: &str, member: &Member<'_>) -> String {
-        let prefixed = |column: &Column| format!("{alias}.{}", self.quote(&column.name));
-        member.table.complete_columns().map(prefixed).collect::<Vec<_>>().join(", ")
-    }
-
-    fn columns(&self, member: &Member<'_>) -> String {
-        let names = member.table.complete_columns().map(|column| column.name.as_str());
-        column_list(self.dialect, names)
-    }
-
-    fn quote(&self, name: &str) -> String {
-        self.dialect.quote(name)
-    }
-
     fn any(&self, what: &str, member: &Member<'_>, sql: String) -> Step {
         Step::any(format!("{what} {}", member.table.name), Statement::new(sql))
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::sql::testing::Ansi;
-    use crate::{DataType, WriteDisposition};
-    use serde_json::json;
-
-    fn hinted(name: &str, data_type: DataType, hint: &str, value: Json) -> Column {
-        let mut column = Column::new(name, data_type);
-        column.hints.insert(hint.into(), value);
-        column
-    }
-
-    /// `players`, and `players__games__moves` in `players__games` in it, the latter two with links as the normaliser makes
-    /// them.
-    fn tables(strategy: MergeStrategy) -> [Table; 3] {
-        let mut players = Table::root("players", WriteDisposition::Merge);
-        players.put(Column::new("id", DataType::Bigint).with_hint("primary_key"));
-        players.put(Column::new("name", DataType::Text));
-        players.put(hinted("at", DataType::Timestamp, "dedup_sort", json!("desc")));
-        players.put(Column::new("gone", DataType::Bool).with_hint("hard_delete"));
-        players.put(Column::new("_dlt_id", DataType::Text).with_hint("row_key"));
-        if strategy == MergeStrategy::Scd2 {
-            players.put(Column::new("since", DataType::Timestamp).with_hint("x-valid-from"));
-            players.put(Column::new("until", DataType::Timestamp).with_hint("x-valid-to"));
-            players.put(Column::new("_dlt_id", DataType::Text).with_hint("x-row-version"));
-            players.columns["id"].hints = [("merge_key".to_owned(), json!(true))].into();
-            players.columns["gone"].hints.clear();
-        }
-        let nested = |name: &str, parent: &str| {
-            let mut table = Table::nested(name, parent);
-            table.put(Column::new("won", DataType::Bool));
-            table.put(Column::new("_dlt_root_id", DataType::Text).with_hint("root_key"));
-            table.put(Column::new("_dlt_parent_id", DataType::Text).with_hint("parent_key"));
-            table.put(Column::new("_dlt_id", DataType::Text).with_hint("row_key"));
-            table
-        };
-        [
-            players,
-            nested("players__games", "players"),
-            nested("players__games__moves", "players__games"),
-        ]
-    }
-
-    fn shown(strategy: MergeStrategy, modern: bool, tables: &[Table]) -> String {
-        steps(strategy, modern, tables).unwrap().iter().map(|step| format!("{step}\n")).collect()
-    }
-
-    fn steps(strategy: MergeStrategy, modern: bool, tables: &[Table]) -> Result<Vec<Step>> {
-        let dialect = Ansi { modern };
-        let mut members = tables.iter().map(|table| Member {
-            target: dialect.table("d", &table.name),
-            staged: Some(dialect.table("d_staging", &table.name)),
-            table,
-        });
-        let root = members.next().unwrap();
-        let nested: Vec<Member<'_>> = members.collect();
-        let scratch = (!nested.is_empty())
-            .then(|| Scratch { removed: "removed".into(), kept: "kept".into() });
-        let published_at = "2026-11-22T17:45:39.736473Z";
-        let merge = Merge { dialect: &dialect, strategy, root, nested, scratch, published_at };
-        merge.steps()
-    }
-
-    #[test]
-    fn every_strategy_in_a_chain() {
-        for strategy in [
-            MergeStrategy::DeleteInsert,
-            MergeStrategy::Upsert,
-            MergeStrategy::InsertOnly,
-            MergeStrategy::Scd2,
-        ] {
-            insta::assert_snapshot!(
-                format!("{strategy:?}"),
-                shown(strategy, true, &tables(strategy))
-            );
-        }
-    }
-
-    #[test]
-    fn engines_without_merge_and_aliases_update_and_insert() {
-        for strategy in [MergeStrategy::DeleteInsert, MergeStrategy::Upsert] {
-            let flat = &tables(strategy)[..1];
-            insta::assert_snapshot!(format!("plain_{strategy:?}"), shown(strategy, false, flat));
-        }
-    }
-
-    #[test]
-    fn rows_without_links_to_their_root_are_found_through_their_parents() {
-        let mut tables = tables(MergeStrategy::DeleteInsert);
-        for table in &mut tables[1..] {
-            table.columns.shift_remove("_dlt_root_id");
-        }
-        let sql = shown(MergeStrategy::DeleteInsert, true, &tables);
-        assert!(sql.contains(
-            "DELETE FROM \"d\".\"players__games__moves\" WHERE \"_dlt_parent_id\" IN (SELECT \"_dlt_id\" FROM \
-             \"d\".\"players__games\" WHERE \"_dlt_parent_id\" IN (SELECT \"_dlt_id\" FROM removed))"
-        ), "{sql}");
-        tables[2].columns.shift_remove("_dlt_parent_id");
-        let error = steps(MergeStrategy::DeleteInsert, true, &tables).unwrap_err();
-        assert_eq!(error.context("table"), Some("players__games__moves"));
-    }
-
-    #[test]
-    fn a_load_without_rows_for_the_root_has_no_steps() {
-        let [table, ..] = &tables(MergeStrategy::Upsert);
-        let root = Member { target: "t".into(), staged: None, table };
-        let merge = Merge {
-            dialect: &Ansi { modern: true },
-            strategy: MergeStrategy::Upsert,
-            root,
-            nested: Vec::new(),
-            scratch: None,
-            published_at: "",
-        };
-        assert_eq!(merge.steps().unwrap(), []);
-    }
-
-    #[test]
-    fn hints_that_contradict_the_strategy_are_refused() {
-        let refused = |strategy, change: fn(&mut Table)| {
-            let [mut players, ..] = tables(strategy);
-            change(&mut players);
-            steps(strategy, true, &[players]).unwrap_err().to_string()
-        };
-        let marked = |table: &mut Table| {
-            table.put(Column::new("m", DataType::Bool).with_hint("hard_delete"))
-        };
-        assert!(refused(MergeStrategy::DeleteInsert, marked).contains("columns: gone, m"));
-        let unkeyed = |table: &mut Table| table.columns["id"].hints.clear();
-        assert!(refused(MergeStrategy::Upsert, unkeyed).contains("needs a primary key"));
-        let open = |table: &mut Table| table.columns["until"].hints.clear();
-        assert!(refused(MergeStrategy::Scd2, open).contains("x-valid-to"));
     }
 }
