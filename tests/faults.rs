@@ -57,6 +57,10 @@ impl Destination for Faulty {
         self.inner.native_type(column)
     }
 
+    fn widens(&self, from: &str, to: &str) -> bool {
+        self.inner.widens(from, to)
+    }
+
     async fn check(&self) -> Result<()> {
         self.inner.check().await
     }

@@ -35,6 +35,10 @@ pub trait Destination: fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for a column that cannot be had here.
     fn native_type(&self, column: &Column) -> Result<String>;
 
+    /// Whether a column of the type `from` can be made one of the type `to` with every value that it may hold unchanged, by
+    /// [`SchemaChange::WidenColumn`]. Both are words of [`native_type`](Self::native_type).
+    fn widens(&self, from: &str, to: &str) -> bool;
+
     /// Whether it can be reached and written to. Leaves nothing behind.
     async fn check(&self) -> Result<()>;
 
@@ -42,7 +46,7 @@ pub trait Destination: fmt::Debug + Send + Sync + 'static {
     /// before a call of [`fence`](Self::fence) returned is seen by every later call of this.
     async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState>;
 
-    /// Makes these changes, all of them additions. A change that is there already counts as made. Returns the
+    /// Makes these changes, all of them additions: no value that is there is lost or changed. A change that is there already counts as made. Returns the
     /// statements that were run, without secrets.
     async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>>;
 
@@ -140,5 +144,12 @@ pub enum SchemaChange {
         table: String,
         /// The columns.
         columns: Vec<Column>,
+    },
+    /// Gives a column the type of this one, which [holds](Destination::widens) all that it may hold now.
+    WidenColumn {
+        /// The table.
+        table: String,
+        /// The column as it is to be.
+        column: Column,
     },
 }

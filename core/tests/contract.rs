@@ -42,6 +42,10 @@ impl Destination for Nowhere {
         Ok("anything".to_owned())
     }
 
+    fn widens(&self, _from: &str, _to: &str) -> bool {
+        false
+    }
+
     async fn check(&self) -> Result<()> {
         Ok(())
     }

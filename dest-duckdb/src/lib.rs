@@ -149,6 +149,10 @@ impl Destination for DuckDbDestination {
         self.sql.native_type(column)
     }
 
+    fn widens(&self, from: &str, to: &str) -> bool {
+        self.sql.widens(from, to)
+    }
+
     async fn check(&self) -> Result<()> {
         self.sql.client().check().await
     }

@@ -65,6 +65,10 @@ impl Destination for Redshift {
         Err(not_yet())
     }
 
+    fn widens(&self, _from: &str, _to: &str) -> bool {
+        false
+    }
+
     async fn check(&self) -> Result<()> {
         Err(not_yet())
     }

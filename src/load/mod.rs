@@ -162,7 +162,10 @@ impl Loader<'_> {
             retries.run(self.observer, self.stop, || destination.describe(&inquiry)).await?;
         let tables = plan::tables_of(manifest);
         let identifiers = &destination.capabilities().identifiers;
-        let native = |column: &Column| destination.native_type(column);
+        let types = plan::Types {
+            native: &|column: &Column| destination.native_type(column),
+            widens: &|from, to| destination.widens(from, to),
+        };
         let digest = manifest.digest();
         let commit = state.commit.as_ref();
         let is_published = commit.is_some_and(|commit| commit.digest.as_ref() == Some(&digest));
@@ -170,8 +173,8 @@ impl Loader<'_> {
         let changes = match is_published {
             true => Vec::new(),
             false => {
-                plan::check_types(&manifest.schema, &tables, &state, identifiers, &native)?;
-                plan::schema_changes(&manifest.schema, &tables, &state, identifiers)
+                plan::check_types(&manifest.schema, &tables, &state, identifiers, types)?;
+                plan::schema_changes(&manifest.schema, &tables, &state, identifiers, types)?
             }
         };
         if !changes.is_empty() {
@@ -450,7 +453,10 @@ impl Loader<'_> {
         let destination = &self.destination.plugin;
         self.dispositions(manifest)?;
         self.route(manifest)?;
-        let native = |column: &Column| destination.native_type(column);
+        let types = plan::Types {
+            native: &|column: &Column| destination.native_type(column),
+            widens: &|from, to| destination.widens(from, to),
+        };
         let identifiers = &destination.capabilities().identifiers;
         let tables = plan::tables_of(manifest);
         if let Some(most) = destination.capabilities().max_tables_in_publication
@@ -468,7 +474,7 @@ impl Loader<'_> {
             ));
         }
         plan::check_names(&manifest.schema, &tables, identifiers)?;
-        plan::check_types(&manifest.schema, &tables, state, identifiers, &native)
+        plan::check_types(&manifest.schema, &tables, state, identifiers, types)
     }
 
     fn route(&self, manifest: &Manifest) -> Result<Route> {

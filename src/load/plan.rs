@@ -8,22 +8,36 @@ use transload_core::{
     StagedFile, Table, TableChain, TablePublication, WriteDisposition,
 };
 
+/// What a destination says of the types of its columns.
+#[derive(Clone, Copy)]
+pub(crate) struct Types<'a> {
+    /// See [`transload_core::Destination::native_type`].
+    pub(crate) native: &'a dyn Fn(&Column) -> Result<String>,
+    /// See [`transload_core::Destination::widens`].
+    pub(crate) widens: &'a dyn Fn(&str, &str) -> bool,
+}
+
 /// The changes that bring a dataset to a schema: additions only, for the tables of this load.
+///
+/// # Errors
+/// Those of [`transload_core::Destination::native_type`].
 pub(crate) fn schema_changes(
     schema: &Schema,
     tables: &[&str],
     state: &DatasetState,
     identifiers: &IdentifierRules,
-) -> Vec<SchemaChange> {
+    types: Types<'_>,
+) -> Result<Vec<SchemaChange>> {
     let fold = |name: &str| match identifiers.case {
         IdentifierCase::Sensitive => name.to_owned(),
         _ => name.to_ascii_lowercase(),
     };
-    let existing: BTreeMap<String, Vec<String>> = state
+    let existing: BTreeMap<String, BTreeMap<String, &str>> = state
         .tables
         .iter()
         .map(|(table, columns)| {
-            (fold(table), columns.iter().map(|column| fold(&column.name)).collect())
+            let columns = columns.iter().map(|c| (fold(&c.name), c.native_type.as_str()));
+            (fold(table), columns.collect())
         })
         .collect();
     let mut changes = Vec::new();
@@ -45,37 +59,49 @@ pub(crate) fn schema_changes(
         match existing.get(&fold(&table.name)) {
             None => changes.push(SchemaChange::CreateTable(complete)),
             Some(known) => {
-                let columns: Vec<_> = complete
+                let (known_columns, columns): (Vec<_>, Vec<_>) = complete
                     .columns
                     .into_values()
-                    .filter(|column| !known.contains(&fold(&column.name)))
-                    .collect();
+                    .partition(|column| known.contains_key(&fold(&column.name)));
                 if !columns.is_empty() {
                     changes.push(SchemaChange::AddColumns { table: table.name.clone(), columns });
+                }
+                for column in known_columns {
+                    let wanted = (types.native)(&column)?;
+                    if (types.widens)(known[&fold(&column.name)], &wanted) {
+                        changes
+                            .push(SchemaChange::WidenColumn { table: table.name.clone(), column });
+                    }
                 }
             }
         }
     }
-    changes
+    Ok(changes)
 }
 
-/// Refuses a column whose type in the dataset is not the one that it would be created with: a cast there may change
-/// values and say nothing. Refuses a column that the destination cannot have at all, too.
+/// Refuses a column whose type in the dataset is not the one that it would be created with, unless one of the two holds all
+/// values of the other: a cast there may change values and say nothing. Refuses a column that the destination cannot have at
+/// all, too.
 pub(crate) fn check_types(
     schema: &Schema,
     tables: &[&str],
     state: &DatasetState,
     identifiers: &IdentifierRules,
-    native_type: &dyn Fn(&Column) -> Result<String>,
+    types: Types<'_>,
 ) -> Result<()> {
     for table in tables.iter().filter_map(|name| schema.tables.get(*name)) {
         let existing = state.tables.iter().find(|(name, _)| same(identifiers, name, &table.name));
         for column in table.complete_columns() {
-            let wanted = native_type(column).map_err(|error| error.with("table", &table.name))?;
+            let wanted =
+                (types.native)(column).map_err(|error| error.with("table", &table.name))?;
             let Some((_, existing)) = existing else { continue };
             let existing = existing.iter().find(|e| same(identifiers, &e.name, &column.name));
             let Some(existing) = existing else { continue };
-            if !existing.native_type.eq_ignore_ascii_case(&wanted) {
+            let known = existing.native_type.as_str();
+            let holds = known.eq_ignore_ascii_case(&wanted)
+                || (types.widens)(known, &wanted)
+                || (types.widens)(&wanted, known);
+            if !holds {
                 return Err(Error::new(
                     ErrorKind::Configuration,
                     "a column has another type in the dataset than in the schema",
@@ -174,7 +200,7 @@ pub(crate) fn check_names(
     Ok(())
 }
 
-/// The names of what is added: `table` and `table.column`.
+/// The names of what is added or widened: `table` and `table.column`.
 pub(crate) fn change_names(changes: &[SchemaChange]) -> Vec<String> {
     let mut names = Vec::new();
     for change in changes {
@@ -182,6 +208,9 @@ pub(crate) fn change_names(changes: &[SchemaChange]) -> Vec<String> {
             SchemaChange::CreateTable(table) => {
                 names.push(table.name.clone());
                 names.extend(table.columns.keys().map(|column| format!("{}.{column}", table.name)));
+            }
+            SchemaChange::WidenColumn { table, column } => {
+                names.push(format!("{table}.{}", column.name));
             }
             SchemaChange::AddColumns { table, columns } => {
                 names.extend(columns.iter().map(|column| format!("{table}.{}", column.name)));
@@ -292,6 +321,10 @@ mod tests {
         DataFile, DataType, Dataset, ExistingColumn, FileFormat, LoadId, Sha256Hex,
     };
 
+    /// Types in our own words, none of them wider than another.
+    const SAME: Types<'static> =
+        Types { native: &|column| Ok(format!("{:?}", column.data_type)), widens: &|_, _| false };
+
     fn file(table: &str, number: usize, rows: u64) -> DataFile {
         let sha256 = Sha256Hex::of(format!("{table}{number}").as_bytes());
         DataFile {
@@ -342,7 +375,9 @@ mod tests {
             &tables,
             &DatasetState::default(),
             &IdentifierRules::default(),
-        );
+            SAME,
+        )
+        .unwrap();
         assert_eq!(changes[0], SchemaChange::CreateDataset);
         assert_eq!(changes.len(), 3);
         assert!(change_names(&changes).contains(&"players.id".to_owned()));
@@ -363,7 +398,7 @@ mod tests {
             ["ID", "NAME", "_DLT_LOAD_ID", "_DLT_ID"].map(column).to_vec(),
         );
         let rules = IdentifierRules { case: IdentifierCase::Upper, ..IdentifierRules::default() };
-        let changes = schema_changes(&manifest.schema, &["players"], &state, &rules);
+        let changes = schema_changes(&manifest.schema, &["players"], &state, &rules, SAME).unwrap();
         assert_eq!(change_names(&changes), ["players.born"]);
     }
 
@@ -378,7 +413,9 @@ mod tests {
             &["players"],
             &DatasetState::default(),
             &IdentifierRules::default(),
-        );
+            SAME,
+        )
+        .unwrap();
         assert!(!change_names(&changes).contains(&"players.later".to_owned()));
     }
 
@@ -393,7 +430,8 @@ mod tests {
     #[test]
     fn a_column_of_another_type_is_refused_with_both() {
         let manifest = manifest(WriteDisposition::Append, vec![file("players", 1, 1)]);
-        let native = |column: &Column| Ok(format!("{:?}", column.data_type));
+        let types =
+            Types { widens: &|from, to| (from, to) == ("some(Date)", "Some(Bigint)"), ..SAME };
         let with = |native_type: &str| {
             let column = ExistingColumn {
                 name: "ID".into(),
@@ -404,12 +442,33 @@ mod tests {
             state.tables.insert("players".into(), vec![column]);
             let rules =
                 IdentifierRules { case: IdentifierCase::Lower, ..IdentifierRules::default() };
-            check_types(&manifest.schema, &["players"], &state, &rules, &native)
+            check_types(&manifest.schema, &["players"], &state, &rules, types)
         };
         with("some(bigint)").unwrap();
+        with("some(Date)").unwrap();
         let error = with("Some(Double)").unwrap_err();
         assert_eq!(error.context("in the dataset"), Some("Some(Double)"));
         assert_eq!(error.context("in the schema"), Some("Some(Bigint)"));
+    }
+
+    #[test]
+    fn a_column_that_holds_less_than_the_schema_wants_is_widened() {
+        let manifest = manifest(WriteDisposition::Append, vec![file("players", 1, 1)]);
+        let column =
+            ExistingColumn { name: "ID".into(), native_type: "narrow".into(), nullable: true };
+        let mut state = DatasetState { exists: true, ..DatasetState::default() };
+        state.tables.insert("players".into(), vec![column]);
+        let rules = IdentifierRules { case: IdentifierCase::Lower, ..IdentifierRules::default() };
+        let types = Types { widens: &|from, to| from == "narrow" && to == "Some(Bigint)", ..SAME };
+        check_types(&manifest.schema, &["players"], &state, &rules, types).unwrap();
+        let changes =
+            schema_changes(&manifest.schema, &["players"], &state, &rules, types).unwrap();
+        let widened: Vec<_> = changes
+            .iter()
+            .filter(|change| matches!(change, SchemaChange::WidenColumn { .. }))
+            .cloned()
+            .collect();
+        assert_eq!(change_names(&widened), ["players.id"]);
     }
 
     #[test]

@@ -154,6 +154,11 @@ impl Destination for FilesystemDestination {
         })
     }
 
+    fn widens(&self, _from: &str, _to: &str) -> bool {
+        // A file has the types that its columns had when it was written: there is nothing to change.
+        false
+    }
+
     async fn check(&self) -> Result<()> {
         self.store.check().await
     }

@@ -61,6 +61,11 @@ impl<C: SqlClient, D: Dialect> SqlDestination<C, D> {
         self.dialect.type_name(column)
     }
 
+    /// See [`crate::Destination::widens`].
+    pub fn widens(&self, from: &str, to: &str) -> bool {
+        self.dialect.widens(from, to)
+    }
+
     /// See [`crate::Destination::describe`].
     ///
     /// # Errors
@@ -110,8 +115,12 @@ impl<C: SqlClient, D: Dialect> SqlDestination<C, D> {
     /// # Errors
     /// Those of the client and the dialect.
     pub async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
-        let adds = changes.iter().any(|change| matches!(change, SchemaChange::AddColumns { .. }));
-        let have = if adds && !self.dialect.adds_column_if_not_exists() {
+        let looks = |change: &SchemaChange| match change {
+            SchemaChange::AddColumns { .. } => !self.dialect.adds_column_if_not_exists(),
+            SchemaChange::WidenColumn { .. } => true,
+            SchemaChange::CreateDataset | SchemaChange::CreateTable(_) => false,
+        };
+        let have = if changes.iter().any(looks) {
             self.tables(&dataset.name).await?
         } else {
             BTreeMap::new()

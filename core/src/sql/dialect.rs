@@ -29,6 +29,13 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     /// [`crate::ErrorKind::Configuration`] where the engine has no type of this precision.
     fn type_name(&self, column: &Column) -> Result<String>;
 
+    /// Whether the engine changes a column of the type `from` to the type `to` and no value with it; see
+    /// [`crate::Destination::widens`].
+    fn widens(&self, from: &str, to: &str) -> bool;
+
+    /// The statement that changes the type of a column, quoted as the table is: `ALTER TABLE t ALTER COLUMN c TYPE x`.
+    fn change_type(&self, table: &str, column: &str, type_name: &str) -> String;
+
     /// What stands behind the columns of a CREATE TABLE, with a blank before it: keys of distribution, partitions.
     fn table_options(&self, table: &Table) -> String;
 

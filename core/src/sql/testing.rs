@@ -47,6 +47,14 @@ impl Dialect for Ansi {
         Ok(column.data_type.map_or("", DataType::as_str).to_owned())
     }
 
+    fn widens(&self, from: &str, to: &str) -> bool {
+        (from, to) == ("bigint", "decimal")
+    }
+
+    fn change_type(&self, table: &str, column: &str, type_name: &str) -> String {
+        format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {type_name}")
+    }
+
     fn table_options(&self, _table: &Table) -> String {
         String::new()
     }
