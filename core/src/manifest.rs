@@ -32,7 +32,8 @@ pub struct DataFile {
     pub bytes: u64,
     /// Its hash.
     pub sha256: Sha256Hex,
-    /// The columns that it has, in their order.
+    /// The columns that it has, in their order. The other columns of the table are NULL in its rows, but for those that
+    /// the destination fills: where rows are merged by `scd2`, the ones with the hints `x-valid-from` and `x-valid-to`.
     pub columns: Vec<String>,
     /// What is known of the values of its columns: of those that are part of a primary or merge key, or have the hint
     /// `partition`, `cluster` or `sort`. A column without bounds may have any values.

@@ -1,5 +1,7 @@
 //! What workers do together is what one would do alone.
 
+mod merge;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -296,6 +296,7 @@ impl Pipeline {
                 }
                 Entry::Occupied(_) => {}
             }
+            tables.extend(hints::own_tables(&schema, &resource, &table, names));
             let judge = memory.judge(&resource.name);
             opened.push(extract::open(resource, table, judge, &warnings)?);
         }
@@ -360,6 +361,10 @@ impl Pipeline {
         if state_row.is_some() {
             hints::add_state_table(&mut schema);
         }
+        // Nested tables that an earlier load made ones of their own are named by nobody; what is not named is not loaded.
+        tables.extend(extraction.files.iter().map(|file| schema.root_of(&file.table).to_owned()));
+        let mut named = BTreeSet::new();
+        tables.retain(|table| named.insert(table.clone()));
         // Also tables that have rows already: all that this load has for them may have been set aside.
         let has_columns = |name: &&String| {
             schema.tables.get(*name).is_some_and(|table| table.complete_columns().next().is_some())
@@ -529,6 +534,13 @@ impl Pipeline {
                 resource.merge_strategy,
                 resource.replace_strategy,
             )?;
+            for (path, hints) in &resource.nested {
+                let table = format!("{}.{}", resource.table, path.join("."));
+                if let Some(own) = hints.write_disposition {
+                    let (merge, replace) = (hints.merge_strategy, hints.replace_strategy);
+                    check_disposition(side, &table, own, merge, replace)?;
+                }
+            }
             match (wanted, resource.loader_file_format) {
                 (Some((other, format)), Some(asked)) if asked != format => {
                     return Err(Error::new(
