@@ -1,6 +1,6 @@
 //! Where a load ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use async_trait::async_trait;
@@ -63,6 +63,23 @@ pub trait Destination: fmt::Debug + Send + Sync + 'static {
     /// Removes what the load left behind, in this epoch and in earlier ones: staging tables, uploaded files. Is called
     /// only after the commit was seen, or on request for a dead load; more than once, too.
     async fn clear(&self, load: &Load) -> Result<()>;
+
+    /// The loads that are complete in a dataset, and the tables that lie in its staging dataset. What does not exist holds
+    /// nothing, and is not made.
+    async fn survey(&self, dataset: &Dataset) -> Result<Survey>;
+
+    /// Drops these tables of the staging dataset, on request: those of dead loads. One that is gone already is no error.
+    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()>;
+}
+
+/// What a dataset and its staging dataset hold of loads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survey {
+    /// The loads that are complete, whichever tool loaded them.
+    pub loads: BTreeSet<LoadId>,
+    /// The names of all tables in the staging dataset, as the engine gives them: [`crate::staging_table_owner`] tells
+    /// whose they are.
+    pub staging_tables: Vec<String>,
 }
 
 /// What the engine wants to know of a dataset.

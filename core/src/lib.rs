@@ -28,7 +28,7 @@ pub use capabilities::{
     LiteralRules, StagingCapabilities, StorageKind,
 };
 pub use destination::{
-    CommitRecord, DatasetState, Destination, ExistingColumn, Fence, Inquiry, SchemaChange,
+    CommitRecord, DatasetState, Destination, ExistingColumn, Fence, Inquiry, SchemaChange, Survey,
 };
 pub use error::{Error, ErrorKind, ErrorReport, Result};
 pub use format::FileFormat;
@@ -36,7 +36,7 @@ pub use job::{
     AccessKind, CopyJob, CustomJob, FollowUp, Job, JobContext, JobId, JobOutcome, JobStatistics,
     LoadJob, StageJob, StagedFile, StagingAccess, StorageCredentials,
 };
-pub use load::{Dataset, Epoch, Load, LoadId, Sha256Hex};
+pub use load::{Dataset, Epoch, Load, LoadId, Sha256Hex, staging_table_owner};
 pub use manifest::{
     DataFile, MANIFEST_NAME, MANIFEST_VERSION, Manifest, SealedManifest, StateRow, escape_segment,
 };

@@ -23,7 +23,8 @@ use transload_core::{
     AccessKind, BinaryEncoding, BinaryLiteral, CONTRACT_VERSION, Capabilities, Column, Commit,
     CopySource, Dataset, DatasetState, Destination, Fence, FileFormat, IdentifierCase,
     IdentifierRules, Inquiry, Job, JobContext, JobOutcome, LiteralRules, Load, MergeStrategy,
-    Plugin, Publication, ReplaceStrategy, Result, SchemaChange, StorageKind, WriteDisposition,
+    Plugin, Publication, ReplaceStrategy, Result, SchemaChange, StorageKind, Survey,
+    WriteDisposition,
 };
 
 use client::DuckDb;
@@ -186,6 +187,20 @@ impl Destination for DuckDbDestination {
             return Ok(());
         }
         self.sql.clear(load).await
+    }
+
+    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
+        if !self.sql.client().exists() {
+            return Ok(Survey::default());
+        }
+        self.sql.survey(dataset).await
+    }
+
+    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
+        if !self.sql.client().exists() {
+            return Ok(());
+        }
+        self.sql.drop_staging_tables(dataset, tables).await
     }
 }
 
