@@ -50,6 +50,10 @@ impl Dialect for DuckDbDialect {
         format!("DELETE FROM {table}")
     }
 
+    fn lock(&self, _table: &str) -> Option<String> {
+        None
+    }
+
     fn now(&self) -> &str {
         "CURRENT_TIMESTAMP"
     }

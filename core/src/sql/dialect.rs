@@ -38,6 +38,10 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     /// Empties a table within a transaction: `DELETE FROM t`. Never TRUNCATE, which many engines commit on.
     fn delete_all(&self, table: &str) -> String;
 
+    /// The statement by which a transaction takes a table for itself before it reads anything, where it would otherwise
+    /// fail rather than wait for another one: `LOCK t`.
+    fn lock(&self, table: &str) -> Option<String>;
+
     /// The expression for the present time: `CURRENT_TIMESTAMP`.
     fn now(&self) -> &str;
 

@@ -59,6 +59,10 @@ impl Dialect for Ansi {
         format!("DELETE FROM {table}")
     }
 
+    fn lock(&self, table: &str) -> Option<String> {
+        (!self.modern).then(|| format!("LOCK {table}"))
+    }
+
     fn now(&self) -> &str {
         "CURRENT_TIMESTAMP"
     }
