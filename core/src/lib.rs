@@ -7,6 +7,7 @@
 //! There is no engine here, no vendor, no Arrow, and no input or output.
 
 mod capabilities;
+mod copy_list;
 mod destination;
 mod error;
 mod format;
@@ -25,6 +26,7 @@ pub use capabilities::{
     BinaryEncoding, BinaryLiteral, Capabilities, CopySource, IdentifierCase, IdentifierRules,
     LiteralRules, StagingCapabilities, StorageKind,
 };
+pub use copy_list::CopyList;
 pub use destination::{
     CommitRecord, DatasetState, Destination, ExistingColumn, Fence, Inquiry, SchemaChange,
 };
