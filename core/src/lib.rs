@@ -8,6 +8,7 @@
 
 mod bounds;
 mod capabilities;
+mod copy_list;
 mod destination;
 mod error;
 mod format;
@@ -27,6 +28,7 @@ pub use capabilities::{
     BinaryEncoding, BinaryLiteral, Capabilities, CopySource, IdentifierCase, IdentifierRules,
     LiteralRules, StagingCapabilities, StorageKind,
 };
+pub use copy_list::CopyList;
 pub use destination::{
     CommitRecord, DatasetState, Destination, ExistingColumn, Fence, Inquiry, SchemaChange, Survey,
 };

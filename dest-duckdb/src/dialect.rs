@@ -67,6 +67,10 @@ impl Dialect for DuckDbDialect {
         true
     }
 
+    fn lock(&self, _table: &str) -> Option<String> {
+        None
+    }
+
     fn now(&self) -> &str {
         "CURRENT_TIMESTAMP"
     }

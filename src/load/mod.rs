@@ -4,6 +4,7 @@
 //! and begun again, on this machine or on another one.
 
 mod event;
+mod lists;
 pub(crate) mod negotiate;
 pub(crate) mod plan;
 mod receipt;
@@ -114,6 +115,11 @@ impl Loader<'_> {
         };
         plan::check_coverage(manifest, &jobs)?;
         let scratch = Scratch::default();
+        if let (Some(staging), Way::Staged(_)) = (self.staging, route.way)
+            && destination.capabilities().copies_by_list
+        {
+            self.stage_lists(staging, &jobs, manifest, &load, &scratch.folder()?).await?;
+        }
         let access = self.access(&jobs, route, &scratch).await?;
         self.check_hashes(folder, &jobs, &access).await?;
         let context = JobContext {

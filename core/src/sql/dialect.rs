@@ -52,6 +52,10 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     /// Whether `DELETE FROM t AS d` is understood. Where not, the table is called by its full name in the condition.
     fn aliases_in_delete(&self) -> bool;
 
+    /// The statement by which a transaction takes a table for itself before it reads anything, where it would otherwise
+    /// fail rather than wait for another one: `LOCK t`.
+    fn lock(&self, table: &str) -> Option<String>;
+
     /// The expression for the present time: `CURRENT_TIMESTAMP`.
     fn now(&self) -> &str;
 

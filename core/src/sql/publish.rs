@@ -91,6 +91,9 @@ pub fn plan_publication(
             statements: BTreeMap::new(),
         },
     };
+    if let Some(lock) = dialect.lock(&planner.names.table(system::FENCE)) {
+        planner.step(Step::any("lock the fence", Statement::new(lock)));
+    }
     let timestamp = dialect.type_name(&system::fence().columns["updated_at"])?;
     let fence = planner.names.commit_fence(
         context.load,
@@ -530,6 +533,17 @@ mod tests {
     fn replace_from_staging_makes_its_tables_before() {
         let strategy = ReplaceStrategy::InsertFromStaging;
         insta::assert_snapshot!(shown(&publication(Disposition::Replace(strategy)), true));
+    }
+
+    #[test]
+    fn an_engine_that_would_rather_fail_than_wait_locks_the_fence_first() {
+        let case = Case::new();
+        let publication = publication(Disposition::Append);
+        let plan =
+            plan_publication(&Ansi { modern: false }, true, 63, &publication, &case.context());
+        let steps = plan.unwrap().transaction.steps;
+        assert_eq!(steps[0].to_string(), "-- lock the fence\nLOCK \"chess\".\"_transload_fence\"");
+        assert!(steps[1].name.contains("fence"));
     }
 
     #[test]

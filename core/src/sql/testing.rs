@@ -75,6 +75,10 @@ impl Dialect for Ansi {
         self.modern
     }
 
+    fn lock(&self, table: &str) -> Option<String> {
+        (!self.modern).then(|| format!("LOCK {table}"))
+    }
+
     fn now(&self) -> &str {
         "CURRENT_TIMESTAMP"
     }
