@@ -7,7 +7,6 @@ use std::io::Cursor;
 use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, RecordBatch};
-use arrow::compute::filter_record_batch;
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
 use transload_core::{Column, DataFile, Error, ErrorKind, Result, Schema, Table, WriteDisposition};
@@ -264,35 +263,43 @@ impl Sink {
         Ok(())
     }
 
-    fn arrow(&mut self, target: &Target, mut rows: ArrowRows) -> Result<(usize, usize)> {
+    fn arrow(&mut self, target: &Target, rows: ArrowRows) -> Result<(usize, usize)> {
         let table = target.table.as_str();
         let (count, bytes) = (rows.batch.num_rows(), slice_bytes(&rows.batch));
-        // Which rows of the batch are left, for the places of those that are refused.
-        let mut kept: Option<Vec<u64>> = None;
-        if let Some(judge) = &target.judge {
-            let (mask, seen) = judge.batch(&rows.batch)?;
-            if mask.true_count() < count {
-                rows.batch = filter_record_batch(&rows.batch, &mask).map_err(|error| {
-                    Error::new(ErrorKind::Bug, "rows of a batch cannot be left out")
-                        .with("file", &rows.origin)
-                        .with_source(error)
-                })?;
-                kept = Some(mask.values().set_indices().map(|row| row as u64).collect());
-            }
-            self.see(target, seen)?;
-        }
+        // Which rows of the batch are new, where it is asked.
+        let judged = match &target.judge {
+            Some(judge) => Some(judge.batch(&rows.batch)?),
+            None => None,
+        };
+        let new = match &judged {
+            Some((mask, _)) if mask.true_count() < count => rows.filtered(mask)?,
+            _ => rows.clone(),
+        };
         let before = self.normalizer.generation();
-        let normalized = self.normalizer.arrow(table, &rows)?;
+        let mut normalized = self.normalizer.arrow(table, &new)?;
         if self.normalizer.generation() != before {
             self.latest.set(self.normalizer.snapshot());
         }
-        let taken = rows.batch.num_rows() - normalized.refused.len();
+        let taken = new.batch.num_rows() - normalized.refused.len();
         *self.rows.entry(table.to_owned()).or_default() += taken as u64;
-        for mut row in normalized.refused {
-            if let Some(kept) = &kept {
+        if let (Some(judge), Some((mask, mut seen))) = (&target.judge, judged) {
+            // Rows that are set aside have the places that they have in the whole batch.
+            let places: Vec<usize> = mask.values().set_indices().collect();
+            let mut aside = BTreeSet::new();
+            for row in &mut normalized.refused {
                 let place = row.line.saturating_sub(rows.first + 1) as usize;
-                row.line = rows.first + 1 + kept.get(place).copied().unwrap_or_default();
+                let place = places.get(place).copied().unwrap_or_default();
+                row.line = rows.first + 1 + place as u64;
+                aside.insert(place);
             }
+            // A row that is not loaded does not move the cursor, be it of Arrow or of JSON: repaired, it may be new.
+            if !aside.is_empty() {
+                let loaded = (0..count).map(|row| Some(!aside.contains(&row))).collect();
+                seen = judge.batch(&rows.filtered(&loaded)?.batch)?.1;
+            }
+            self.see(target, seen)?;
+        }
+        for row in normalized.refused {
             self.note_lacking(table, &row.error);
             self.aside.put(table, &rows.origin, &Kind::json(), row)?;
         }

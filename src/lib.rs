@@ -39,6 +39,7 @@ mod incremental;
 mod load;
 mod normalize;
 mod package;
+mod parquet_ranges;
 mod pipeline;
 pub mod plugins;
 mod resource;

@@ -391,8 +391,11 @@ impl Normalizer {
             for batch in &batches {
                 mark_seen(&mut snapshot.schema, &batch.table);
             }
-            if let Some(root) = batches.first() {
-                note_propagation(snapshot, &root.table);
+            for batch in &batches {
+                let table = snapshot.schema.tables.get(&batch.table);
+                if table.is_some_and(|table| table.parent.is_none()) {
+                    note_propagation(snapshot, &batch.table);
+                }
             }
         }
         if !is_current {

@@ -8,15 +8,16 @@ use std::sync::Arc;
 
 use ::parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use arrow::array::{RecordBatch, RecordBatchReader as _};
-use transload_core::{Column, DataFile, Error, ErrorKind, FileFormat, Result};
+use transload_core::{Bounds, Column, DataFile, Error, ErrorKind, FileFormat, Result};
 
 use super::TableWriter;
 use super::bounds::Tally;
 use super::file::{PartFile, failed};
 use super::layout::Layout;
-use super::passthrough::{Bounds, Changes, Misfit, fits, footer};
+use super::passthrough::{Changes, Misfit, fits, footer};
 use crate::arrow_types::Defaults;
 use crate::normalize::fault_in;
+use crate::parquet_ranges::FooterRanges;
 
 /// Rows that are looked at at a time.
 const BATCH_ROWS: usize = 8192;
@@ -132,7 +133,7 @@ fn every_value(
     file: File,
     columns: &[Column],
     defaults: &Defaults,
-) -> Result<BTreeMap<String, transload_core::Bounds>, Misfit> {
+) -> Result<BTreeMap<String, Bounds>, Misfit> {
     let damaged = |error: String| Misfit::Value(error);
     // What another program noted of its own types does not count for the reader of the load.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
@@ -141,13 +142,13 @@ fn every_value(
     let metadata = Arc::clone(builder.metadata());
     let reader =
         builder.with_batch_size(BATCH_ROWS).build().map_err(|error| damaged(error.to_string()))?;
-    let bounds = Bounds::of(&metadata);
+    let ranges = FooterRanges::of(&metadata);
     let empty = RecordBatch::new_empty(reader.schema());
     let layout = Layout::of(columns, &empty).map_err(|error| damaged(error.to_string()))?;
     let mut tally = Tally::of(&layout);
     for batch in reader {
         let batch = batch.map_err(|error| damaged(error.to_string()))?;
-        if let Some(column) = bounds.broken_by(&batch) {
+        if let Some(column) = ranges.broken_by(&batch) {
             let error = Error::new(
                 ErrorKind::BadData,
                 "a value lies outside of what the footer says of its column",

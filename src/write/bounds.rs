@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use arrow::array::{
     Array as _, ArrayRef, AsArray as _, BooleanArray, PrimitiveArray, RecordBatch, StringArray,
 };
-use arrow::compute::{cast, max, max_boolean, max_string, min, min_boolean, min_string};
+use arrow::compute::{max, max_boolean, max_string, min, min_boolean, min_string};
 use arrow::datatypes::{
     ArrowNativeTypeOp, ArrowPrimitiveType, DataType as ArrowType, Decimal128Type, Decimal256Type,
     Int64Type, TimeUnit, i256,
@@ -15,6 +15,7 @@ use transload_core::{Bounds, Column, DataType};
 
 use super::layout::{FileColumn, Layout};
 use super::values::{write_date, write_decimal, write_two_digits};
+use crate::arrow_types::whole_numbers;
 
 /// Hints of columns by which rows are found.
 const HINTS: [&str; 5] = ["primary_key", "merge_key", "partition", "cluster", "sort"];
@@ -103,7 +104,7 @@ impl ColumnTally {
                 Seen::LongDecimals(values) => {
                     values.see_primitives(array.as_primitive::<Decimal256Type>())
                 }
-                Seen::Numbers(values) => numbers(array)
+                Seen::Numbers(values) => whole_numbers(array)
                     .is_some_and(|array| values.see_primitives(array.as_primitive::<Int64Type>())),
             };
         if !taken {
@@ -126,15 +127,6 @@ impl ColumnTally {
                 .finish(self.nulls, |text| (text.len() <= Bounds::LONGEST).then(|| text.clone())),
         }
     }
-}
-
-/// The values of a column of whole numbers, dates or times, as they count.
-pub(super) fn numbers(array: &ArrayRef) -> Option<ArrayRef> {
-    let narrow = match array.data_type() {
-        ArrowType::Date32 | ArrowType::Time32(_) => cast(array, &ArrowType::Int32).ok()?,
-        _ => ArrayRef::clone(array),
-    };
-    cast(&narrow, &ArrowType::Int64).ok()
 }
 
 /// The ends of values, and the values themselves while they are few.

@@ -147,3 +147,33 @@ fn a_parquet_file_with_keys_is_taken_as_it_is_where_no_row_lacks_them() {
         assert_eq!(written.bounds["id"].least.as_deref(), Some("1"));
     }
 }
+
+#[test]
+fn a_row_that_is_set_aside_moves_no_cursor() {
+    let judge = || {
+        let cursor = crate::Incremental::new("c");
+        Arc::new(Judge::new(&cursor, "t", &[], None).unwrap())
+    };
+    let numbers =
+        |values: Vec<Option<i64>>| -> ArrayRef { Arc::new(arrow::array::Int64Array::from(values)) };
+    let ids = numbers(vec![Some(1), None, Some(3), None]);
+    let cursors = numbers(vec![Some(5), Some(9), Some(7), Some(7)]);
+    let batch = RecordBatch::try_from_iter_with_nullable([("id", ids, true), ("c", cursors, true)]);
+    let lines =
+        "{\"id\":1,\"c\":5}\n{\"id\":null,\"c\":9}\n{\"id\":3,\"c\":7}\n{\"id\":null,\"c\":7}\n";
+    for input in [rows_of(lines), arrow(batch.unwrap())] {
+        let folder = tempfile::tempdir().unwrap();
+        let input = Opened { judge: Some(judge()), ..input };
+        let extraction = extracted(&merged().primary_key(["id"]), input, folder.path()).unwrap();
+        assert_eq!(extraction.files[0].rows, 2);
+        let state = judge().remember(&extraction.seen["t"]).unwrap().unwrap();
+        assert_eq!(state["last_value"], 7);
+        assert_eq!(state["unique_hashes"].as_array().unwrap().len(), 1);
+        let aside = set_aside::summary(folder.path());
+        let reasons = std::fs::read_to_string(folder.path().join(&aside[0].reasons)).unwrap();
+        let places: Vec<serde_json::Value> =
+            reasons.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let numbers: Vec<_> = places.iter().map(|place| &place["line"]).collect();
+        assert_eq!(numbers, [2, 4]);
+    }
+}

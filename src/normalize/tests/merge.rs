@@ -177,6 +177,11 @@ fn nested_tables_with_a_key_of_their_own_have_ids_of_it() {
     assert_eq!(column(&run, "t__l", "_dlt_root_id"), [root, root]);
     // It is the root of what is nested in it: merging it replaces those.
     assert_eq!(column(&run, "t__l__m", "_dlt_root_id"), ids[..1]);
+    let mapping = json!({"_dlt_id": "_dlt_root_id"});
+    assert_eq!(
+        run.normalizer.schema().normalizers["json"]["config"]["propagation"]["tables"],
+        json!({"t": mapping, "t__l": mapping})
+    );
 }
 
 #[test]
