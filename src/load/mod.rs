@@ -45,6 +45,8 @@ pub(crate) struct Loader<'a> {
     pub(crate) stop: &'a Stop,
     /// Jobs that may run at once.
     pub(crate) workers: usize,
+    /// Whether the staging tables of a load stay after its commit.
+    pub(crate) keeps_staging_tables: bool,
 }
 
 /// Times that a load is begun after an answer was lost or its publication met another one.
@@ -54,16 +56,17 @@ const ATTEMPTS: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 impl Loader<'_> {
-    /// Loads a sealed package and fills its receipt. When it returns without an error the load is visible.
+    /// Loads a sealed package and fills its receipt. When it returns without an error the load is visible. `staged` is
+    /// what uploads ask for that ended before: with it, nothing is read from the folder.
     pub(crate) async fn load(
         &self,
         folder: &Path,
         manifest: &SealedManifest,
+        mut staged: Option<Vec<FollowUp>>,
         receipt: &mut Receipt,
     ) -> Result<()> {
         let dispositions = self.dispositions(manifest)?;
         let route = self.route(manifest)?;
-        let mut staged: Option<Vec<FollowUp>> = None;
         let mut attempt = 1;
         loop {
             let result =
@@ -213,7 +216,8 @@ impl Loader<'_> {
             .with("load", &load.load_id)
             .with("dataset", &load.dataset.name)
             .with_hint(
-                "move the package away and load its source again: the new load has another id",
+                "set the package aside and drop it (`transload package`), and load its source again: the new load has \
+                 another id",
             )),
             Some(_) => Ok(Hold::Published(load)),
             // The fence knows it, whatever was or was not found in the dataset: it must never be published again.
@@ -305,11 +309,7 @@ impl Loader<'_> {
                 Ok(outcomes)
             })
             .await?;
-        for file in &mut receipt.files {
-            let found =
-                manifest.files.iter().find(|f| f.table == file.table && f.name == file.name);
-            file.url = found.map(|found| staging.plugin.url(&manifest.key_of(found)));
-        }
+        name_urls(receipt, manifest, &*staging.plugin);
         Ok(outcomes.into_iter().flat_map(|outcome| outcome.follow_ups).collect())
     }
 
@@ -420,7 +420,9 @@ impl Loader<'_> {
                 receipt.warnings.push(warning);
             }
         }
-        if let Err(error) = self.destination.plugin.clear(load).await {
+        if !self.keeps_staging_tables
+            && let Err(error) = self.destination.plugin.clear(load).await
+        {
             let warning = format!(
                 "the load is complete, but what it left behind could not be removed: {error}"
             );
@@ -499,6 +501,20 @@ impl Loader<'_> {
     }
 }
 
+/// Says in a receipt where the staged files of its load lie.
+pub(crate) fn name_urls(
+    receipt: &mut Receipt,
+    manifest: &Manifest,
+    staging: &dyn StagingDestination,
+) {
+    let files = manifest.files.iter().map(|file| ((&*file.table, &*file.name), file));
+    let files: BTreeMap<(&str, &str), &DataFile> = files.collect();
+    for file in &mut receipt.files {
+        let found = files.get(&(file.table.as_str(), file.name.as_str()));
+        file.url = found.map(|found| staging.url(&manifest.key_of(found)));
+    }
+}
+
 /// The receipt of a package, as far as its manifest tells.
 pub(crate) fn receipt_of(manifest: &SealedManifest) -> Receipt {
     let mut tables: BTreeMap<&str, TableReceipt> = BTreeMap::new();
@@ -558,15 +574,15 @@ struct Held {
     last: Option<LoadId>,
 }
 
-/// Refuses to let older rows take the place of newer ones: a load that replaces or merges follows the one after which it
-/// was made.
+/// Refuses to let older rows take the place of newer ones, and what was remembered before that of what is remembered now:
+/// a load that replaces or merges follows the one after which it was made, and so does one that remembers what it read.
 fn check_order(
     manifest: &Manifest,
     dispositions: &BTreeMap<String, Disposition>,
     last: Option<&LoadId>,
 ) -> Result<()> {
     let only_adds = dispositions.values().all(|d| *d == Disposition::Append);
-    if only_adds || last == manifest.previous.as_ref() {
+    if (only_adds && !plan::remembers(manifest)) || last == manifest.previous.as_ref() {
         return Ok(());
     }
     let name = |load: Option<&LoadId>| load.map_or("none".to_owned(), ToString::to_string);
@@ -574,7 +590,10 @@ fn check_order(
         .with("load", &manifest.load_id)
         .with("made after", name(manifest.previous.as_ref()))
         .with("published last", name(last))
-        .with_hint("its rows may be older than those in the dataset: move the package away and load its source again"))
+        .with_hint(
+            "its rows may be older than those in the dataset: set the package aside and drop it (`transload package`), \
+             and load its source again",
+        ))
 }
 
 /// How an attempt to load a package ended before the load was visible.

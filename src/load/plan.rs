@@ -1,12 +1,15 @@
 //! What a load needs, as pure differences: between a schema and a dataset, and from a manifest to jobs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use transload_core::{
-    Column, CopyJob, DatasetState, Disposition, Error, ErrorKind, FollowUp, IdentifierCase,
-    IdentifierRules, Job, LoadJob, Manifest, Publication, Result, Schema, SchemaChange, StageJob,
-    StagedFile, Table, TableChain, TablePublication, WriteDisposition,
+    Column, CopyJob, DataFile, DatasetState, Disposition, Error, ErrorKind, FollowUp,
+    IdentifierCase, IdentifierRules, Job, LoadJob, Manifest, Publication, Result, Schema,
+    SchemaChange, StageJob, StagedFile, StagedObject, Table, TableChain, TablePublication,
+    WriteDisposition,
 };
+
+use crate::state::PipelineState;
 
 /// What a destination says of the types of its columns.
 #[derive(Clone, Copy)]
@@ -221,12 +224,50 @@ pub(crate) fn change_names(changes: &[SchemaChange]) -> Vec<String> {
     names
 }
 
+/// Whether the state of a load says what was read, so that a later load goes on from there. An older one that came after
+/// it would take that back.
+pub(crate) fn remembers(manifest: &Manifest) -> bool {
+    let state = manifest.state.as_ref().map(PipelineState::from_row);
+    state.is_some_and(|state| state.map_or(true, |state| state.remembers()))
+}
+
+/// Whether a load only adds rows that no other load can have read again since: it may come at any time, in any order.
+pub(crate) fn may_come_late(manifest: &Manifest) -> bool {
+    let adds = |root: &String| {
+        matches!(
+            manifest.schema.disposition_of(root),
+            WriteDisposition::Append | WriteDisposition::Skip
+        )
+    };
+    manifest.tables.iter().all(adds) && !remembers(manifest)
+}
+
+/// The files of a load as copies from the staging storage: what its uploads asked for.
+pub(crate) fn staged_files(manifest: &Manifest, url: impl Fn(&str) -> String) -> Vec<FollowUp> {
+    let copy = |file: &DataFile| {
+        let key = manifest.key_of(file);
+        FollowUp::Copy(StagedFile { file: file.clone(), url: url(&key), key, etag: None })
+    };
+    manifest.files.iter().map(copy).collect()
+}
+
+/// The files of a load that are not among these objects, by key and size.
+pub(crate) fn missing_files(manifest: &Manifest, objects: &[StagedObject]) -> Vec<String> {
+    let there: BTreeMap<&str, u64> =
+        objects.iter().map(|object| (object.key.as_str(), object.bytes)).collect();
+    let is_missing =
+        |file: &&DataFile| there.get(manifest.key_of(file).as_str()) != Some(&file.bytes);
+    manifest.files.iter().filter(is_missing).map(DataFile::path).collect()
+}
+
 /// The tables of a load, in the order of its chains: those with files, and those from which it may take rows.
 pub(crate) fn tables_of(manifest: &Manifest) -> Vec<&str> {
+    let with_files: BTreeSet<&str> =
+        manifest.files.iter().map(|file| file.table.as_str()).collect();
     let mut tables = Vec::new();
     for root in &manifest.tables {
         for table in manifest.schema.chain_of(root) {
-            let has_rows = manifest.files.iter().any(|file| file.table == table);
+            let has_rows = with_files.contains(table);
             // What is nested in rows that make room goes with them, also where the load brings nothing in its place.
             let makes_room = matches!(
                 manifest.schema.disposition_of(root),
@@ -317,9 +358,7 @@ pub(crate) fn publication(
 mod tests {
     use super::*;
     use transload_core::ReplaceStrategy;
-    use transload_core::{
-        DataFile, DataType, Dataset, ExistingColumn, FileFormat, LoadId, Sha256Hex,
-    };
+    use transload_core::{DataType, Dataset, ExistingColumn, FileFormat, LoadId, Sha256Hex};
 
     /// Types in our own words, none of them wider than another.
     const SAME: Types<'static> =
@@ -481,6 +520,38 @@ mod tests {
         assert!(error.context("missing").unwrap().starts_with("players/000001"));
         let twice = [jobs.clone(), jobs[..1].to_vec()].concat();
         assert_eq!(check_coverage(&manifest, &twice).unwrap_err().kind(), ErrorKind::Bug);
+    }
+
+    #[test]
+    fn only_loads_that_add_and_remember_nothing_may_come_late() {
+        let mut appends = manifest(WriteDisposition::Append, vec![file("players", 1, 1)]);
+        assert!(may_come_late(&appends));
+        let mut state = PipelineState::new();
+        let row = |state: &mut PipelineState| state.bump("2026-11-22T17:45:39.0Z", "id".into());
+        appends.state = row(&mut state);
+        assert!(appends.state.is_some() && may_come_late(&appends), "a state without memory");
+        state.resource_mut("s", "players").insert("incremental".into(), serde_json::json!({}));
+        appends.state = row(&mut state);
+        assert!(!may_come_late(&appends));
+        assert!(!may_come_late(&manifest(WriteDisposition::Replace, vec![])));
+        assert!(!may_come_late(&manifest(WriteDisposition::Merge, vec![])));
+    }
+
+    #[test]
+    fn a_staged_load_is_copied_from_where_its_uploads_went() {
+        let manifest =
+            manifest(WriteDisposition::Append, vec![file("players", 1, 1), file("players", 2, 1)]);
+        let jobs = coalesce(staged_files(&manifest, |key| format!("s3://b/{key}")));
+        check_coverage(&manifest, &jobs).unwrap();
+        let [Job::Copy(copy)] = &jobs[..] else { panic!("one copy") };
+        assert!(copy.files[0].url.starts_with("s3://b/d/p/1.5/players/000001-"));
+        let object = |key: &String, bytes| StagedObject {
+            key: key.clone(),
+            bytes,
+            modified_at: String::new(),
+        };
+        let there = vec![object(&copy.files[0].key, 1), object(&copy.files[1].key, 7)];
+        assert_eq!(missing_files(&manifest, &there), [manifest.files[1].path()]);
     }
 
     #[test]
