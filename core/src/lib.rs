@@ -4,10 +4,12 @@
 //! comes out: [`Capabilities`] say what an implementation can do, [`Job`]s and the [`Publication`] say what it shall do,
 //! [`Error`]s say what happens next. The engine computes, plans and schedules; a plugin executes.
 //!
-//! There is no engine here, no vendor, no Arrow, and no input or output.
+//! There is no engine here, no vendor, no Arrow, and no input or output but in the conformance suite.
 
 mod bounds;
 mod capabilities;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod copy_list;
 mod destination;
 mod error;
