@@ -9,6 +9,7 @@
 mod capabilities;
 mod destination;
 mod error;
+pub mod failpoint;
 mod format;
 mod job;
 mod load;
