@@ -61,7 +61,7 @@ pub use load::{
 pub use package::{Package, PackageStatus, WorkingFolder};
 pub use pipeline::{
     DestinationSettings, LoadSettings, NormalizeSettings, ParquetSettings, Pipeline,
-    PipelineBuilder, SchemaSettings, Workers, WriterSettings, pipeline,
+    PipelineBuilder, SchemaSettings, Timeout, Workers, WriterSettings, pipeline,
 };
 pub use resource::{IntoResources, Resource, RowStream, Rows};
 pub use schema_files::SchemaFormat;

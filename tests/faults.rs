@@ -2,19 +2,24 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
+#[path = "faults/apart.rs"]
+mod apart;
+
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 use transload::core::settings::Settings;
 use transload::core::{
     CONTRACT_VERSION, Capabilities, Commit, Dataset, DatasetState, Destination, Fence, Inquiry,
     Job, JobContext, JobOutcome, Load, Plugin, Publication, SchemaChange, settings,
 };
 use transload::{
-    Column, Error, ErrorKind, LoadStatus, Pipeline, Registry, Resource, Result, WriteDisposition,
-    plugins,
+    Column, Error, ErrorKind, Event, LoadStatus, Pipeline, PipelineBuilder, Registry, Resource,
+    Result, WriteDisposition, plugins,
 };
 
 settings! {
@@ -33,6 +38,22 @@ struct Faulty {
     inner: Arc<dyn Destination>,
     fault: String,
     publications: AtomicUsize,
+    /// Since when it cannot be reached.
+    gone: OnceLock<Instant>,
+}
+
+/// How long a destination cannot be reached that is gone.
+const GONE: Duration = Duration::from_secs(30);
+
+impl Faulty {
+    fn reach(&self) -> Result<()> {
+        match self.gone.get() {
+            Some(gone) if gone.elapsed() < GONE => {
+                Err(Error::new(ErrorKind::Transient, "the destination cannot be reached"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 fn create(settings: &Settings) -> Result<Arc<dyn Destination>> {
@@ -40,7 +61,7 @@ fn create(settings: &Settings) -> Result<Arc<dyn Destination>> {
     let registry = plugins::registry();
     let (_, create) = registry.destination("duckdb")?;
     let inner = create(&Settings::from_pairs("duckdb", &[("database", &database)]))?;
-    Ok(Arc::new(Faulty { inner, fault, publications: AtomicUsize::new(0) }))
+    Ok(Arc::new(Faulty { inner, fault, publications: AtomicUsize::new(0), gone: OnceLock::new() }))
 }
 
 #[async_trait]
@@ -62,6 +83,7 @@ impl Destination for Faulty {
     }
 
     async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState> {
+        self.reach()?;
         self.inner.describe(inquiry).await
     }
 
@@ -70,6 +92,7 @@ impl Destination for Faulty {
     }
 
     async fn fence(&self, dataset: &Dataset, pipeline: &str, owner: &str) -> Result<Fence> {
+        self.reach()?;
         self.inner.fence(dataset, pipeline, owner).await
     }
 
@@ -87,6 +110,17 @@ impl Destination for Faulty {
             }
             "request lost" if first => lost(ErrorKind::OutcomeUnknown),
             "met another" if first => lost(ErrorKind::Transient),
+            "hangs after the commit" if first => {
+                self.inner.publish(publication, context).await?;
+                std::future::pending().await
+            }
+            "hangs before the commit" if first => std::future::pending().await,
+            "hangs" => std::future::pending().await,
+            "goes away" => {
+                self.gone.get_or_init(Instant::now);
+                self.reach()?;
+                self.inner.publish(publication, context).await
+            }
             "never again" => lost(ErrorKind::Terminal),
             _ => self.inner.publish(publication, context).await,
         }
@@ -98,6 +132,10 @@ impl Destination for Faulty {
 }
 
 fn pipeline(folder: &Path, host: &str, fault: &str) -> Pipeline {
+    builder(folder, host, fault).build().unwrap()
+}
+
+fn builder(folder: &Path, host: &str, fault: &str) -> PipelineBuilder {
     let plugin = Plugin {
         name: "faulty",
         aliases: &[],
@@ -119,8 +157,6 @@ fn pipeline(folder: &Path, host: &str, fault: &str) -> Pipeline {
         .pipelines_dir(host)
         .setting("destination.faulty.database", database.to_string_lossy())
         .setting("destination.faulty.fault", fault)
-        .build()
-        .unwrap()
 }
 
 fn rows(n: i64) -> Resource {
@@ -144,6 +180,53 @@ async fn a_lost_answer_loads_once() {
         assert_eq!(count(folder, "select count(*) from d.t__tags"), 16, "{fault}");
         assert_eq!(count(folder, "select count(*) from d._dlt_loads"), 2, "{fault}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_is_gone_for_thirty_seconds_fails_no_load() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let waits = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&waits);
+    let observer = move |event: Event| {
+        if let Event::Retrying { seconds, .. } = event {
+            seen.lock().unwrap().push(seconds);
+        }
+    };
+    let pipeline = builder(folder, "host", "goes away").observer(observer);
+    let info = pipeline.build().unwrap().run(rows(5)).await.unwrap();
+    assert_eq!(info.loads[0].status, LoadStatus::Loaded);
+    assert!(waits.lock().unwrap().iter().sum::<f64>() >= GONE.as_secs_f64(), "they are seen");
+    assert_eq!(count(folder, "select count(*) from d.t"), 5);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_hangs_is_given_up_and_the_load_is_there_once() {
+    for fault in ["hangs after the commit", "hangs before the commit"] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let begun = Instant::now();
+        let pipeline = builder(folder, "host", fault).setting("load.job_timeout", "60");
+        let info = pipeline.build().unwrap().run(rows(5)).await.unwrap();
+        assert_eq!(info.loads[0].status, LoadStatus::Loaded, "{fault}");
+        assert!(begun.elapsed() >= Duration::from_secs(60), "{fault}");
+        assert!(begun.elapsed() < Duration::from_secs(70), "{fault}");
+        assert_eq!(count(folder, "select count(*) from d.t"), 5, "{fault}");
+        assert_eq!(count(folder, "select count(*) from d._dlt_loads"), 1, "{fault}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_hangs_for_ever_fails_the_load_which_can_be_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let hanging = builder(folder, "host", "hangs").setting("load.job_timeout", "60").build();
+    let failed = hanging.unwrap().run(rows(5)).await.unwrap_err();
+    assert_eq!(failed.error.kind(), ErrorKind::OutcomeUnknown);
+    assert!(failed.error.hint().unwrap().contains("load.job_timeout"));
+    assert_eq!(failed.info.loads[0].status, LoadStatus::Pending);
+    pipeline(folder, "host", "none").resume().await.unwrap();
+    assert_eq!(count(folder, "select count(*) from d.t"), 5);
 }
 
 /// Leaves a sealed package behind that was not published.

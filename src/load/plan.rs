@@ -248,6 +248,15 @@ pub(crate) fn coalesce(follow_ups: Vec<FollowUp>) -> Vec<Job> {
     copies.chain(custom.into_values()).collect()
 }
 
+/// The rows in the files of a job.
+pub(crate) fn rows_of(job: &Job) -> u64 {
+    match job {
+        Job::Load(job) => job.file.rows,
+        Job::Copy(job) => job.files.iter().map(|staged| staged.file.rows).sum(),
+        _ => 0,
+    }
+}
+
 /// The publication of a load.
 pub(crate) fn publication(
     manifest: &Manifest,

@@ -18,7 +18,7 @@ use transload_core::{
 
 pub use builder::{
     DestinationSettings, LoadSettings, NormalizeSettings, ParquetSettings, PipelineBuilder,
-    SchemaSettings, Workers, WriterSettings, pipeline,
+    SchemaSettings, Timeout, Workers, WriterSettings, pipeline,
 };
 
 use crate::arrow_types::Defaults;
@@ -28,7 +28,8 @@ use crate::hints;
 use crate::incremental::Memory;
 use crate::load::negotiate::negotiate;
 use crate::load::{
-    Chosen, Endpoint, Event, LoadInfo, LoadStatus, Loader, Observer, Receipt, RunError, Step,
+    Chosen, Endpoint, Event, LoadInfo, LoadStatus, Loader, Observer, Patience, Receipt, RunError,
+    Step,
 };
 use crate::load::{Retries, known_loads, receipt_of};
 use crate::normalize::{AddedColumns, Naming, Options, random_id};
@@ -499,6 +500,15 @@ impl Pipeline {
             observer,
             stop: &self.stop,
             workers: self.load.workers.0.max(1),
+            patience: self.patience(),
+        }
+    }
+
+    fn patience(&self) -> Patience {
+        Patience {
+            retry: self.load.retry_timeout,
+            request: self.load.request_timeout.0,
+            job: self.load.job_timeout.0,
         }
     }
 
@@ -511,7 +521,9 @@ impl Pipeline {
             load: None,
         };
         let describe = || self.destination.plugin.describe(&inquiry);
-        Retries::default().run(&self.redacting_observer(), &self.stop, describe).await
+        let observer = self.redacting_observer();
+        let retries = Retries { patience: self.patience(), observer: &observer, stop: &self.stop };
+        retries.request(describe).await
     }
 
     /// The format of the files, and whether the destination can do with every table what is asked.
