@@ -2,19 +2,24 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
+#[path = "faults/apart.rs"]
+mod apart;
+
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 use transload::core::settings::Settings;
 use transload::core::{
     CONTRACT_VERSION, Capabilities, Commit, Dataset, DatasetState, Destination, Fence, Inquiry,
     Job, JobContext, JobOutcome, Load, Plugin, Publication, SchemaChange, Survey, settings,
 };
 use transload::{
-    Column, Error, ErrorKind, LoadStatus, Pipeline, Registry, Resource, Result, WriteDisposition,
-    plugins,
+    Column, Error, ErrorKind, Event, LoadStatus, Pipeline, PipelineBuilder, Registry, Resource,
+    Result, WriteDisposition, plugins,
 };
 
 settings! {
@@ -34,13 +39,13 @@ struct Faulty {
     fault: String,
     publications: AtomicUsize,
     /// When somebody first came.
-    first_call: std::sync::OnceLock<tokio::time::Instant>,
+    first_call: OnceLock<Instant>,
 }
 
 impl Faulty {
     /// Fails as long as the destination is away.
     fn is_there(&self) -> Result<()> {
-        let first = *self.first_call.get_or_init(tokio::time::Instant::now);
+        let first = *self.first_call.get_or_init(Instant::now);
         let is_away = match self.fault.as_str() {
             "gone" => true,
             "gone when it publishes" => self.publications.load(Ordering::SeqCst) > 0,
@@ -54,14 +59,14 @@ impl Faulty {
 }
 
 /// How long a destination is away.
-const GONE: std::time::Duration = std::time::Duration::from_secs(30);
+const GONE: Duration = Duration::from_secs(30);
 
 fn create(settings: &Settings) -> Result<Arc<dyn Destination>> {
     let FaultySettings { database, fault } = settings.read()?;
     let registry = plugins::registry();
     let (_, create) = registry.destination("duckdb")?;
     let inner = create(&Settings::from_pairs("duckdb", &[("database", &database)]))?;
-    let (publications, first_call) = (AtomicUsize::new(0), std::sync::OnceLock::new());
+    let (publications, first_call) = (AtomicUsize::new(0), OnceLock::new());
     Ok(Arc::new(Faulty { inner, fault, publications, first_call }))
 }
 
@@ -117,6 +122,12 @@ impl Destination for Faulty {
             }
             "request lost" if first => lost(ErrorKind::OutcomeUnknown),
             "met another" if first => lost(ErrorKind::Transient),
+            "hangs after the commit" if first => {
+                self.inner.publish(publication, context).await?;
+                std::future::pending().await
+            }
+            "hangs before the commit" if first => std::future::pending().await,
+            "hangs" => std::future::pending().await,
             "never again" => lost(ErrorKind::Terminal),
             _ => self.inner.publish(publication, context).await,
         }
@@ -137,6 +148,10 @@ impl Destination for Faulty {
 }
 
 fn pipeline(folder: &Path, host: &str, fault: &str) -> Pipeline {
+    builder(folder, host, fault).build().unwrap()
+}
+
+fn builder(folder: &Path, host: &str, fault: &str) -> PipelineBuilder {
     let plugin = Plugin {
         name: "faulty",
         aliases: &[],
@@ -158,8 +173,6 @@ fn pipeline(folder: &Path, host: &str, fault: &str) -> Pipeline {
         .pipelines_dir(host)
         .setting("destination.faulty.database", database.to_string_lossy())
         .setting("destination.faulty.fault", fault)
-        .build()
-        .unwrap()
 }
 
 fn rows(n: i64) -> Resource {
@@ -183,6 +196,35 @@ async fn a_lost_answer_loads_once() {
         assert_eq!(count(folder, "select count(*) from d.t__tags"), 16, "{fault}");
         assert_eq!(count(folder, "select count(*) from d._dlt_loads"), 2, "{fault}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_hangs_is_given_up_and_the_load_is_there_once() {
+    for fault in ["hangs after the commit", "hangs before the commit"] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let begun = Instant::now();
+        let pipeline = builder(folder, "host", fault).setting("load.job_timeout", "60");
+        let info = pipeline.build().unwrap().run(rows(5)).await.unwrap();
+        assert_eq!(info.loads[0].status, LoadStatus::Loaded, "{fault}");
+        assert!(begun.elapsed() >= Duration::from_secs(60), "{fault}");
+        assert!(begun.elapsed() < Duration::from_secs(70), "{fault}");
+        assert_eq!(count(folder, "select count(*) from d.t"), 5, "{fault}");
+        assert_eq!(count(folder, "select count(*) from d._dlt_loads"), 1, "{fault}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_hangs_for_ever_fails_the_load_which_can_be_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let hanging = builder(folder, "host", "hangs").setting("load.job_timeout", "60").build();
+    let failed = hanging.unwrap().run(rows(5)).await.unwrap_err();
+    assert_eq!(failed.error.kind(), ErrorKind::OutcomeUnknown);
+    assert!(failed.error.hint().unwrap().contains("load.job_timeout"));
+    assert_eq!(failed.info.loads[0].status, LoadStatus::Pending);
+    pipeline(folder, "host", "none").resume().await.unwrap();
+    assert_eq!(count(folder, "select count(*) from d.t"), 5);
 }
 
 /// Leaves a sealed package behind that was not published.
@@ -325,22 +367,23 @@ async fn no_file_of_a_package_is_torn_or_flipped_unseen() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_destination_that_is_gone_for_a_while_is_waited_for_or_the_load_resumed() {
+async fn a_destination_that_is_gone_for_thirty_seconds_fails_no_load() {
     for fault in ["gone", "gone when it publishes"] {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        let began = tokio::time::Instant::now();
-        let pipeline = pipeline(folder, "host", fault);
-        let mut runs = 1;
-        let mut result = pipeline.run(rows(5)).await;
-        while let Err(failed) = result {
-            assert_eq!(failed.error.kind(), ErrorKind::Transient, "{failed}");
-            assert!(runs < 4, "{fault}: it is not waited for");
-            runs += 1;
-            let sealed = failed.info.loads.first().is_some_and(|l| l.status == LoadStatus::Pending);
-            result = if sealed { pipeline.resume().await } else { pipeline.run(rows(5)).await };
-        }
+        let waits = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&waits);
+        let observer = move |event: Event| {
+            if let Event::Retrying { seconds, .. } = event {
+                seen.lock().unwrap().push(seconds);
+            }
+        };
+        let began = Instant::now();
+        let pipeline = builder(folder, "host", fault).observer(observer).build().unwrap();
+        let info = pipeline.run(rows(5)).await.unwrap();
+        assert_eq!(info.loads[0].status, LoadStatus::Loaded, "{fault}");
         assert!(began.elapsed() >= GONE, "{fault}: nobody was away");
+        assert!(waits.lock().unwrap().iter().sum::<f64>() > 20.0, "{fault}: waits are seen");
         drop(pipeline);
         assert_eq!(count(folder, "select count(*) from d.t"), 5, "{fault}");
         assert_eq!(count(folder, "select count(*) from d.t__tags"), 10, "{fault}");

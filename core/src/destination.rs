@@ -16,7 +16,8 @@ use crate::{
 /// The engine calls [`describe`](Self::describe), [`apply`](Self::apply), [`fence`](Self::fence), then
 /// [`run`](Self::run) for each job, then [`publish`](Self::publish), then [`clear`](Self::clear). After a crash or a
 /// lost answer it begins again at the beginning, so every method must bear being repeated. A dropped future is a lost
-/// answer: what was sent may or may not be applied.
+/// answer: what was sent may or may not be applied. The engine drops what does not answer in time, and what runs when
+/// another job fails.
 ///
 /// The trait has no default methods, so that a wrapper cannot forget one.
 #[async_trait]

@@ -10,7 +10,8 @@ use transload_core::{
 use super::Pipeline;
 use crate::clock;
 use crate::load::{
-    Chosen, Event, LoadInfo, LoadStatus, Receipt, Retries, RunError, name_urls, plan, receipt_of,
+    Chosen, Event, LoadInfo, LoadStatus, Receipt, Retries, RunError, Staged, name_urls, plan,
+    receipt_of,
 };
 use crate::package::{Package, PackageStatus};
 use crate::set_aside;
@@ -235,12 +236,12 @@ impl Pipeline {
         let (folder, staged) = match (origin, &self.staging) {
             (Origin::Storage, Some(staging)) => {
                 let url = |key: &str| staging.plugin.url(key);
-                (loaded.as_path(), Some(plan::staged_files(manifest, url)))
+                (loaded.as_path(), Staged::whole(plan::staged_files(manifest, url)))
             }
-            (Origin::Storage, None) => (loaded.as_path(), None),
+            (Origin::Storage, None) => (loaded.as_path(), Staged::default()),
             (Origin::Package(folder), _) => {
                 receipt.set_aside = set_aside::summary(folder);
-                (folder, None)
+                (folder, Staged::default())
             }
         };
         let result = loader.load(folder, manifest, staged, &mut receipt).await;
@@ -483,7 +484,9 @@ impl Pipeline {
         &self,
         step: impl Fn() -> F,
     ) -> Result<T> {
-        Retries::default().run(&self.redacting_observer(), &self.stop, step).await
+        let observer = self.redacting_observer();
+        let retries = Retries { patience: self.patience(), observer: &observer, stop: &self.stop };
+        retries.request(step).await
     }
 }
 
