@@ -155,7 +155,7 @@ async fn a_load_whose_uploads_had_not_all_ended_cannot_be_resumed_and_that_is_sa
     };
     let info = builder(folder).observer(observer).build().unwrap().resume().await.unwrap();
     assert!(info.loads.is_empty());
-    let warnings = warnings.lock().unwrap();
+    let warnings = warnings.lock().unwrap().clone();
     assert!(warnings[0].contains("without its manifest"), "{warnings:?}");
 
     let failed = pipeline(folder).resume_load(&load_id).await.unwrap_err();
