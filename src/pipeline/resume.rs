@@ -5,6 +5,7 @@ use std::path::Path;
 
 use transload_core::{
     Dataset, Error, ErrorKind, Inquiry, LoadId, Result, Scope, SealedManifest, StagingDestination,
+    escape_segment,
 };
 
 use super::Pipeline;
@@ -126,7 +127,11 @@ impl Pipeline {
         if here.is_some_and(|package| package.status == PackageStatus::Pending) {
             return Ok(());
         }
-        let Some(staging) = &self.staging else { return Err(self.unknown(load_id, &packages)) };
+        // What is found there becomes the name of a folder here: an id that leaves its place is nobody's.
+        let is_plain = escape_segment(load_id.as_str()) == load_id.as_str();
+        let Some(staging) = self.staging.as_ref().filter(|_| is_plain) else {
+            return Err(self.unknown(load_id, &packages));
+        };
         match self.manifest_of(staging, load_id).await? {
             Some(manifest) => {
                 self.check_place(&manifest, None)?;
@@ -297,7 +302,8 @@ impl Pipeline {
         staging: &Chosen<dyn StagingDestination>,
     ) -> Result<Vec<SealedManifest>> {
         let scope = self.scope(None);
-        let found = self.retried(|| staging.plugin.loads(&scope)).await?;
+        let mut found = self.retried(|| staging.plugin.loads(&scope)).await?;
+        found.retain(|load_id| escape_segment(load_id.as_str()) == load_id.as_str());
         let here = self.working.packages()?;
         let mut known: BTreeSet<&LoadId> = here.iter().map(|package| &package.load_id).collect();
         let dropped = self.working.dropped();

@@ -133,3 +133,22 @@ fn the_first_signal_ends_a_wait_for_a_destination_that_is_busy() {
     assert_eq!(sandbox.count("select count(*) from lake.players"), 3);
     assert_eq!(sandbox.count("select count(*) from lake._dlt_loads"), 1);
 }
+
+#[test]
+fn a_run_that_was_killed_is_finished_from_the_storage_on_an_empty_disk() {
+    let sandbox = Sandbox::new();
+    let mut running = Running::start(&sandbox, PLAYERS_FILE, &[]);
+    // Whether the kill comes before the commit or after it: every row is there once in the end.
+    running.says("publish: begins");
+    running.signal(Signal::KILL);
+    assert_eq!(running.code(), None);
+    std::fs::remove_dir_all(sandbox.path("home/.transload")).expect("the disk is lost");
+
+    let resume = [&["resume"], &THROUGH_STAGING[..]].concat();
+    for _ in 0..2 {
+        sandbox.run(&resume).with_code(0);
+        assert_eq!(sandbox.count("select count(*) from lake.players"), 3);
+        assert_eq!(sandbox.count("select count(*) from lake.players__titles"), 3);
+        assert_eq!(sandbox.count("select count(*) from lake._dlt_loads"), 1);
+    }
+}
