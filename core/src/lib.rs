@@ -21,6 +21,7 @@ mod secret;
 pub mod settings;
 pub mod sql;
 mod staging;
+mod transport;
 
 pub use bounds::Bounds;
 pub use capabilities::{
@@ -48,6 +49,7 @@ pub use schema::{
 };
 pub use secret::{Redactor, Secret};
 pub use staging::{AccessRequest, Scope, StagedObject, StagingDestination};
+pub use transport::check_encrypted;
 
 #[doc(hidden)]
 pub use inventory;
