@@ -56,11 +56,14 @@ impl Harness for DuckDb {
         };
         let columns: Vec<String> = columns.iter().map(text).collect();
         let (dataset, table) = (double_quoted(dataset), double_quoted(table));
-        self.destination.query(&format!("SELECT {} FROM {dataset}.{table}", columns.join(", "))).await
+        self.destination
+            .query(&format!("SELECT {} FROM {dataset}.{table}", columns.join(", ")))
+            .await
     }
 
     async fn tables(&self, dataset: &str) -> Result<Vec<String>> {
-        let query = format!("SELECT table_name FROM duckdb_tables() WHERE schema_name = '{dataset}'");
+        let query =
+            format!("SELECT table_name FROM duckdb_tables() WHERE schema_name = '{dataset}'");
         Ok(self.destination.query(&query).await?.into_iter().flatten().flatten().collect())
     }
 
