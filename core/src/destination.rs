@@ -105,7 +105,7 @@ pub struct DatasetState {
     pub tables: BTreeMap<String, Vec<ExistingColumn>>,
     /// The newest stored schema of that name, as JSON.
     pub schema: Option<String>,
-    /// The hashes of all stored versions of that schema.
+    /// The hashes of all stored versions of that schema, the newest first: a load stores its schema where it is not that.
     pub schema_hashes: Vec<String>,
     /// The newest committed state of the pipeline.
     pub state: Option<StateRow>,
