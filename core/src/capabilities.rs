@@ -51,6 +51,10 @@ pub struct Capabilities {
     pub loads: Vec<FileFormat>,
     /// Storages from which it copies, with the formats and the ways in. Empty: it takes no staging destination.
     pub copies: Vec<CopySource>,
+    /// Its copies read lists of files: the engine stages each [`CopyList`](crate::CopyList) of a job beside the files before
+    /// the job runs.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub copies_by_list: bool,
     /// Types that a format does not carry into this destination: a load that has one takes another format, or is refused
     /// before it is sealed.
     pub not_carried: Vec<(FileFormat, DataType)>,

@@ -1,34 +1,44 @@
-//! What Redshift can do, as far as it is true before anything is loaded.
+//! What Redshift can do.
 
 use transload_core::{
     AccessKind, BinaryEncoding, BinaryLiteral, Capabilities, CopySource, DataType, FileFormat,
-    IdentifierCase, IdentifierRules, LiteralRules, StorageKind,
+    IdentifierCase, IdentifierRules, LiteralRules, ReplaceStrategy, StorageKind, WriteDisposition,
 };
 
 use crate::RedshiftSettings;
+use crate::copy::CopyRules;
+use crate::dialect::NAME_BYTES;
 
-/// What Redshift can do with these settings.
-///
-/// There is no write disposition among it: nothing is loaded yet, and a plan says so before anything is sent.
-/// "Guide" is the Amazon Redshift Database Developer Guide.
-pub(crate) fn capabilities(settings: &RedshiftSettings) -> Capabilities {
+/// What Redshift can do with these settings. "Guide" is the Amazon Redshift Database Developer Guide.
+pub(crate) fn capabilities(settings: &RedshiftSettings, copy: &CopyRules) -> Capabilities {
     Capabilities {
         // Guide, "Use a multi-row insert".
         loads: vec![FileFormat::InsertValues],
         copies: vec![CopySource {
             // Guide, "COPY from Amazon S3": the only bucket that COPY reads.
             storage: StorageKind::S3,
-            // Guide, "Data format parameters".
-            formats: vec![FileFormat::Parquet, FileFormat::Jsonl, FileFormat::Csv],
+            formats: formats(settings, copy),
             access: access(settings),
         }],
+        // Guide, "Using a manifest to specify data files".
+        copies_by_list: true,
         not_carried: vec![
             // COPY has no conversion into TIME for these two; in CSV it is text. Source: dlt, `RedshiftTypeMapper`.
             (FileFormat::Parquet, DataType::Time),
             (FileFormat::Jsonl, DataType::Time),
             // Guide, "Loading a column of the VARBYTE data type": from CSV (as hexadecimal), Parquet and ORC.
             (FileFormat::Jsonl, DataType::Binary),
+            // Bytes are base64 in our text formats.
+            (FileFormat::Csv, DataType::Binary),
         ],
+        write_dispositions: vec![WriteDisposition::Append, WriteDisposition::Replace],
+        replace_strategies: vec![
+            ReplaceStrategy::TruncateAndInsert,
+            ReplaceStrategy::InsertFromStaging,
+        ],
+        // Guide, "COPY": it takes part in transactions, and so does INSERT.
+        loads_in_publication: true,
+        atomic_publication: true,
         identifiers: IdentifierRules {
             // Guide, "Names and identifiers" and "enable_case_sensitive_identifier".
             case: if settings.has_case_sensitive_identifiers {
@@ -37,8 +47,8 @@ pub(crate) fn capabilities(settings: &RedshiftSettings) -> Capabilities {
                 IdentifierCase::Lower
             },
             // Guide, "Names and identifiers": 127 bytes.
-            max_table_length: 127,
-            max_column_length: 127,
+            max_table_length: NAME_BYTES,
+            max_column_length: NAME_BYTES,
         },
         // Guide, "Numeric types": a DECIMAL has at most 38 digits.
         decimal: (38, 9),
@@ -52,6 +62,19 @@ pub(crate) fn capabilities(settings: &RedshiftSettings) -> Capabilities {
         file_bytes: Some(128 << 20),
         ..Capabilities::default()
     }
+}
+
+/// Guide, "Data format parameters". What cannot be had with these settings is left out, so that it is refused when the load
+/// is planned: Parquet from another region or with options that columnar formats do not take ("COPY from columnar data
+/// formats"), and CSV, which does not tell an empty text from NULL ("Data conversion parameters"), unless that is agreed
+/// to.
+fn formats(settings: &RedshiftSettings, copy: &CopyRules) -> Vec<FileFormat> {
+    let possible = |format: &FileFormat| match format {
+        FileFormat::Parquet => copy.region.is_none() && copy.options.fit(*format),
+        FileFormat::Csv => settings.csv_empty_as_null,
+        _ => true,
+    };
+    [FileFormat::Parquet, FileFormat::Jsonl, FileFormat::Csv].into_iter().filter(possible).collect()
 }
 
 /// Guide, "Authorization parameters": a role is what Amazon recommends; keys may carry a session token.
@@ -84,7 +107,8 @@ mod tests {
 
     fn with(more: &[(&str, &str)]) -> Capabilities {
         let pairs = [&COMPLETE[..], more].concat();
-        capabilities(&config::read(&Settings::from_pairs("redshift", &pairs)).unwrap())
+        let settings = config::read(&Settings::from_pairs("redshift", &pairs)).unwrap();
+        capabilities(&settings, &crate::copy_rules(&settings).unwrap())
     }
 
     #[test]
@@ -92,16 +116,32 @@ mod tests {
         let json = serde_json::to_string(&with(&[])).unwrap();
         insta::assert_snapshot!(json.replace("],\"", "],\n\""), @r#"
         {"loads":["insert_values"],
-        "copies":[{"storage":"s3","formats":["parquet","jsonl","csv"],
+        "copies":[{"storage":"s3","formats":["parquet","jsonl"],
         "access":["temporary_credentials","credentials"]}],
-        "not_carried":[["parquet","time"],["jsonl","time"],["jsonl","binary"]],
-        "write_dispositions":[],
+        "copies_by_list":true,"not_carried":[["parquet","time"],["jsonl","time"],["jsonl","binary"],["csv","binary"]],
+        "write_dispositions":["append","replace"],
         "merge_strategies":[],
-        "replace_strategies":[],
-        "loads_in_publication":false,"atomic_publication":false,"max_tables_in_publication":null,"identifiers":{"case":"lower","max_table_length":127,"max_column_length":127},"decimal":[38,9],
+        "replace_strategies":["truncate-and-insert","insert-from-staging"],
+        "loads_in_publication":true,"atomic_publication":true,"max_tables_in_publication":null,"identifiers":{"case":"lower","max_table_length":127,"max_column_length":127},"decimal":[38,9],
         "wei":[38,0],
         "timestamp_precision":6,"max_statement_bytes":16777216,"literals":{"text_prefix":"","backslash_escapes":true,"binary":{"before":"from_hex('","encoding":"hex","after":"')"},"json":["json_parse(",")"]},"file_bytes":134217728,"max_parallel_jobs":null}
         "#);
+    }
+
+    #[test]
+    fn formats_that_the_settings_rule_out_are_not_claimed() {
+        for (more, formats) in [
+            (&[][..], &[FileFormat::Parquet, FileFormat::Jsonl][..]),
+            (&[("staging_region", "eu-west-1")], &[FileFormat::Jsonl]),
+            (&[("copy_options", "COMPUPDATE OFF")], &[FileFormat::Jsonl]),
+            (&[("copy_options", "STATUPDATE OFF")], &[FileFormat::Parquet, FileFormat::Jsonl]),
+            (
+                &[("csv_empty_as_null", "true")],
+                &[FileFormat::Parquet, FileFormat::Jsonl, FileFormat::Csv],
+            ),
+        ] {
+            assert_eq!(with(more).copies[0].formats, formats, "{more:?}");
+        }
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::time::Duration;
 use transload_core::settings::{Setting, SettingKind, Settings, connection_string};
 use transload_core::{Result, Secret, settings};
 
+use crate::options::CopyOptions;
+
 settings! {
     /// The settings of destination Redshift.
     pub struct RedshiftSettings {
@@ -19,6 +21,19 @@ settings! {
         /// Whether names that differ in case alone are two names. Set it where the cluster or the workgroup has
         /// `enable_case_sensitive_identifier`. Example: `true`.
         pub has_case_sensitive_identifiers: bool = "false",
+        /// The region of the bucket, where it is not the cluster's. COPY then takes JSON lines or CSV, since Parquet
+        /// cannot cross regions. Without it the region of the staging destination's credentials is passed on, if they
+        /// are. Example: `eu-west-1`.
+        pub staging_region: Option<String>,
+        /// Options that every COPY gets, such as `STATUPDATE OFF`; those that could lose rows are refused.
+        /// Example: `["COMPUPDATE OFF", "ACCEPTINVCHARS AS '?'"]`.
+        pub copy_options: Option<Vec<String>>,
+        /// Whether CSV may be loaded, in which Redshift does not tell an empty text from NULL: both become NULL.
+        /// Example: `true`.
+        pub csv_empty_as_null: bool = "false",
+        /// Seconds after which the cluster ends a statement. Without it the cluster's own settings decide.
+        /// Example: `3600`.
+        pub statement_timeout: Option<Duration>,
     }
 }
 
@@ -49,6 +64,12 @@ settings! {
         /// Seconds of silence after which the connection is kept awake, for firewalls that drop idle ones. Without it
         /// the operating system decides. Example: `60`.
         pub keepalives_idle: Option<Duration>,
+        /// Seconds between two such signs of life that had no answer. Example: `10`.
+        pub keepalives_interval: Option<Duration>,
+        /// How many of them may go without an answer until the connection counts as lost. Example: `5`.
+        pub keepalives_count: Option<u32>,
+        /// Milliseconds that sent bytes may go without an answer until the connection counts as lost. Example: `60000`.
+        pub tcp_user_timeout: Option<u64>,
         /// Options of the session, as libpq writes them. Example: `-c statement_timeout=600000`.
         pub options: Option<String>,
         /// The encoding of the session. It is always UTF-8; the key is there for the configurations of dlt.
@@ -123,11 +144,30 @@ pub(crate) fn read(settings: &Settings) -> Result<RedshiftSettings> {
             read.staging_iam_role.as_deref().is_none_or(is_role),
             "expected `default`, or ARNs such as arn:aws:iam::123456789012:role/copy, joined by commas",
         ),
+        (
+            "staging_region",
+            read.staging_region.as_deref().is_none_or(is_region),
+            "expected the name of a region such as eu-west-1",
+        ),
+        (
+            "statement_timeout",
+            read.statement_timeout.is_none_or(|timeout| !timeout.is_zero()),
+            "expected one second or more",
+        ),
     ];
     match rules.into_iter().find(|(_, holds, _)| !holds) {
         Some((key, _, reason)) => Err(settings.wrong(key, reason)),
-        None => Ok(read),
+        None => {
+            CopyOptions::read(read.copy_options.as_deref().unwrap_or_default())
+                .map_err(|reason| settings.wrong("copy_options", reason))?;
+            Ok(read)
+        }
     }
+}
+
+fn is_region(text: &str) -> bool {
+    let is_part = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !text.is_empty() && text.chars().all(is_part)
 }
 
 /// Whether a text names roles as COPY takes them.
@@ -231,6 +271,10 @@ pub(crate) mod tests {
             ("staging_iam_role", "canary"),
             ("staging_iam_role", "arn:aws:iam::1:role/a' canary"),
             ("has_case_sensitive_identifiers", "canary"),
+            ("staging_region", "canary' x"),
+            ("copy_options", "MAXERROR 5"),
+            ("copy_options", "STATUPDATE ON' canary"),
+            ("statement_timeout", "0"),
         ] {
             let error = read(&with(key, text)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Configuration, "{key}");

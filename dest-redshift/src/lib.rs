@@ -1,170 +1,193 @@
 //! Destination Amazon Redshift of Transload.
 //!
+//! A load is one transaction: the fence is locked and changed, then COPY brings the staged files of each table into it, or
+//! INSERT those that were not staged, and the rows of the system tables make it a load that was published.
+//!
 #![doc = include_str!("docs.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod capabilities;
+mod classify;
+mod client;
 mod config;
+mod copy;
+mod dialect;
+mod load_errors;
+mod options;
+mod tls;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use transload_core::settings::Settings;
+use transload_core::sql::{SqlClient as _, SqlDestination};
 use transload_core::{
     CONTRACT_VERSION, Capabilities, Column, Commit, Dataset, DatasetState, Destination, Error,
     ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, Plugin, Publication, Result,
-    SchemaChange,
+    SchemaChange, Survey,
 };
 
+use client::Redshift;
 pub use config::{RedshiftCredentials, RedshiftSettings, SslMode};
+use copy::CopyRules;
+use dialect::{NAME_BYTES, RedshiftDialect, comments};
+use options::CopyOptions;
 
-transload_core::register!(Plugin {
+/// What the crate announces: for a registry that is filled by hand.
+pub const PLUGIN: Plugin = Plugin {
     name: "redshift",
     aliases: &[],
-    summary: "Amazon Redshift: configuration and capabilities; loading follows",
+    summary: "Amazon Redshift, by COPY from S3 or by INSERT",
     package: env!("CARGO_PKG_NAME"),
     version: env!("CARGO_PKG_VERSION"),
     contract: CONTRACT_VERSION,
     settings: RedshiftSettings::KEYS,
     destination: Some(create),
     staging: None,
-});
+};
 
-#[derive(Debug)]
-struct Redshift {
-    capabilities: Capabilities,
-    identity: String,
-}
+transload_core::register!(PLUGIN);
 
 fn create(settings: &Settings) -> Result<Arc<dyn Destination>> {
-    let settings = config::read(settings)?;
-    Ok(Arc::new(Redshift {
-        capabilities: capabilities::capabilities(&settings),
-        identity: config::identity(&settings),
-    }))
+    Ok(Arc::new(RedshiftDestination::new(settings)?))
 }
 
-fn not_yet() -> Error {
-    Error::new(ErrorKind::Unsupported, "loading into Redshift is not in this version yet").with_hint(
-        "`--destination filesystem` writes the same files to a bucket, for a COPY by hand; `--destination \
-         duckdb` loads them",
-    )
+/// A database of Redshift as a destination.
+#[derive(Debug)]
+pub struct RedshiftDestination {
+    sql: SqlDestination<Redshift, RedshiftDialect>,
+}
+
+impl RedshiftDestination {
+    /// The destination with these settings. It connects when it is first asked.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] where a setting is wrong.
+    pub fn new(settings: &Settings) -> Result<Self> {
+        let mut read = config::read(settings)?;
+        read.credentials.sslrootcert = read.credentials.sslrootcert.map(|file| settings.path(file));
+        let copy = copy_rules(&read)?;
+        let capabilities = capabilities::capabilities(&read, &copy);
+        let dialect = RedshiftDialect {
+            case_sensitive: read.has_case_sensitive_identifiers,
+            copy: Arc::new(copy),
+        };
+        let client = Redshift::new(read, dialect.clone())?;
+        Ok(Self { sql: SqlDestination::new(client, dialect, capabilities) })
+    }
+}
+
+fn copy_rules(settings: &RedshiftSettings) -> Result<CopyRules> {
+    let options = CopyOptions::read(settings.copy_options.as_deref().unwrap_or_default());
+    let options = options.map_err(|reason| {
+        Error::new(ErrorKind::Configuration, "an option of COPY is not taken")
+            .with("reason", reason)
+    })?;
+    Ok(CopyRules {
+        role: settings.staging_iam_role.clone(),
+        region: settings.staging_region.clone(),
+        options,
+    })
+}
+
+/// Refuses names that Redshift would cut.
+fn check_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<()> {
+    match names.into_iter().find(|name| name.len() > NAME_BYTES) {
+        None => Ok(()),
+        Some(name) => Err(Error::new(ErrorKind::Configuration, "a name is too long for Redshift")
+            .with("name", name)
+            .with("bytes", name.len())
+            .with("longest", NAME_BYTES)),
+    }
 }
 
 #[async_trait]
-impl Destination for Redshift {
+impl Destination for RedshiftDestination {
     fn capabilities(&self) -> &Capabilities {
-        &self.capabilities
+        self.sql.capabilities()
     }
 
     fn identity(&self) -> String {
-        self.identity.clone()
+        self.sql.identity()
     }
 
-    fn native_type(&self, _: &Column) -> Result<String> {
-        Err(not_yet())
+    fn native_type(&self, column: &Column) -> Result<String> {
+        self.sql.native_type(column)
+    }
+
+    fn widens(&self, from: &str, to: &str) -> bool {
+        self.sql.widens(from, to)
     }
 
     async fn check(&self) -> Result<()> {
-        Err(not_yet())
+        self.sql.client().check().await
     }
 
-    async fn describe(&self, _: &Inquiry) -> Result<DatasetState> {
-        Err(not_yet())
+    async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState> {
+        self.sql.describe(inquiry).await
     }
 
-    async fn apply(&self, _: &Dataset, _: &[SchemaChange]) -> Result<Vec<String>> {
-        Err(not_yet())
+    async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
+        let tables = changes.iter().filter_map(|change| match change {
+            SchemaChange::CreateTable(table) => Some(table.name.as_str()),
+            _ => None,
+        });
+        check_names([dataset.name.as_str(), &dataset.staging].into_iter().chain(tables))?;
+        let mut statements = self.sql.apply(dataset, changes).await?;
+        for comment in comments(self.sql.dialect(), &dataset.name, changes) {
+            self.sql.client().execute(&comment).await?;
+            statements.push(comment.to_string());
+        }
+        Ok(statements)
     }
 
-    async fn fence(&self, _: &Dataset, _: &str, _: &str) -> Result<Fence> {
-        Err(not_yet())
+    async fn fence(&self, dataset: &Dataset, pipeline: &str, owner: &str) -> Result<Fence> {
+        self.sql.fence(dataset, pipeline, owner).await
     }
 
-    async fn run(&self, _: &Job, _: &JobContext<'_>) -> Result<JobOutcome> {
-        Err(not_yet())
+    async fn run(&self, job: &Job, context: &JobContext<'_>) -> Result<JobOutcome> {
+        self.sql.run(job, context).await
     }
 
-    async fn publish(&self, _: &Publication, _: &JobContext<'_>) -> Result<Commit> {
-        Err(not_yet())
+    async fn publish(&self, publication: &Publication, context: &JobContext<'_>) -> Result<Commit> {
+        self.sql.publish(publication, context).await
     }
 
-    async fn clear(&self, _: &Load) -> Result<()> {
-        Err(not_yet())
+    async fn clear(&self, load: &Load) -> Result<()> {
+        self.sql.clear(load).await
+    }
+
+    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
+        self.sql.survey(dataset).await
+    }
+
+    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
+        self.sql.drop_staging_tables(dataset, tables).await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use transload_core::{
-        CopyJob, DataType, Epoch, LoadId, Registry, Schema, Sha256Hex, StagingAccess,
-    };
+    use transload_core::Registry;
 
     use super::*;
 
-    fn destination() -> Arc<dyn Destination> {
+    #[test]
+    fn it_is_found_by_its_name_and_shows_no_secret() {
         let registry = Registry::linked();
         let (plugin, create) = registry.destination("redshift").unwrap();
         assert_eq!(plugin.package, "transload-dest-redshift");
-        create(&Settings::from_pairs("redshift", &config::tests::COMPLETE)).unwrap()
-    }
-
-    #[test]
-    fn it_is_found_by_its_name_and_shows_no_secret() {
-        assert!(!format!("{:?}", destination()).contains(config::tests::CANARY));
+        let destination =
+            create(&Settings::from_pairs("redshift", &config::tests::COMPLETE)).unwrap();
+        assert!(!format!("{destination:?}").contains(config::tests::CANARY));
+        assert_eq!(destination.identity(), "redshift://localhost:5439/dlt_data");
     }
 
     #[tokio::test]
-    async fn every_step_refuses_and_says_what_works() {
-        let dataset = Dataset::new("chess");
-        let load = Load {
-            load_id: LoadId::new("1"),
-            pipeline: "p".into(),
-            dataset: dataset.clone(),
-            digest: Sha256Hex::of(b""),
-            epoch: Epoch(1),
-        };
-        let inquiry = Inquiry {
-            dataset: dataset.clone(),
-            pipeline: "p".into(),
-            schema: "s".into(),
-            load: None,
-        };
-        let schema =
-            Schema::from_json(r#"{"version":1,"engine_version":11,"name":"s","tables":{}}"#)
-                .unwrap();
-        let context = JobContext {
-            load: &load,
-            schema: &schema,
-            folder: Path::new("."),
-            access: &StagingAccess::None,
-            on_bytes: &|_| (),
-        };
-        let job = Job::Copy(CopyJob { table: "t".into(), files: Vec::new() });
-        let publication = Publication {
-            previous: None,
-            chains: Vec::new(),
-            state: None,
-            stores_schema: false,
-            published_at: String::new(),
-        };
-        let redshift = destination();
-        let column = Column::new("c", DataType::Text);
-        for error in [
-            redshift.native_type(&column).unwrap_err(),
-            redshift.check().await.unwrap_err(),
-            redshift.describe(&inquiry).await.unwrap_err(),
-            redshift.apply(&dataset, &[]).await.unwrap_err(),
-            redshift.fence(&dataset, "p", "me").await.unwrap_err(),
-            redshift.run(&job, &context).await.unwrap_err(),
-            redshift.publish(&publication, &context).await.unwrap_err(),
-            redshift.clear(&load).await.unwrap_err(),
-        ] {
-            assert_eq!(error.kind(), ErrorKind::Unsupported);
-            assert_eq!(error.message(), "loading into Redshift is not in this version yet");
-            assert!(error.hint().unwrap().contains("--destination filesystem"));
-        }
+    async fn names_that_are_too_long_are_refused_before_anything_is_sent() {
+        let settings = Settings::from_pairs("redshift", &config::tests::COMPLETE);
+        let destination = RedshiftDestination::new(&settings).unwrap();
+        let error = destination.apply(&Dataset::new("d".repeat(128)), &[]).await.unwrap_err();
+        assert_eq!((error.kind(), error.context("bytes")), (ErrorKind::Configuration, Some("128")));
     }
 }

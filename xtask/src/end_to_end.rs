@@ -2,20 +2,30 @@
 
 use crate::duckdb;
 use crate::failure::{Failure, Outcome};
-use crate::stack;
+use crate::stack::{self, Environment, Servers};
 use crate::suite::server_tests;
 use crate::workspace::Workspace;
 
 pub(crate) fn end_to_end_task(workspace: &Workspace, arguments: &[String]) -> Outcome {
-    match arguments {
-        [] => {}
-        [what] if what == "filesystem" => {}
-        other => {
-            return Err(Failure::new(format!("no such end-to-end tests: {}", other.join(" ")))
-                .with_hint("run `cargo xtask e2e` or `cargo xtask e2e filesystem`"));
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let (servers, marks) = match words[..] {
+        [] => (Servers::Redshift, server_tests::MARKS),
+        ["filesystem"] => (Servers::S3, &[server_tests::FILESYSTEM][..]),
+        ["redshift"] => (Servers::Redshift, &[server_tests::REDSHIFT][..]),
+        ["redshift", "--live"] => {
+            duckdb::setup(workspace)?;
+            // No server is started: the tests read the configuration of whoever runs them.
+            let live = Environment::of_live_redshift();
+            return server_tests::run(workspace, &live, &[server_tests::REDSHIFT_LIVE]);
         }
-    }
+        _ => {
+            return Err(Failure::new(format!("no such end-to-end tests: {}", words.join(" ")))
+                .with_hint(
+                    "run `cargo xtask e2e`, with `filesystem`, `redshift` or `redshift --live`",
+                ));
+        }
+    };
     duckdb::setup(workspace)?;
-    let stack = stack::borrow(workspace)?;
-    server_tests::run(workspace, stack.environment())
+    let stack = stack::borrow(workspace, servers)?;
+    server_tests::run(workspace, stack.environment(), marks)
 }

@@ -64,14 +64,14 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "up",
-        arguments: "[s3]",
+        arguments: "[s3|redshift]",
         about: "start the test stack and print its environment: eval \"$(cargo xtask up)\"",
         run: stack::up_task,
     },
     Task { name: "down", arguments: "", about: "stop the test stack", run: stack::down_task },
     Task {
         name: "e2e",
-        arguments: "[filesystem]",
+        arguments: "[filesystem|redshift [--live]]",
         about: "the tests that need the test stack, with the stack around them",
         run: end_to_end::end_to_end_task,
     },

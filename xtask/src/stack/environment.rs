@@ -7,6 +7,13 @@ const KEY: &str = "testkey";
 const SECRET: &str = "testsecret";
 const READ_ONLY_KEY: &str = "rokey";
 const READ_ONLY_SECRET: &str = "rosecret";
+/// A role that may read everything, and one that may do nothing.
+const ROLE: &str = "arn:aws:iam::123456789012:role/loader";
+const POWERLESS_ROLE: &str = "arn:aws:iam::123456789012:role/powerless";
+const REDSHIFT_PASSWORD: &str = "p/w of loader";
+
+const REDSHIFT_HOST: &str = "TRANSLOAD_TEST_REDSHIFT_HOST";
+const REDSHIFT_PORT: &str = "TRANSLOAD_TEST_REDSHIFT_PORT";
 
 /// The variables, in the order in which they are printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,25 +31,57 @@ impl Environment {
             ("TRANSLOAD_TEST_S3_SECRET", SECRET),
             ("TRANSLOAD_TEST_S3_READ_ONLY_KEY", READ_ONLY_KEY),
             ("TRANSLOAD_TEST_S3_READ_ONLY_SECRET", READ_ONLY_SECRET),
+            ("TRANSLOAD_TEST_S3_ROLE", ROLE),
+            ("TRANSLOAD_TEST_S3_POWERLESS_ROLE", POWERLESS_ROLE),
         ];
         Environment {
             variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         }
     }
 
+    pub(crate) fn of_redshift(port: u16) -> Environment {
+        let variables = [
+            (REDSHIFT_HOST, "127.0.0.1".to_owned()),
+            (REDSHIFT_PORT, port.to_string()),
+            ("TRANSLOAD_TEST_REDSHIFT_DATABASE", "dev".to_owned()),
+            ("TRANSLOAD_TEST_REDSHIFT_USER", "loader".to_owned()),
+            ("TRANSLOAD_TEST_REDSHIFT_READER", "reader".to_owned()),
+            ("TRANSLOAD_TEST_REDSHIFT_PASSWORD", REDSHIFT_PASSWORD.to_owned()),
+        ];
+        Environment { variables: variables.map(|(name, value)| (name.to_owned(), value)).into() }
+    }
+
+    /// For tests on a cluster of their user's.
+    pub(crate) fn of_live_redshift() -> Environment {
+        Environment { variables: vec![("TRANSLOAD_TEST_REDSHIFT_LIVE".into(), "1".into())] }
+    }
+
+    /// Where the stand-in for Redshift listens.
+    pub(crate) fn redshift_address(&self) -> Option<String> {
+        let value = |wanted| self.variables().find(|(name, _)| *name == wanted).map(|(_, v)| v);
+        Some(format!("{}:{}", value(REDSHIFT_HOST)?, value(REDSHIFT_PORT)?))
+    }
+
+    /// Both, this one first.
+    pub(crate) fn and(mut self, other: Environment) -> Environment {
+        self.variables.extend(other.variables);
+        self
+    }
+
     pub(crate) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         self.variables.iter().map(|(name, value)| (name.as_str(), value.as_str()))
     }
 
-    /// Lines for a shell. No value needs quotes: they are all made here.
+    /// Lines for a shell. No value holds a quote: they are all made here.
     pub(crate) fn exports(&self) -> String {
-        self.variables().map(|(name, value)| format!("export {name}={value}\n")).collect()
+        self.variables().map(|(name, value)| format!("export {name}='{value}'\n")).collect()
     }
 
     /// Reads what [`Environment::exports`] wrote.
     pub(crate) fn parse(exports: &str) -> Outcome<Environment> {
         let line = |line: &str| {
             let (name, value) = line.strip_prefix("export ")?.split_once('=')?;
+            let value = value.strip_prefix('\'')?.strip_suffix('\'')?;
             Some((name.to_owned(), value.to_owned()))
         };
         match exports.lines().map(line).collect::<Option<Vec<_>>>() {
@@ -69,6 +108,43 @@ pub(crate) fn identities() -> String {
     .to_string()
 }
 
+/// The roles that may be taken on, in the form in which the S3 server reads them.
+pub(crate) fn roles() -> String {
+    let policy = |name: &str, effect: &str, actions: &[&str]| {
+        serde_json::json!({"name": name, "document": {"Version": "2012-10-17", "Statement": [{
+            "Effect": effect,
+            "Action": actions,
+            "Resource": ["arn:aws:s3:::*", "arn:aws:s3:::*/*"],
+        }]}})
+    };
+    let role = |arn: &str, policy: &str| {
+        serde_json::json!({
+            "roleName": arn.rsplit('/').next(),
+            "roleArn": arn,
+            "attachedPolicies": [policy],
+            "trustPolicy": {"Version": "2012-10-17", "Statement": [{
+                "Effect": "Allow", "Principal": "*", "Action": ["sts:AssumeRole"],
+            }]},
+        })
+    };
+    serde_json::json!({
+        "sts": {
+            "tokenDuration": "1h",
+            "maxSessionLength": "12h",
+            "issuer": "transload-test",
+            // 32 bytes, known to everybody: it signs tokens of a server on loopback.
+            "signingKey": "dHJhbnNsb2FkLXRlc3Qtc3RhY2stc2lnbmluZy1rZXk=",
+        },
+        "policy": {"defaultEffect": "Deny", "storeType": "memory"},
+        "policies": [
+            policy("Everything", "Allow", &["s3:*"]),
+            policy("Nothing", "Deny", &["s3:*"]),
+        ],
+        "roles": [role(ROLE, "Everything"), role(POWERLESS_ROLE, "Nothing")],
+    })
+    .to_string()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,5 +154,8 @@ mod tests {
         let environment = Environment::of_s3(8333);
         assert_eq!(Environment::parse(&environment.exports()).unwrap(), environment);
         assert!(Environment::parse("S3=1\n").is_err());
+        let both = environment.and(Environment::of_redshift(5439));
+        assert_eq!(Environment::parse(&both.exports()).unwrap(), both);
+        assert_eq!(both.redshift_address().unwrap(), "127.0.0.1:5439");
     }
 }

@@ -1,6 +1,6 @@
-//! The S3 server: SeaweedFS, whose program comes whole in a Python wheel.
+//! What the servers are: SeaweedFS, whose program comes whole in a Python wheel, and PostgreSQL of the system.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::{Failure, Outcome};
@@ -41,4 +41,30 @@ pub(super) fn weed(workspace: &Workspace) -> Outcome<PathBuf> {
         process::output(Command::new(folder.join("bin").join("weed")).arg("version")).map(|_| ())
     })?;
     Ok(weed)
+}
+
+/// Where Debian puts the programs of the PostgreSQL that the stand-in for Redshift starts.
+const POSTGRES: &str = "/usr/lib/postgresql/15/bin/initdb";
+
+/// Sees that PostgreSQL is there; on a Debian whose root we are it is installed.
+pub(super) fn postgres() -> Outcome {
+    let is_there = || Path::new(POSTGRES).is_file() || process::available("initdb");
+    if is_there() {
+        return Ok(());
+    }
+    let missing = || {
+        Failure::new("PostgreSQL is not installed, which the stand-in for Redshift needs")
+            .with_hint("install PostgreSQL 15 (Debian: postgresql-15)")
+    };
+    let is_root = process::output(Command::new("id").arg("-u")).is_ok_and(|id| id.trim() == "0");
+    if !is_root || !process::available("apt-get") {
+        return Err(missing());
+    }
+    process::run(
+        Command::new("apt-get")
+            .args(["install", "--yes", "--no-install-recommends", "postgresql-15"])
+            .env("DEBIAN_FRONTEND", "noninteractive"),
+    )
+    .map_err(|_| missing())?;
+    if is_there() { Ok(()) } else { Err(missing()) }
 }

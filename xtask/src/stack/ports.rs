@@ -24,12 +24,7 @@ pub(super) struct Ports {
 
 /// Begins at a random place, so that two stacks that start together seldom meet.
 pub(super) fn choose() -> Outcome<Ports> {
-    let start = RandomState::new().hash_one(std::process::id()) % u64::from(COUNT);
-    let places = (0..u64::from(COUNT)).map(|step| (start + step) % u64::from(COUNT));
-    let mut free = places
-        .filter_map(|place| u16::try_from(place).ok())
-        .map(|place| FIRST + place)
-        .filter(|port| is_free(*port) && is_free(port + GRPC));
+    let mut free = free().filter(|port| is_free(port + GRPC));
     let ports = (|| {
         Some(Ports {
             s3: free.next()?,
@@ -39,10 +34,25 @@ pub(super) fn choose() -> Outcome<Ports> {
             admin: free.next()?,
         })
     })();
-    ports.ok_or_else(|| {
-        Failure::new("found no five free ports on loopback")
-            .with_hint(format!("free some between {FIRST} and {}", FIRST + COUNT + GRPC))
-    })
+    ports.ok_or_else(|| none("found no five free ports on loopback"))
+}
+
+/// A port for a server that needs no other.
+pub(super) fn one() -> Outcome<u16> {
+    free().next().ok_or_else(|| none("found no free port on loopback"))
+}
+
+fn free() -> impl Iterator<Item = u16> {
+    let start = RandomState::new().hash_one(std::process::id()) % u64::from(COUNT);
+    let places = (0..u64::from(COUNT)).map(move |step| (start + step) % u64::from(COUNT));
+    places
+        .filter_map(|place| u16::try_from(place).ok())
+        .map(|place| FIRST + place)
+        .filter(|port| is_free(*port))
+}
+
+fn none(what: &str) -> Failure {
+    Failure::new(what).with_hint(format!("free some between {FIRST} and {}", FIRST + COUNT + GRPC))
 }
 
 fn is_free(port: u16) -> bool {

@@ -3,14 +3,14 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-use super::server;
+use super::{redshift, server};
 use crate::failure::{Context, Outcome};
 use crate::workspace::Workspace;
 
 /// Waits for the other end of its pipe to close, which it does however this process ends.
-const SCRIPT: &str = r#"cat > /dev/null; kill -TERM "$1" 2> /dev/null"#;
+const SCRIPT: &str = r#"cat > /dev/null; kill -TERM "$@" 2> /dev/null"#;
 
-/// While this lives, the server does; dropped, it stops the server.
+/// While this lives, the servers do; dropped, it stops them.
 #[derive(Debug)]
 pub(super) struct Watch {
     workspace: Workspace,
@@ -18,16 +18,17 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    pub(super) fn over(workspace: &Workspace, process: u32) -> Outcome<Watch> {
+    pub(super) fn over(workspace: &Workspace, processes: &[u32]) -> Outcome<Watch> {
         let watcher = Command::new("sh")
-            .args(["-c", SCRIPT, "watch", &process.to_string()])
+            .args(["-c", SCRIPT, "watch"])
+            .args(processes.iter().map(u32::to_string))
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             // An interrupt on this terminal must not end it before it has done its work.
             .process_group(0)
             .spawn()
-            .context(|| "cannot start `sh` to watch over the S3 server".to_owned())?;
+            .context(|| "cannot start `sh` to watch over the test stack".to_owned())?;
         Ok(Watch { workspace: workspace.clone(), watcher })
     }
 }
@@ -38,8 +39,10 @@ impl Drop for Watch {
         // Without it, its `cat` ends as soon as the pipe does.
         let _ = self.watcher.kill();
         let _ = self.watcher.wait();
-        if let Err(failure) = server::stop(&self.workspace) {
-            eprintln!("{}", failure.report());
+        for stopped in [redshift::stop(&self.workspace), server::stop(&self.workspace)] {
+            if let Err(failure) = stopped {
+                eprintln!("{}", failure.report());
+            }
         }
     }
 }

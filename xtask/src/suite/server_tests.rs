@@ -1,4 +1,4 @@
-//! The tests that need the S3 server: they are ignored, with a reason that names this task.
+//! The tests that need servers: they are ignored, with a reason that names the task that runs them.
 
 use std::process::Command;
 
@@ -7,11 +7,17 @@ use crate::process;
 use crate::stack::Environment;
 use crate::workspace::Workspace;
 
-/// What the reason in `#[ignore = "…"]` has to say.
-const MARK: &str = "cargo xtask e2e filesystem";
+/// What the reason in `#[ignore = "…"]` of a test has to say that needs the S3 server.
+pub(crate) const FILESYSTEM: &str = "cargo xtask e2e filesystem";
+/// The same for the stand-in for Redshift.
+pub(crate) const REDSHIFT: &str = "cargo xtask e2e redshift";
+/// The same for tests that can run on a real cluster, too.
+pub(crate) const REDSHIFT_LIVE: &str = "cargo xtask e2e redshift [--live]";
+/// What stands for every server that can be started here.
+pub(crate) const MARKS: &[&str] = &[FILESYSTEM, REDSHIFT];
 
-/// Runs those tests and no other ignored ones.
-pub(crate) fn run(workspace: &Workspace, environment: &Environment) -> Outcome {
+/// Runs the tests with these marks and no other ignored ones.
+pub(crate) fn run(workspace: &Workspace, environment: &Environment, marks: &[&str]) -> Outcome {
     let ignored = names(&process::output(&mut cargo_test(workspace, &["--ignored", "--list"]))?);
     // A list has no reasons, a run has. Asked for ignored tests alone, and not told to run ignored
     // ones, it runs nothing and says why, for each.
@@ -22,10 +28,15 @@ pub(crate) fn run(workspace: &Workspace, environment: &Environment) -> Outcome {
             ["--exact"].into_iter().chain(ignored.iter().map(String::as_str)).collect();
         process::output(&mut cargo_test(workspace, &exact))?
     };
-    let wanted = marked(&reasons);
-    if wanted.is_empty() {
-        return Err(Failure::new("no test says that it needs the S3 server")
-            .with_hint(format!("such a test is marked #[ignore = \"needs S3: {MARK}\"]")));
+    let mut wanted = Vec::new();
+    for mark in marks {
+        let found = marked(&reasons, mark);
+        if found.is_empty() {
+            return Err(Failure::new(format!("no test says that it needs `{mark}`")).with_hint(
+                format!("such a test is marked #[ignore = \"needs a server: {mark}\"]"),
+            ));
+        }
+        wanted.extend(found);
     }
     let mut arguments = vec!["--ignored", "--exact"];
     arguments.extend(wanted.iter().map(String::as_str));
@@ -51,12 +62,12 @@ fn names(list: &str) -> Vec<String> {
     names
 }
 
-/// The tests that a run left out for want of the server.
-fn marked(run: &str) -> Vec<String> {
+/// The tests that a run left out for want of a server.
+fn marked(run: &str, mark: &str) -> Vec<String> {
     let mut names: Vec<String> = run
         .lines()
         .filter_map(|line| line.strip_prefix("test ")?.split_once(" ... ignored, "))
-        .filter(|(_, reason)| reason.contains(MARK))
+        .filter(|(_, reason)| reason.contains(mark))
         .map(|(name, _)| name.trim_end_matches(" - should panic").to_owned())
         .collect();
     names.sort_unstable();
@@ -79,9 +90,12 @@ mod tests {
         let run = "\nrunning 3 tests\n\
             test s3::stages ... ignored, needs an S3 server: cargo xtask e2e filesystem\n\
             test s3::refuses - should panic ... ignored, needs S3: cargo xtask e2e filesystem\n\
-            test live ... ignored, needs an account: cargo xtask e2e redshift --live\n\
+            test live ... ignored, needs Redshift: cargo xtask e2e redshift [--live]\n\
+            test faults ... ignored, needs its stand-in: cargo xtask e2e redshift\n\
             test plain ... ok\n\n\
             test result: ok. 1 passed; 0 failed; 3 ignored; 0 measured; 0 filtered out\n";
-        assert_eq!(marked(run), ["s3::refuses", "s3::stages"]);
+        assert_eq!(marked(run, FILESYSTEM), ["s3::refuses", "s3::stages"]);
+        assert_eq!(marked(run, REDSHIFT), ["faults", "live"]);
+        assert_eq!(marked(run, REDSHIFT_LIVE), ["live"]);
     }
 }

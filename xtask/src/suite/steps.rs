@@ -32,7 +32,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "features", about: "each feature and each crate builds alone", run: features },
     Step {
         name: "stack",
-        about: "the S3 test server runs",
+        about: "the servers that tests need run",
         run: |session| session.environment().map(|_| ()),
     },
     Step { name: "tests", about: "every test, those that need the server included", run: tests },
@@ -106,7 +106,7 @@ fn features(session: &mut Session<'_>) -> Outcome {
 fn tests(session: &mut Session<'_>) -> Outcome {
     cargo(session, &["test", "--locked", "--workspace", "--features", "full"])?;
     let workspace = session.workspace;
-    server_tests::run(workspace, session.environment()?)
+    server_tests::run(workspace, session.environment()?, server_tests::MARKS)
 }
 
 fn features_linked(session: &mut Session<'_>) -> Outcome {
