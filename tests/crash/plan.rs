@@ -116,7 +116,7 @@ fn kills(explored: &[Explored], number: u64, random: &mut Random) -> Vec<Trial> 
             for disk in disks(case) {
                 let strikes = strikes.clone();
                 let trial = Trial::Kills { case, disk, strikes, destination: DUCKDB };
-                all.push((format!("{name} {disk:?}"), trial));
+                all.push((name.clone(), trial));
             }
         }
     }

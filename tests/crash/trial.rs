@@ -41,14 +41,10 @@ pub(crate) enum Disk {
     /// Without: the command is given once more, on an empty disk. A load that was not complete is then made anew; one
     /// that was complete is followed by another one of the same rows.
     EmptyRunAgain,
-    /// Without: the load is resumed on an empty disk, from what lies in the storage; where that was not enough yet, the
+    /// Without: the load is resumed on an empty disk, from its manifest in the storage; where that was not there yet, the
     /// command is given once more.
     EmptyResume,
 }
-
-/// Whether a load can be resumed from its manifest in the storage alone. Until it can, the command that is given once
-/// more is what loads the rows.
-const RESUMES_FROM_MANIFESTS: bool = false;
 
 /// Where a run is killed: at this failpoint, or so many microseconds after it.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
@@ -258,7 +254,7 @@ fn kills(
             check(bench, case, &[complete + 1], outcome);
         }
         Disk::EmptyResume => {
-            let is_staged = RESUMES_FROM_MANIFESTS && bench.manifests() > manifests;
+            let is_staged = bench.manifests() > manifests;
             run(Command::Resume, outcome);
             let possible = if is_staged || complete > 0 { &[1][..] } else { &[0, 1] };
             if check(bench, case, possible, outcome) == 0 {
