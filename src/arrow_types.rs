@@ -1,5 +1,7 @@
 //! Which Arrow type holds the values of a column.
 
+use arrow::array::ArrayRef;
+use arrow::compute::cast;
 use arrow::datatypes::{DataType as ArrowType, Field, TimeUnit};
 use transload_core::{Capabilities, Column, DataType, Error, ErrorKind, Result};
 
@@ -88,6 +90,33 @@ pub(crate) fn arrow_type(column: &Column, defaults: &Defaults) -> Result<ArrowTy
 /// As [`arrow_type`].
 pub(crate) fn arrow_field(column: &Column, defaults: &Defaults) -> Result<Field> {
     Ok(Field::new(&column.name, arrow_type(column, defaults)?, column.nullable))
+}
+
+/// Whether values of a type are whole numbers, or dates or times, which are counted.
+pub(crate) fn is_whole_number(arrow_type: &ArrowType) -> bool {
+    matches!(
+        arrow_type,
+        ArrowType::Int8
+            | ArrowType::Int16
+            | ArrowType::Int32
+            | ArrowType::Int64
+            | ArrowType::Date32
+            | ArrowType::Time32(_)
+            | ArrowType::Time64(_)
+            | ArrowType::Timestamp(..)
+    )
+}
+
+/// The values of a column of whole numbers, dates or times, as they count in its unit. None for any other.
+pub(crate) fn whole_numbers(array: &ArrayRef) -> Option<ArrayRef> {
+    if !is_whole_number(array.data_type()) {
+        return None;
+    }
+    let narrow = match array.data_type() {
+        ArrowType::Date32 | ArrowType::Time32(_) => cast(array, &ArrowType::Int32).ok()?,
+        _ => ArrayRef::clone(array),
+    };
+    cast(&narrow, &ArrowType::Int64).ok()
 }
 
 fn decimal(column: &Column, default: (u32, u32)) -> Result<ArrowType> {

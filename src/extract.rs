@@ -2,21 +2,24 @@
 
 mod workers;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Cursor;
 use std::sync::Arc;
 
 use arrow::array::{Array as _, ArrayRef, RecordBatch};
-use arrow::compute::filter_record_batch;
 use futures::StreamExt as _;
 use tokio::sync::mpsc;
 use transload_core::{Column, DataFile, Error, ErrorKind, Result, Schema, Table, WriteDisposition};
 
 use crate::arrow_types::Defaults;
 use crate::contract::SchemaContract;
+use crate::hints;
 use crate::incremental::{Judge, Seen};
 use crate::load::{Event, Observer};
-use crate::normalize::{AddedColumns, Normalizer, Options, Shredded, TableBatch};
+use crate::normalize::{
+    AddedColumns, Normalizer, Options, Shredded, TableBatch, is_filled_by_destination,
+    is_key_of_merge,
+};
 use crate::resource::{Resource, RowSource, RowStream, Rows};
 use crate::set_aside::{Kind, SetAside};
 use crate::source::{
@@ -120,6 +123,7 @@ pub(crate) fn extract(
         writers: TableWriters::new(Arc::new(plan.write)),
         rows: BTreeMap::new(),
         seen: BTreeMap::new(),
+        lacking: BTreeMap::new(),
         discarded: BTreeMap::new(),
         warnings: Vec::new(),
     };
@@ -186,6 +190,8 @@ struct Sink {
     rows: BTreeMap<String, u64>,
     /// What the cursors of the resources met.
     seen: BTreeMap<String, Seen>,
+    /// Columns that some row of a root table had to have and did not.
+    lacking: BTreeMap<String, BTreeSet<String>>,
     /// Values that the contract left out, by table and column.
     discarded: BTreeMap<(String, String), u64>,
     warnings: Vec<String>,
@@ -223,6 +229,7 @@ impl Sink {
         refused.extend(normalized.refused);
         refused.sort_by_key(|row| row.offset);
         for row in refused {
+            self.note_lacking(table, &row.error);
             self.aside.put(table, &rows.origin, &kind, row)?;
         }
         for (table, row) in normalized.discarded.nested {
@@ -236,6 +243,18 @@ impl Sink {
         Ok((count, bytes))
     }
 
+    /// Notes the column for whose sake a row is set aside.
+    fn note_lacking(&mut self, table: &str, error: &Error) {
+        if error.context("code") == Some("E_KEY_NULL")
+            && let Some(column) = error.context("column")
+        {
+            let of_table = self.lacking.entry(table.to_owned()).or_default();
+            if !of_table.contains(column) {
+                of_table.insert(column.to_owned());
+            }
+        }
+    }
+
     fn see(&mut self, target: &Target, seen: Seen) -> Result<()> {
         if let Some(judge) = &target.judge {
             let before = self.seen.remove(&target.name).unwrap_or_default();
@@ -244,35 +263,44 @@ impl Sink {
         Ok(())
     }
 
-    fn arrow(&mut self, target: &Target, mut rows: ArrowRows) -> Result<(usize, usize)> {
+    fn arrow(&mut self, target: &Target, rows: ArrowRows) -> Result<(usize, usize)> {
         let table = target.table.as_str();
         let (count, bytes) = (rows.batch.num_rows(), slice_bytes(&rows.batch));
-        // Which rows of the batch are left, for the places of those that are refused.
-        let mut kept: Option<Vec<u64>> = None;
-        if let Some(judge) = &target.judge {
-            let (mask, seen) = judge.batch(&rows.batch)?;
-            if mask.true_count() < count {
-                rows.batch = filter_record_batch(&rows.batch, &mask).map_err(|error| {
-                    Error::new(ErrorKind::Bug, "rows of a batch cannot be left out")
-                        .with("file", &rows.origin)
-                        .with_source(error)
-                })?;
-                kept = Some(mask.values().set_indices().map(|row| row as u64).collect());
-            }
-            self.see(target, seen)?;
-        }
+        // Which rows of the batch are new, where it is asked.
+        let judged = match &target.judge {
+            Some(judge) => Some(judge.batch(&rows.batch)?),
+            None => None,
+        };
+        let new = match &judged {
+            Some((mask, _)) if mask.true_count() < count => rows.filtered(mask)?,
+            _ => rows.clone(),
+        };
         let before = self.normalizer.generation();
-        let normalized = self.normalizer.arrow(table, &rows)?;
+        let mut normalized = self.normalizer.arrow(table, &new)?;
         if self.normalizer.generation() != before {
             self.latest.set(self.normalizer.snapshot());
         }
-        let taken = rows.batch.num_rows() - normalized.refused.len();
+        let taken = new.batch.num_rows() - normalized.refused.len();
         *self.rows.entry(table.to_owned()).or_default() += taken as u64;
-        for mut row in normalized.refused {
-            if let Some(kept) = &kept {
+        if let (Some(judge), Some((mask, mut seen))) = (&target.judge, judged) {
+            // Rows that are set aside have the places that they have in the whole batch.
+            let places: Vec<usize> = mask.values().set_indices().collect();
+            let mut aside = BTreeSet::new();
+            for row in &mut normalized.refused {
                 let place = row.line.saturating_sub(rows.first + 1) as usize;
-                row.line = rows.first + 1 + kept.get(place).copied().unwrap_or_default();
+                let place = places.get(place).copied().unwrap_or_default();
+                row.line = rows.first + 1 + place as u64;
+                aside.insert(place);
             }
+            // A row that is not loaded does not move the cursor, be it of Arrow or of JSON: repaired, it may be new.
+            if !aside.is_empty() {
+                let loaded = (0..count).map(|row| Some(!aside.contains(&row))).collect();
+                seen = judge.batch(&rows.filtered(&loaded)?.batch)?.1;
+            }
+            self.see(target, seen)?;
+        }
+        for row in normalized.refused {
+            self.note_lacking(table, &row.error);
             self.aside.put(table, &rows.origin, &Kind::json(), row)?;
         }
         for (column, count) in normalized.discarded.values {
@@ -304,8 +332,16 @@ impl Sink {
             let incremental = target.judge.is_some();
             let changes = Changes { incremental, contract, ..self.changes };
             let table = schema.tables.get(&name);
-            let columns: Vec<Column> =
-                table.into_iter().flat_map(Table::complete_columns).cloned().collect();
+            let columns: Vec<Column> = table
+                .into_iter()
+                .flat_map(|table| {
+                    written(table).map(|column| Column {
+                        // Merged rows must have their keys, whatever the column says.
+                        nullable: column.nullable && !is_key_of_merge(table, column),
+                        ..column.clone()
+                    })
+                })
+                .collect();
             let (path, defaults) = (&file.path, &self.defaults);
             if let Adoption::Adopted { rows, bytes } =
                 self.writers.adopt(&name, path, &columns, defaults, changes)?
@@ -335,8 +371,10 @@ impl Sink {
             let Some(table) = self.normalizer.schema().tables.get(&batch.table) else {
                 return Err(Error::new(ErrorKind::Bug, "rows of a table that is in no schema"));
             };
-            let columns: Vec<_> = table.complete_columns().cloned().collect();
-            self.writers.write(&batch.table, &columns, &batch.batch)?;
+            let columns: Vec<_> = written(table).cloned().collect();
+            let rows = columns_of(batch.batch, &columns)
+                .map_err(|error| error.with("table", &batch.table))?;
+            self.writers.write(&batch.table, &columns, &rows)?;
         }
         Ok(())
     }
@@ -346,6 +384,15 @@ impl Sink {
         for (table, rows) in &self.rows {
             let disposition = schema.tables.get(table).and_then(|table| table.write_disposition);
             let aside = self.aside.rows_of(table);
+            // A column that no row has, in this load or an earlier one, is most often one with another name.
+            if *rows == 0
+                && let Some(table) = schema.tables.get(table)
+                && let Some(lacking) = self.lacking.get(&table.name)
+                && let Some(column) = lacking.iter().find_map(|column| table.columns.get(column))
+                && column.data_type.is_none()
+            {
+                return Err(hints::unbound_column(table, column).with("rows", aside));
+            }
             if *rows == 0 && aside > 0 && disposition == Some(WriteDisposition::Replace) {
                 return Err(Error::new(
                     ErrorKind::BadData,
@@ -369,6 +416,23 @@ impl Sink {
         warnings.extend(self.discarded.iter().map(left_out));
         Ok(Extraction { schema, files, seen: self.seen, warnings })
     }
+}
+
+/// The columns of a table that are in its files, in their order.
+fn written(table: &Table) -> impl Iterator<Item = &Column> {
+    table.complete_columns().filter(|column| !is_filled_by_destination(table, column))
+}
+
+/// These columns of a batch that has all columns of its table.
+fn columns_of(batch: RecordBatch, columns: &[Column]) -> Result<RecordBatch> {
+    if columns.len() == batch.num_columns() {
+        return Ok(batch);
+    }
+    let places = columns.iter().map(|column| batch.schema_ref().index_of(&column.name));
+    let places = places.collect::<Result<Vec<_>, _>>();
+    places.and_then(|places| batch.project(&places)).map_err(|error| {
+        Error::new(ErrorKind::Bug, "a batch lacks a column of its table").with_source(error)
+    })
 }
 
 /// The bytes of the values of a batch; its buffers may hold those of others.

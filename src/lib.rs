@@ -39,6 +39,7 @@ mod incremental;
 mod load;
 mod normalize;
 mod package;
+mod parquet_ranges;
 mod pipeline;
 pub mod plugins;
 mod resource;
@@ -61,7 +62,8 @@ pub use load::{
 pub use package::{Package, PackageStatus, WorkingFolder};
 pub use pipeline::{
     DestinationSettings, LoadSettings, NormalizeSettings, ParquetSettings, Pipeline,
-    PipelineBuilder, SchemaSettings, Workers, WriterSettings, pipeline,
+    PipelineBuilder, SchemaSettings, StagingTable, StagingTableState, Workers, WriterSettings,
+    pipeline,
 };
 pub use resource::{IntoResources, Resource, RowStream, Rows};
 pub use schema_files::SchemaFormat;

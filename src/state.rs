@@ -94,6 +94,17 @@ impl PipelineState {
         source.get("resources")?.get(resource)?.as_object()
     }
 
+    /// Whether any resource remembers anything.
+    pub(crate) fn remembers(&self) -> bool {
+        let sources = self.0.get("sources").and_then(Value::as_object);
+        let mut resources = sources
+            .into_iter()
+            .flat_map(Map::values)
+            .filter_map(|source| source.get("resources")?.as_object())
+            .flat_map(Map::values);
+        resources.any(|resource| resource.as_object().is_some_and(|memory| !memory.is_empty()))
+    }
+
     /// What a resource remembers, to be changed.
     pub(crate) fn resource_mut(&mut self, schema: &str, resource: &str) -> &mut Map<String, Value> {
         let source = object(object(&mut self.0, "sources"), schema);

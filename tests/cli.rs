@@ -6,11 +6,15 @@
 mod load;
 #[path = "cli/look.rs"]
 mod look;
+#[path = "cli/packages.rs"]
+mod packages;
 #[path = "cli/refuse.rs"]
 mod refuse;
 #[path = "cli/signals.rs"]
 mod signals;
 #[path = "cli/sources.rs"]
 mod sources;
+#[path = "cli/staging.rs"]
+mod staging;
 #[path = "cli/support.rs"]
 mod support;

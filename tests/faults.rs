@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use transload::core::settings::Settings;
 use transload::core::{
     CONTRACT_VERSION, Capabilities, Commit, Dataset, DatasetState, Destination, Fence, Inquiry,
-    Job, JobContext, JobOutcome, Load, Plugin, Publication, SchemaChange, settings,
+    Job, JobContext, JobOutcome, Load, Plugin, Publication, SchemaChange, Survey, settings,
 };
 use transload::{
     Column, Error, ErrorKind, LoadStatus, Pipeline, Registry, Resource, Result, WriteDisposition,
@@ -57,6 +57,10 @@ impl Destination for Faulty {
         self.inner.native_type(column)
     }
 
+    fn widens(&self, from: &str, to: &str) -> bool {
+        self.inner.widens(from, to)
+    }
+
     async fn check(&self) -> Result<()> {
         self.inner.check().await
     }
@@ -94,6 +98,14 @@ impl Destination for Faulty {
 
     async fn clear(&self, load: &Load) -> Result<()> {
         self.inner.clear(load).await
+    }
+
+    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
+        self.inner.survey(dataset).await
+    }
+
+    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
+        self.inner.drop_staging_tables(dataset, tables).await
     }
 }
 

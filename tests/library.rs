@@ -10,7 +10,7 @@ use transload::arrow::array::{Array, Int64Array, ListArray, RecordBatch, StringA
 use transload::arrow::datatypes::{DataType as ArrowType, Field, Int64Type, Schema};
 use transload::{
     ErrorKind, Event, FileFormat, LoadStatus, Pipeline, PipelineBuilder, Resource, Rows,
-    WriteDisposition,
+    TableHints, WriteDisposition,
 };
 
 fn builder(folder: &Path) -> PipelineBuilder {
@@ -289,4 +289,22 @@ fn the_readmes_configuration_of_redshift_is_read() {
         .build()
         .unwrap();
     assert!(!format!("{pipeline:?}").contains("<password>"));
+}
+
+#[tokio::test]
+async fn a_nested_table_with_a_key_of_its_own_is_loaded_with_what_is_nested_in_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let rows = r#"{"id": 9, "l": [{"id": 1, "m": [5, 6]}, {"id": 2}]}"#;
+    let own =
+        || Resource::json("t", rows).nested_hints(["l"], TableHints::new().primary_key(["id"]));
+    let info = pipeline(folder).run(own()).await.unwrap();
+    let tables: Vec<&str> = info.loads[0].tables.iter().map(|table| table.table.as_str()).collect();
+    assert_eq!(tables, ["t", "t__l", "t__l__m"]);
+    // A later run that gives no such hints finds the table as it is.
+    pipeline(folder).run(Resource::json("t", rows)).await.unwrap();
+    assert_eq!(count(folder, "select count(*) from d.t"), 2);
+    assert_eq!(count(folder, "select count(*) from d.t__l where _dlt_load_id is not null"), 4);
+    let joined = "select count(*) from d.t__l__m m join d.t__l l on m._dlt_parent_id = l._dlt_id";
+    assert_eq!(count(folder, joined), 4);
 }

@@ -1,5 +1,7 @@
 //! The lists of files that a copy reads: which files one statement can take, and the object that names them.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use crate::{CopyJob, DataFile, Error, ErrorKind, FileFormat, Result, Sha256Hex, StagedFile};
@@ -75,6 +77,7 @@ impl<'a> CopyList<'a> {
                 bytes: bytes.len() as u64,
                 sha256,
                 columns: Vec::new(),
+                bounds: BTreeMap::new(),
             },
             bytes,
             files,
@@ -121,6 +124,7 @@ mod tests {
                 bytes: 10 + number as u64,
                 sha256,
                 columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+                bounds: BTreeMap::new(),
             },
         }
     }

@@ -1,6 +1,6 @@
 //! Where a load ends.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use async_trait::async_trait;
@@ -35,6 +35,10 @@ pub trait Destination: fmt::Debug + Send + Sync + 'static {
     /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for a column that cannot be had here.
     fn native_type(&self, column: &Column) -> Result<String>;
 
+    /// Whether a column of the type `from` can be made one of the type `to` with every value that it may hold unchanged, by
+    /// [`SchemaChange::WidenColumn`]. Both are words of [`native_type`](Self::native_type).
+    fn widens(&self, from: &str, to: &str) -> bool;
+
     /// Whether it can be reached and written to. Leaves nothing behind.
     async fn check(&self) -> Result<()>;
 
@@ -42,7 +46,7 @@ pub trait Destination: fmt::Debug + Send + Sync + 'static {
     /// before a call of [`fence`](Self::fence) returned is seen by every later call of this.
     async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState>;
 
-    /// Makes these changes, all of them additions. A change that is there already counts as made. Returns the
+    /// Makes these changes, all of them additions: no value that is there is lost or changed. A change that is there already counts as made. Returns the
     /// statements that were run, without secrets.
     async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>>;
 
@@ -59,6 +63,23 @@ pub trait Destination: fmt::Debug + Send + Sync + 'static {
     /// Removes what the load left behind, in this epoch and in earlier ones: staging tables, uploaded files. Is called
     /// only after the commit was seen, or on request for a dead load; more than once, too.
     async fn clear(&self, load: &Load) -> Result<()>;
+
+    /// The loads that are complete in a dataset, and the tables that lie in its staging dataset. What does not exist holds
+    /// nothing, and is not made.
+    async fn survey(&self, dataset: &Dataset) -> Result<Survey>;
+
+    /// Drops these tables of the staging dataset, on request: those of dead loads. One that is gone already is no error.
+    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()>;
+}
+
+/// What a dataset and its staging dataset hold of loads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Survey {
+    /// The loads that are complete, whichever tool loaded them.
+    pub loads: BTreeSet<LoadId>,
+    /// The names of all tables in the staging dataset, as the engine gives them: [`crate::staging_table_owner`] tells
+    /// whose they are.
+    pub staging_tables: Vec<String>,
 }
 
 /// What the engine wants to know of a dataset.
@@ -140,5 +161,12 @@ pub enum SchemaChange {
         table: String,
         /// The columns.
         columns: Vec<Column>,
+    },
+    /// Gives a column the type of this one, which [holds](Destination::widens) all that it may hold now.
+    WidenColumn {
+        /// The table.
+        table: String,
+        /// The column as it is to be.
+        column: Column,
     },
 }

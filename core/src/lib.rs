@@ -4,9 +4,12 @@
 //! comes out: [`Capabilities`] say what an implementation can do, [`Job`]s and the [`Publication`] say what it shall do,
 //! [`Error`]s say what happens next. The engine computes, plans and schedules; a plugin executes.
 //!
-//! There is no engine here, no vendor, no Arrow, and no input or output.
+//! There is no engine here, no vendor, no Arrow, and no input or output but in the conformance suite.
 
+mod bounds;
 mod capabilities;
+#[cfg(feature = "conformance")]
+pub mod conformance;
 mod copy_list;
 mod destination;
 mod error;
@@ -22,13 +25,14 @@ pub mod settings;
 pub mod sql;
 mod staging;
 
+pub use bounds::Bounds;
 pub use capabilities::{
     BinaryEncoding, BinaryLiteral, Capabilities, CopySource, IdentifierCase, IdentifierRules,
     LiteralRules, StagingCapabilities, StorageKind,
 };
 pub use copy_list::CopyList;
 pub use destination::{
-    CommitRecord, DatasetState, Destination, ExistingColumn, Fence, Inquiry, SchemaChange,
+    CommitRecord, DatasetState, Destination, ExistingColumn, Fence, Inquiry, SchemaChange, Survey,
 };
 pub use error::{Error, ErrorKind, ErrorReport, Result};
 pub use format::FileFormat;
@@ -36,7 +40,7 @@ pub use job::{
     AccessKind, CopyJob, CustomJob, FollowUp, Job, JobContext, JobId, JobOutcome, JobStatistics,
     LoadJob, StageJob, StagedFile, StagingAccess, StorageCredentials,
 };
-pub use load::{Dataset, Epoch, Load, LoadId, Sha256Hex};
+pub use load::{Dataset, Epoch, Load, LoadId, Sha256Hex, staging_table_owner};
 pub use manifest::{
     DataFile, MANIFEST_NAME, MANIFEST_VERSION, Manifest, SealedManifest, StateRow, escape_segment,
 };

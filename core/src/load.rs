@@ -22,7 +22,15 @@ impl LoadId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// What stands for the load in the names of its staging tables: the beginning of the hash of its id.
+    pub fn tag(&self) -> String {
+        Sha256Hex::of(self.0.as_bytes()).as_str()[..TAG_LENGTH].to_owned()
+    }
 }
+
+/// Characters of a [`LoadId::tag`].
+const TAG_LENGTH: usize = 10;
 
 impl fmt::Display for LoadId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -112,11 +120,7 @@ pub struct Load {
 impl Load {
     /// The name of the staging table of `table`: private to this load and this epoch, at most `max_length` characters.
     pub fn staging_table(&self, table: &str, max_length: usize) -> String {
-        let suffix = format!(
-            "__{}_e{}",
-            &Sha256Hex::of(self.load_id.as_str().as_bytes()).as_str()[..10],
-            self.epoch
-        );
+        let suffix = format!("__{}_e{}", self.load_id.tag(), self.epoch);
         let room = max_length.saturating_sub(suffix.len());
         if table.chars().count() <= room {
             return format!("{table}{suffix}");
@@ -126,6 +130,20 @@ impl Load {
         let tag = &hash.as_str()[..8];
         let kept: String = table.chars().take(room.saturating_sub(tag.len())).collect();
         format!("{kept}{tag}{suffix}")
+    }
+}
+
+/// The [`tag`](LoadId::tag) of the load and the epoch in the name of a staging table; `None` where
+/// [`Load::staging_table`] did not make the name. Engines that fold names may have changed its case.
+pub fn staging_table_owner(name: &str) -> Option<(String, Epoch)> {
+    let name = name.to_ascii_lowercase();
+    let (name, epoch) = name.rsplit_once("_e")?;
+    let (_, tag) = name.rsplit_once("__")?;
+    let is_tag = tag.len() == TAG_LENGTH && tag.bytes().all(|byte| byte.is_ascii_hexdigit());
+    let is_number = !epoch.is_empty() && epoch.bytes().all(|byte| byte.is_ascii_digit());
+    match is_tag && is_number {
+        true => Some((tag.to_owned(), Epoch(epoch.parse().ok()?))),
+        false => None,
     }
 }
 
@@ -159,6 +177,21 @@ mod tests {
         assert_ne!(one, two);
         assert_eq!(one.chars().count(), 63);
         assert_eq!(two.chars().count(), 63);
+    }
+
+    #[test]
+    fn the_name_of_a_staging_table_tells_load_and_epoch() {
+        let load = load(12);
+        for table in ["players", "players__e1", &"a".repeat(70)] {
+            for name in
+                [load.staging_table(table, 63), load.staging_table(table, 63).to_uppercase()]
+            {
+                assert_eq!(staging_table_owner(&name), Some((load.load_id.tag(), Epoch(12))));
+            }
+        }
+        for name in ["players", "players_e1", "t__0123456789_e", "t__012345678_e1", "_e1", ""] {
+            assert_eq!(staging_table_owner(name), None, "{name}");
+        }
     }
 
     #[test]

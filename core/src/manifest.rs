@@ -2,9 +2,11 @@
 //!
 //! Everything that follows the seal is a function of the manifest and of the destination's answers.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use crate::{Dataset, Error, ErrorKind, FileFormat, LoadId, Result, Schema, Sha256Hex};
+use crate::{Bounds, Dataset, Error, ErrorKind, FileFormat, LoadId, Result, Schema, Sha256Hex};
 
 /// The version of the manifest's format that is written.
 pub const MANIFEST_VERSION: u32 = 1;
@@ -30,8 +32,13 @@ pub struct DataFile {
     pub bytes: u64,
     /// Its hash.
     pub sha256: Sha256Hex,
-    /// The columns that it has, in their order.
+    /// The columns that it has, in their order. The other columns of the table are NULL in its rows, but for those that
+    /// the destination fills: where rows are merged by `scd2`, the ones with the hints `x-valid-from` and `x-valid-to`.
     pub columns: Vec<String>,
+    /// What is known of the values of its columns: of those that are part of a primary or merge key, or have the hint
+    /// `partition`, `cluster` or `sort`. A column without bounds may have any values.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub bounds: BTreeMap<String, Bounds>,
 }
 
 impl DataFile {
@@ -43,6 +50,15 @@ impl DataFile {
             format.extension(),
             if gzip { ".gz" } else { "" }
         )
+    }
+
+    /// The bounds of a column in this file. One that came up after the file was written is NULL in all its rows.
+    pub fn bounds_of(&self, column: &str) -> Option<Bounds> {
+        if self.columns.iter().any(|known| known == column) {
+            self.bounds.get(column).cloned()
+        } else {
+            Some(Bounds::of_nulls(self.rows))
+        }
     }
 
     /// The path below the folder of the package, and below the prefix of the load in a staging storage.
@@ -120,6 +136,15 @@ impl Manifest {
     /// Rows of one table.
     pub fn rows_of(&self, table: &str) -> u64 {
         self.files.iter().filter(|file| file.table == table).map(|file| file.rows).sum()
+    }
+
+    /// The bounds of a column over all files of a table. `None` where they are not known for one of them, and where
+    /// there is no file.
+    pub fn bounds_of(&self, table: &str, column: &str) -> Option<Bounds> {
+        let data_type = self.schema.tables.get(table)?.columns.get(column)?.data_type?;
+        let mut files = self.files.iter().filter(|file| file.table == table);
+        let first = files.next()?.bounds_of(column)?;
+        files.try_fold(first, |joined, file| joined.joined(file.bounds_of(column)?, data_type))
     }
 
     /// The prefix of this load below the root of a staging storage, without a slash at its end:
@@ -275,6 +300,7 @@ mod tests {
                 bytes: 4,
                 sha256,
                 columns: vec!["a".into()],
+                bounds: BTreeMap::new(),
             }],
             schema,
             state: None,
@@ -298,6 +324,35 @@ mod tests {
         assert_eq!(*back, manifest);
         assert_eq!(back.digest(), manifest.seal().digest());
         assert_eq!(back.rows_of("t"), 3);
+    }
+
+    #[test]
+    fn bounds_are_joined_over_the_files_of_a_table() {
+        let mut manifest = manifest();
+        assert_eq!(manifest.bounds_of("t", "a"), None, "no file says anything");
+        let of = |least: &str, greatest: &str| Bounds {
+            least: Some(least.into()),
+            greatest: Some(greatest.into()),
+            nulls: 0,
+            distinct: None,
+        };
+        manifest.files[0].bounds.insert("a".into(), of("9", "10"));
+        let mut second = manifest.files[0].clone();
+        second.bounds.insert("a".into(), of("-1", "2"));
+        manifest.files.push(second);
+        assert_eq!(manifest.bounds_of("t", "a"), Some(of("-1", "10")));
+        // A file that has no such column has NULLs alone.
+        let mut third = manifest.files[0].clone();
+        (third.columns, third.bounds) = (vec!["b".into()], BTreeMap::new());
+        manifest.files.push(third);
+        assert_eq!(manifest.bounds_of("t", "a"), Some(Bounds { nulls: 3, ..of("-1", "10") }));
+        let back = SealedManifest::from_bytes(manifest.to_bytes()).unwrap();
+        assert_eq!(*back, manifest);
+
+        manifest.files[1].bounds.clear();
+        assert_eq!(manifest.bounds_of("t", "a"), None, "one file may have any values");
+        assert_eq!(manifest.bounds_of("t", "nosuch"), None);
+        assert_eq!(manifest.bounds_of("nosuch", "a"), None);
     }
 
     #[test]

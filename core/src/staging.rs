@@ -7,8 +7,8 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    AccessKind, Job, JobContext, JobOutcome, Result, SealedManifest, StagedFile, StagingAccess,
-    StagingCapabilities,
+    AccessKind, Job, JobContext, JobOutcome, LoadId, Result, SealedManifest, StagedFile,
+    StagingAccess, StagingCapabilities,
 };
 
 /// Where files wait until a destination copies them: a bucket, a folder.
@@ -26,14 +26,21 @@ pub trait StagingDestination: fmt::Debug + Send + Sync + 'static {
     /// The full URL of a key.
     fn url(&self, key: &str) -> String;
 
-    /// Uploads the file of a [`Job::Stage`] and asks for its copy. The bytes are held against their hash on the way.
+    /// Uploads the file of a [`Job::Stage`] to its key and asks for its copy, and for nothing that could not be asked for
+    /// again from the manifest alone: a load whose package is lost is finished from there. The bytes are held against
+    /// their hash on the way.
     async fn stage(&self, job: &Job, context: &JobContext<'_>) -> Result<JobOutcome>;
 
     /// Writes the manifest of a load at its key, only if none is there. One that is there with the same content counts
     /// as written; one with another content is a terminal error: the load id is taken.
     async fn write_manifest(&self, manifest: &SealedManifest) -> Result<()>;
 
-    /// The manifests in a scope, the oldest load first. Damaged ones are an error, not left out.
+    /// The loads that anything lies there of in a scope, manifest or not, the oldest first. It costs a request for each of
+    /// them at most, not one for each object.
+    async fn loads(&self, scope: &Scope) -> Result<Vec<LoadId>>;
+
+    /// The manifests in a scope, the oldest load first, each with the bytes that were written. Damaged ones are an error,
+    /// not left out.
     async fn read_manifests(&self, scope: &Scope) -> Result<Vec<SealedManifest>>;
 
     /// Lets a destination at staged files in the first of the ways of the request that this storage can give.

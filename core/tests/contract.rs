@@ -9,10 +9,10 @@ use async_trait::async_trait;
 use transload_core::settings::Settings;
 use transload_core::{
     AccessKind, AccessRequest, Capabilities, Column, Commit, Dataset, DatasetState, Destination,
-    Epoch, Error, ErrorKind, Fence, FileFormat, Inquiry, Job, JobContext, JobOutcome, Load, Plugin,
-    Publication, Registry, Result, SchemaChange, Scope, SealedManifest, StagedFile, StagedObject,
-    StagingAccess, StagingCapabilities, StagingDestination, StorageKind, WriteDisposition,
-    settings,
+    Epoch, Error, ErrorKind, Fence, FileFormat, Inquiry, Job, JobContext, JobOutcome, Load, LoadId,
+    Plugin, Publication, Registry, Result, SchemaChange, Scope, SealedManifest, StagedFile,
+    StagedObject, StagingAccess, StagingCapabilities, StagingDestination, StorageKind, Survey,
+    WriteDisposition, settings,
 };
 
 settings! {
@@ -40,6 +40,10 @@ impl Destination for Nowhere {
 
     fn native_type(&self, _column: &Column) -> Result<String> {
         Ok("anything".to_owned())
+    }
+
+    fn widens(&self, _from: &str, _to: &str) -> bool {
+        false
     }
 
     async fn check(&self) -> Result<()> {
@@ -77,6 +81,14 @@ impl Destination for Nowhere {
     async fn clear(&self, _load: &Load) -> Result<()> {
         Ok(())
     }
+
+    async fn survey(&self, _dataset: &Dataset) -> Result<Survey> {
+        Ok(Survey::default())
+    }
+
+    async fn drop_staging_tables(&self, _dataset: &Dataset, _tables: &[String]) -> Result<()> {
+        Ok(())
+    }
 }
 
 #[derive(Debug)]
@@ -104,6 +116,10 @@ impl StagingDestination for Drawer {
 
     async fn write_manifest(&self, _manifest: &SealedManifest) -> Result<()> {
         Ok(())
+    }
+
+    async fn loads(&self, _scope: &Scope) -> Result<Vec<LoadId>> {
+        Ok(Vec::new())
     }
 
     async fn read_manifests(&self, _scope: &Scope) -> Result<Vec<SealedManifest>> {

@@ -13,7 +13,7 @@ use transload_core::settings::Settings;
 use transload_core::{
     CONTRACT_VERSION, Capabilities, Column, Commit, Dataset, DatasetState, Destination, Error,
     ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, Plugin, Publication, Result,
-    SchemaChange,
+    SchemaChange, Survey,
 };
 
 pub use config::{BigQuerySettings, ServiceAccount};
@@ -65,6 +65,10 @@ impl Destination for BigQuery {
         Err(not_yet())
     }
 
+    fn widens(&self, _from: &str, _to: &str) -> bool {
+        false
+    }
+
     async fn check(&self) -> Result<()> {
         Err(not_yet())
     }
@@ -90,6 +94,14 @@ impl Destination for BigQuery {
     }
 
     async fn clear(&self, _: &Load) -> Result<()> {
+        Err(not_yet())
+    }
+
+    async fn survey(&self, _: &Dataset) -> Result<Survey> {
+        Err(not_yet())
+    }
+
+    async fn drop_staging_tables(&self, _: &Dataset, _: &[String]) -> Result<()> {
         Err(not_yet())
     }
 }
@@ -161,6 +173,8 @@ mod tests {
             bigquery.run(&job, &context).await.unwrap_err(),
             bigquery.publish(&publication, &context).await.unwrap_err(),
             bigquery.clear(&load).await.unwrap_err(),
+            bigquery.survey(&dataset).await.unwrap_err(),
+            bigquery.drop_staging_tables(&dataset, &[]).await.unwrap_err(),
         ] {
             assert_eq!(error.kind(), ErrorKind::Unsupported);
             assert_eq!(error.message(), "loading into BigQuery is not in this version yet");

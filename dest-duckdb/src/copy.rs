@@ -265,6 +265,7 @@ mod tests {
             bytes: 100,
             sha256,
             columns,
+            bounds: Default::default(),
         };
         Job::Load(LoadJob { file })
     }

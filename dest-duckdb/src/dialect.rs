@@ -38,6 +38,14 @@ impl Dialect for DuckDbDialect {
         type_name(column)
     }
 
+    fn widens(&self, from: &str, to: &str) -> bool {
+        widens(from, to)
+    }
+
+    fn change_type(&self, table: &str, column: &str, type_name: &str) -> String {
+        format!("ALTER TABLE {table} ALTER COLUMN {column} SET DATA TYPE {type_name}")
+    }
+
     fn table_options(&self, _table: &Table) -> String {
         String::new()
     }
@@ -48,6 +56,15 @@ impl Dialect for DuckDbDialect {
 
     fn delete_all(&self, table: &str) -> String {
         format!("DELETE FROM {table}")
+    }
+
+    fn merges(&self) -> bool {
+        // Since 1.4: https://duckdb.org/docs/stable/sql/statements/merge_into
+        true
+    }
+
+    fn aliases_in_delete(&self) -> bool {
+        true
     }
 
     fn lock(&self, _table: &str) -> Option<String> {
@@ -146,6 +163,31 @@ fn type_name(column: &Column) -> Result<String> {
     Ok(name.to_owned())
 }
 
+/// Whether every value of one type is a value of another.
+fn widens(from: &str, to: &str) -> bool {
+    const INTEGERS: [&str; 5] = ["TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT"];
+    // Not to nanoseconds: these reach from 1677 to 2262 only.
+    const MOMENTS: [&str; 3] = ["TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP"];
+    let is_before = |order: &[&str]| {
+        let place = |name: &str| order.iter().position(|known| known.eq_ignore_ascii_case(name));
+        place(from).zip(place(to)).is_some_and(|(from, to)| from < to)
+    };
+    let wider_decimal = || {
+        let (from, to) = (decimal_of(from)?, decimal_of(to)?);
+        let whole = |(precision, scale): (u32, u32)| precision.checked_sub(scale);
+        Some(from != to && from.1 <= to.1 && whole(from)? <= whole(to)?)
+    };
+    is_before(&INTEGERS) || is_before(&MOMENTS) || wider_decimal().unwrap_or(false)
+}
+
+/// Precision and scale of a `DECIMAL(p,s)`.
+fn decimal_of(name: &str) -> Option<(u32, u32)> {
+    let (word, digits) = name.strip_suffix(')')?.split_once('(')?;
+    let (precision, scale) = digits.split_once(',')?;
+    let is_decimal = word.eq_ignore_ascii_case("DECIMAL");
+    is_decimal.then_some((precision.trim().parse().ok()?, scale.trim().parse().ok()?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +207,30 @@ mod tests {
             shown.push_str(&format!("{data_type}: {}\n", row.join(" | ")));
         }
         insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn a_type_is_widened_only_where_no_value_changes() {
+        for (from, to) in [
+            ("TINYINT", "BIGINT"),
+            ("bigint", "HUGEINT"),
+            ("DECIMAL(10,2)", "DECIMAL(12,2)"),
+            ("DECIMAL(10,2)", "DECIMAL(12,4)"),
+            ("TIMESTAMP_S", "TIMESTAMP"),
+        ] {
+            assert!(widens(from, to), "{from} to {to}");
+            assert!(!widens(to, from), "{to} to {from}");
+            assert!(!widens(from, from), "{from}");
+        }
+        for (from, to) in [
+            ("DECIMAL(10,2)", "DECIMAL(10,4)"),
+            ("TIMESTAMP", "TIMESTAMP_NS"),
+            ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE"),
+            ("BIGINT", "DOUBLE"),
+            ("VARCHAR", "BIGINT"),
+        ] {
+            assert!(!widens(from, to), "{from} to {to}");
+        }
     }
 
     #[test]

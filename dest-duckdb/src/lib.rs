@@ -22,8 +22,9 @@ use transload_core::sql::{Row, SqlClient as _, SqlDestination, Statement};
 use transload_core::{
     AccessKind, BinaryEncoding, BinaryLiteral, CONTRACT_VERSION, Capabilities, Column, Commit,
     CopySource, Dataset, DatasetState, Destination, Fence, FileFormat, IdentifierCase,
-    IdentifierRules, Inquiry, Job, JobContext, JobOutcome, LiteralRules, Load, Plugin, Publication,
-    ReplaceStrategy, Result, SchemaChange, StorageKind, WriteDisposition,
+    IdentifierRules, Inquiry, Job, JobContext, JobOutcome, LiteralRules, Load, MergeStrategy,
+    Plugin, Publication, ReplaceStrategy, Result, SchemaChange, StorageKind, Survey,
+    WriteDisposition,
 };
 
 use client::DuckDb;
@@ -89,10 +90,21 @@ fn capabilities() -> Capabilities {
             formats,
             access: vec![AccessKind::LocalPaths],
         }],
-        write_dispositions: vec![WriteDisposition::Append, WriteDisposition::Replace],
+        write_dispositions: vec![
+            WriteDisposition::Append,
+            WriteDisposition::Replace,
+            WriteDisposition::Merge,
+        ],
+        merge_strategies: vec![
+            MergeStrategy::DeleteInsert,
+            MergeStrategy::Upsert,
+            MergeStrategy::InsertOnly,
+            MergeStrategy::Scd2,
+        ],
         replace_strategies: vec![
             ReplaceStrategy::TruncateAndInsert,
             ReplaceStrategy::InsertFromStaging,
+            ReplaceStrategy::StagingOptimized,
         ],
         // DDL and loads take part in transactions: https://duckdb.org/docs/stable/sql/statements/transactions
         loads_in_publication: true,
@@ -138,6 +150,10 @@ impl Destination for DuckDbDestination {
         self.sql.native_type(column)
     }
 
+    fn widens(&self, from: &str, to: &str) -> bool {
+        self.sql.widens(from, to)
+    }
+
     async fn check(&self) -> Result<()> {
         self.sql.client().check().await
     }
@@ -172,6 +188,20 @@ impl Destination for DuckDbDestination {
         }
         self.sql.clear(load).await
     }
+
+    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
+        if !self.sql.client().exists() {
+            return Ok(Survey::default());
+        }
+        self.sql.survey(dataset).await
+    }
+
+    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
+        if !self.sql.client().exists() {
+            return Ok(());
+        }
+        self.sql.drop_staging_tables(dataset, tables).await
+    }
 }
 
 #[cfg(test)]
@@ -186,7 +216,7 @@ mod tests {
         let destination = create(&Settings::from_pairs("duckdb", &[])).unwrap();
         let capabilities = destination.capabilities();
         assert!(capabilities.loads_in_publication && capabilities.atomic_publication);
-        assert!(capabilities.merge_strategies.is_empty());
+        assert_eq!(capabilities.merge_strategies.len(), 4);
         assert!(!format!("{destination:?}").is_empty());
     }
 }

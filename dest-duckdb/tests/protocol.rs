@@ -27,6 +27,25 @@ fn rows(world: &mut World) -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_column_is_widened_with_the_values_in_it() {
+    let mut world = World::new();
+    world.table("t", &[("n", DataType::Bigint)]);
+    world.schema.tables["t"].columns["n"].precision = Some(16);
+    world.apply().await;
+    world.meddle("INSERT INTO chess.chess.t VALUES (32767)");
+    let mut wide = Column::new("n", DataType::Bigint);
+    wide.precision = Some(64);
+    let change = SchemaChange::WidenColumn { table: "t".into(), column: wide };
+    let dataset = world.dataset.clone();
+    for times in [1, 0] {
+        let made = world.destination().apply(&dataset, std::slice::from_ref(&change)).await;
+        assert_eq!(made.unwrap().len(), times);
+    }
+    assert_eq!(world.describe(None).await.tables["t"][0].native_type, "BIGINT");
+    assert_eq!(world.look("SELECT n FROM chess.chess.t"), ["{'n': 32767}"]);
+}
+
+#[tokio::test]
 async fn a_load_goes_from_nothing_to_committed() {
     let mut world = World::new();
     assert_eq!(world.describe(None).await, DatasetState::default());

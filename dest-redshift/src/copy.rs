@@ -226,6 +226,7 @@ mod tests {
                 bytes: 100,
                 sha256,
                 columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+                bounds: Default::default(),
             },
         }
     }

@@ -55,6 +55,15 @@ impl Dialect for RedshiftDialect {
         type_name(column)
     }
 
+    fn widens(&self, from: &str, to: &str) -> bool {
+        // Guide, "ALTER TABLE": ALTER COLUMN TYPE changes the size of a VARCHAR and nothing else.
+        text_size(from).zip(text_size(to)).is_some_and(|(from, to)| from < to)
+    }
+
+    fn change_type(&self, table: &str, column: &str, type_name: &str) -> String {
+        format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {type_name}")
+    }
+
     fn table_options(&self, table: &Table) -> String {
         table_options(table)
     }
@@ -67,6 +76,16 @@ impl Dialect for RedshiftDialect {
     fn delete_all(&self, table: &str) -> String {
         // Guide, "TRUNCATE": it commits the transaction in which it runs.
         format!("DELETE FROM {table}")
+    }
+
+    fn merges(&self) -> bool {
+        // Guide, "MERGE": one clause of each kind, without a condition, and a table as its source.
+        false
+    }
+
+    fn aliases_in_delete(&self) -> bool {
+        // Guide, "DELETE": the table has no alias.
+        false
     }
 
     fn lock(&self, table: &str) -> Option<String> {
@@ -131,6 +150,11 @@ impl RedshiftDialect {
     fn stored(&self, name: &str) -> String {
         if self.case_sensitive { name.to_owned() } else { name.to_ascii_lowercase() }
     }
+}
+
+/// The bytes of a `character varying(n)`.
+fn text_size(name: &str) -> Option<u32> {
+    name.strip_prefix("character varying(")?.strip_suffix(')')?.parse().ok()
 }
 
 /// A text as a literal, in which a backslash escapes.

@@ -24,7 +24,7 @@ use transload_core::sql::{Row, SqlClient as _, SqlDestination, Statement};
 use transload_core::{
     CONTRACT_VERSION, Capabilities, Column, Commit, Dataset, DatasetState, Destination, Error,
     ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, Plugin, Publication, Result,
-    SchemaChange,
+    SchemaChange, Survey,
 };
 
 use client::Redshift;
@@ -123,6 +123,10 @@ impl Destination for RedshiftDestination {
         self.sql.native_type(column)
     }
 
+    fn widens(&self, from: &str, to: &str) -> bool {
+        self.sql.widens(from, to)
+    }
+
     async fn check(&self) -> Result<()> {
         self.sql.client().check().await
     }
@@ -159,6 +163,14 @@ impl Destination for RedshiftDestination {
 
     async fn clear(&self, load: &Load) -> Result<()> {
         self.sql.clear(load).await
+    }
+
+    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
+        self.sql.survey(dataset).await
+    }
+
+    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
+        self.sql.drop_staging_tables(dataset, tables).await
     }
 }
 

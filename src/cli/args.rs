@@ -41,6 +41,12 @@ pub(super) enum Command {
     /// Shows, compares and writes the schema of a pipeline.
     #[command(subcommand)]
     Schema(Schema),
+    /// Sets packages aside that stand in the way of others, brings them back, or gives them up.
+    #[command(subcommand)]
+    Package(PackageCommand),
+    /// Shows what loads have left in the staging dataset, and removes what is dead.
+    #[command(subcommand)]
+    Staging(Staging),
     /// Looks at the configuration.
     #[command(subcommand)]
     Config(Config),
@@ -108,7 +114,8 @@ pub(super) struct Run {
 
 #[derive(Debug, Args)]
 pub(super) struct Resume {
-    /// The load that must be finished; those before it are finished first. By default all that are pending.
+    /// The load that must be finished; those before it are finished first. By default all that are pending here and,
+    /// with `--staging`, those whose manifest lies in the staging storage and which are not in the dataset.
     /// A name that ends in `.toml` is the file that describes the pipeline.
     #[arg(value_name = "LOAD|PIPELINE.TOML", num_args = 0..=2)]
     pub(super) what: Vec<String>,
@@ -216,6 +223,81 @@ pub(super) enum FileForm {
     Yaml,
     /// JSON.
     Json,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum PackageCommand {
+    /// Sets a sealed package aside: the next run goes on without it. Nothing is removed.
+    SetAside(PackageArgs),
+    /// Brings a package back that was set aside: the next run or resume loads it.
+    Restore(PackageArgs),
+    /// Removes a package for good that was set aside or never sealed, with what lies of it in the staging storage. A load
+    /// of which there is no package here is dropped in the storage that `--staging` names.
+    Drop(PackageDrop),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PackageArgs {
+    /// The load, as `transload status` names it.
+    pub(super) load: String,
+    /// The pipeline. It may be left out where there is only one.
+    #[arg(long, value_name = "NAME")]
+    pub(super) pipeline_name: Option<String>,
+    /// The folder in which the pipelines keep their packages. By default `.transload/pipelines` in the home folder.
+    #[arg(long, value_name = "DIR")]
+    pub(super) pipelines_dir: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct PackageDrop {
+    /// The load, as `transload status` names it.
+    pub(super) load: String,
+    #[command(flatten)]
+    pub(super) pipeline: PipelineArgs,
+    /// Leaves what lies of the load in the staging storage, from where it can still be resumed.
+    #[arg(long)]
+    pub(super) keep_staged: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Staging {
+    /// Shows the tables in the staging dataset: the load and the epoch that each was made for, and whether it is dead.
+    Ls(StagingLs),
+    /// Removes the tables of dead loads from the staging dataset: of those that are committed or dropped.
+    Gc(StagingGc),
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StagingLs {
+    /// The pipeline, described by a file. Flags go before its values of the same names.
+    #[arg(value_name = "PIPELINE.TOML")]
+    pub(super) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) pipeline: PipelineArgs,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StagingGc {
+    /// The pipeline, described by a file. Flags go before its values of the same names.
+    #[arg(value_name = "PIPELINE.TOML")]
+    pub(super) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) pipeline: PipelineArgs,
+    /// Shows what would go, and removes nothing.
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    /// Removes tables as well of which nothing here tells whose they are. Only where no other machine loads into the
+    /// dataset and no other dataset shares the staging dataset.
+    #[arg(long)]
+    pub(super) unknown: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
 }
 
 #[derive(Debug, Subcommand)]

@@ -11,10 +11,12 @@ mod entries;
 mod file;
 mod info;
 mod log;
+mod package;
 mod progress;
 mod run;
 mod schema;
 mod show;
+mod staging;
 mod status;
 mod terminal;
 
@@ -26,7 +28,7 @@ use clap::{CommandFactory as _, Parser as _};
 use serde_json::{Value, json};
 use transload_core::{Error, ErrorKind, ErrorReport, Result};
 
-use args::{Cli, Command, Config, Form, Schema};
+use args::{Cli, Command, Config, Form, PackageCommand, Schema, Staging};
 use terminal::Terminal;
 
 /// What the process was given, read once.
@@ -115,6 +117,11 @@ impl From<Result<Document>> for Outcome {
     }
 }
 
+/// What is said where the machine has no threads left.
+fn no_threads(error: std::io::Error) -> Error {
+    Error::new(ErrorKind::Terminal, "the threads could not be started").with_source(error)
+}
+
 /// The exit code of an error after which there is nothing to resume.
 fn code_of(kind: ErrorKind) -> u8 {
     match kind {
@@ -176,6 +183,11 @@ fn execute(world: &World, command: Command, log: &log::Log) -> Outcome {
         Command::Schema(Schema::Show(args)) => schema::show(world, args).into(),
         Command::Schema(Schema::Diff(args)) => schema::diff(world, args).into(),
         Command::Schema(Schema::Export(args)) => schema::export(world, args).into(),
+        Command::Package(PackageCommand::SetAside(args)) => package::set_aside(world, &args).into(),
+        Command::Package(PackageCommand::Restore(args)) => package::restore(world, &args).into(),
+        Command::Package(PackageCommand::Drop(args)) => package::drop(world, args).into(),
+        Command::Staging(Staging::Ls(args)) => staging::ls(world, args).into(),
+        Command::Staging(Staging::Gc(args)) => staging::gc(world, args).into(),
         Command::Config(Config::Check(args)) => check::check(world, args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -197,6 +209,12 @@ impl Command {
             Self::Schema(Schema::Show(args)) => args.schema.output.form,
             Self::Schema(Schema::Diff(args)) => args.schema.output.form,
             Self::Schema(Schema::Export(args)) => args.schema.output.form,
+            Self::Package(PackageCommand::SetAside(args) | PackageCommand::Restore(args)) => {
+                args.output.form
+            }
+            Self::Package(PackageCommand::Drop(args)) => args.output.form,
+            Self::Staging(Staging::Ls(args)) => args.output.form,
+            Self::Staging(Staging::Gc(args)) => args.output.form,
             Self::Config(Config::Check(args)) => args.output.form,
             Self::Completions { .. } => Form::Text,
         }

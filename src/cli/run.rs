@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
-use transload_core::{Error, ErrorKind, ErrorReport, Redactor, Result, WriteDisposition};
+use transload_core::{Error, ErrorKind, ErrorReport, LoadId, Redactor, Result, WriteDisposition};
 
 use super::args::{Progress, Resume, Run};
 use super::choice::Choice;
@@ -12,7 +12,7 @@ use super::file::{IncrementalEntry, ResourceEntry};
 use super::log::Log;
 use super::progress::watcher;
 use super::terminal::Terminal;
-use super::{Document, Outcome, World, code, code_of, info, show};
+use super::{Document, Outcome, World, code, code_of, info, no_threads, show};
 use crate::incremental::{CursorValue, Incremental};
 use crate::package::{Package, PackageStatus, WorkingFolder};
 use crate::{LoadInfo, LoadStatus, Pipeline, Receipt, Resource, RunError, Stop, plugins};
@@ -54,7 +54,10 @@ pub(super) fn resume(world: &World, args: Resume, log: &Log) -> Outcome {
         Err(error) => return failed(choice.name, error.report()),
     }
     match open(world, &choice, &args.watch.progress, log) {
-        Ok(opened) => drive(world, &opened, async |pipeline| pipeline.resume().await),
+        Ok(opened) => drive(world, &opened, async |pipeline| match load {
+            Some(load) => pipeline.resume_load(&LoadId::new(load)).await,
+            None => pipeline.resume().await,
+        }),
         Err(error) => failed(choice.name, error.report()),
     }
 }
@@ -75,14 +78,16 @@ fn file_and_load(what: &[String]) -> Result<(Option<&str>, Option<&str>)> {
 }
 
 /// Takes from the packages what neither the file nor the flags say, and checks that the load that is asked for is
-/// among them. Returns what there is to say where nothing is left to do.
+/// among them or can be in the storage. Returns what there is to say where nothing is left to do.
 fn pending(world: &World, choice: &mut Choice, load: Option<&str>) -> Result<Option<LoadInfo>> {
     let name = choice.name()?.to_owned();
     let folder = WorkingFolder::of(&world.pipelines_dir(choice.pipelines_dir.as_deref()), &name);
     let packages = folder.packages()?;
     let pending: Vec<&Package> =
         packages.iter().filter(|package| package.status == PackageStatus::Pending).collect();
-    if let Some(first) = pending.first() {
+    let named = packages.iter().find(|package| load == Some(package.load_id.as_str()));
+    let named = named.filter(|package| package.status == PackageStatus::SetAside);
+    if let Some(first) = pending.first().copied().or(named) {
         let receipt = info::receipt_of(first)?;
         if choice.destination.is_none() {
             // What a load was staged by belongs to where it goes: both are taken from it or none.
@@ -100,7 +105,9 @@ fn pending(world: &World, choice: &mut Choice, load: Option<&str>) -> Result<Opt
     };
     let found = packages.iter().find(|package| package.load_id.as_str() == load);
     match found.map(|package| package.status) {
-        Some(PackageStatus::Pending) => Ok(None),
+        // What is set aside is refused with what to do; what is not here may be in the storage.
+        Some(PackageStatus::Pending | PackageStatus::SetAside) => Ok(None),
+        None if choice.staging.is_some() => Ok(None),
         Some(PackageStatus::Loaded) => {
             let receipt = found.map(info::receipt_of).transpose()?;
             Ok(done(receipt.into_iter().collect()))
@@ -112,7 +119,10 @@ fn pending(world: &World, choice: &mut Choice, load: Option<&str>) -> Result<Opt
                 .with("pipeline", &name)
                 .with("pending", if names.is_empty() { "none".to_owned() } else { names.join(", ") })
                 .with("folder", folder.path().display())
-                .with_hint("`transload status` shows what is pending; `--pipelines-dir` names another folder"))
+                .with_hint(
+                    "`transload status` shows what is pending; `--pipelines-dir` names another folder; with `--staging` \
+                     the load is looked for in the storage, too",
+                ))
         }
     }
 }
@@ -142,9 +152,8 @@ where
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
-            let error = Error::new(ErrorKind::Terminal, "the threads could not be started")
-                .with_source(error);
-            return failed(Some(opened.pipeline.name().to_owned()), error.report());
+            let report = no_threads(error).report();
+            return failed(Some(opened.pipeline.name().to_owned()), report);
         }
     };
     let result = runtime.block_on(async {
@@ -193,6 +202,13 @@ fn outcome(info: &LoadInfo, mut error: Option<ErrorReport>) -> Outcome {
     if let Some(error) = error.as_mut().filter(|_| status == Some(LoadStatus::Pending)) {
         let resume = "the load is sealed: once the cause is gone, `transload resume` or the next run finishes it";
         error.hint.get_or_insert_with(|| resume.to_owned());
+        let load = info.loads.last().and_then(|receipt| receipt.load_id.as_ref());
+        if let (Some(hint), Some(load), true) = (&mut error.hint, load, stays(error.kind)) {
+            let name = &info.pipeline;
+            hint.push_str(&format!(
+                "\n`transload package set-aside {load} --pipeline-name {name}` lets later runs go on without it"
+            ));
+        }
     }
     let is_whole = info.loads.iter().all(|receipt| receipt.set_aside.is_empty());
     let done = if is_whole { code::DONE } else { code::SET_ASIDE };
@@ -201,6 +217,17 @@ fn outcome(info: &LoadInfo, mut error: Option<ErrorReport>) -> Outcome {
         if error.is_some() && info.loads.is_empty() { String::new() } else { show::loads(info) };
     let json = json!({ "pipeline": info.pipeline, "loads": info.loads, "error": error });
     Outcome { document: Document { text, json }, error, code }
+}
+
+/// Whether a load that failed like this fails again, so that it blocks those after it.
+pub(super) fn stays(kind: ErrorKind) -> bool {
+    !matches!(
+        kind,
+        ErrorKind::Transient
+            | ErrorKind::Interrupted
+            | ErrorKind::OutcomeUnknown
+            | ErrorKind::Fenced
+    )
 }
 
 /// Whatever ended a load whose package is sealed: once its cause is gone, a resume finishes it.

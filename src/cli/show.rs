@@ -58,14 +58,17 @@ pub(super) fn moment(rfc3339: &str) -> String {
 
 /// Lines with aligned columns, indented. Columns from `right` on are aligned to the right, but for the last.
 pub(super) fn columns(rows: &[Vec<String>], right: usize) -> String {
-    let width = |column: usize| {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let widest = |column: usize| {
         rows.iter().filter_map(|row| row.get(column)).map(|text| text.width()).max().unwrap_or(0)
     };
+    // Looked for once, not for each of the cells.
+    let widths: Vec<usize> = (0..columns).map(widest).collect();
     let mut text = String::new();
     for row in rows {
         let mut line = String::from(" ");
         for (index, cell) in row.iter().enumerate() {
-            let blanks = " ".repeat(width(index).saturating_sub(cell.width()));
+            let blanks = " ".repeat(widths[index].saturating_sub(cell.width()));
             let last = index + 1 == row.len();
             match (index >= right && !last, last) {
                 (true, _) => line.push_str(&format!(" {blanks}{cell} ")),

@@ -24,6 +24,8 @@ pub(super) struct PipelineStatus {
     folder: PathBuf,
     /// Loads that are sealed and wait to be resumed, the oldest first.
     pending: Vec<LoadStatus>,
+    /// Loads that are set aside: no run loads them.
+    set_aside: Vec<LoadStatus>,
     /// Loads that were published from here.
     loaded: usize,
     /// Packages of which nothing was loaded or will be.
@@ -68,6 +70,11 @@ pub(super) fn status(world: &World, args: &Status) -> Result<Document> {
 
 /// The pipelines in a folder, by name.
 pub(super) fn pipelines(folder: &Path) -> Result<Vec<PipelineStatus>> {
+    names(folder)?.into_iter().map(|name| pipeline(folder, name)).collect()
+}
+
+/// Their names, in their order.
+pub(super) fn names(folder: &Path) -> Result<Vec<String>> {
     let failed = |error: io::Error| {
         Error::new(ErrorKind::Terminal, "the folder of the pipelines cannot be read")
             .with("folder", folder.display())
@@ -79,18 +86,17 @@ pub(super) fn pipelines(folder: &Path) -> Result<Vec<PipelineStatus>> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(failed(error)),
     };
-    let mut pipelines = Vec::new();
+    let mut names = Vec::new();
     for entry in entries {
         let path = entry.map_err(failed)?.path();
         // Nothing else has this folder in it.
         if path.join("loads").is_dir() {
-            let name =
-                path.file_name().map(|name| unescape(&name.to_string_lossy())).unwrap_or_default();
-            pipelines.push(pipeline(folder, name)?);
+            let name = path.file_name().unwrap_or_default();
+            names.push(unescape(&name.to_string_lossy()));
         }
     }
-    pipelines.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(pipelines)
+    names.sort();
+    Ok(names)
 }
 
 fn pipeline(folder: &Path, name: String) -> Result<PipelineStatus> {
@@ -103,6 +109,7 @@ fn pipeline(folder: &Path, name: String) -> Result<PipelineStatus> {
     Ok(PipelineStatus {
         folder: working.path().to_owned(),
         pending: of(PackageStatus::Pending).map(load).collect(),
+        set_aside: of(PackageStatus::SetAside).map(load).collect(),
         loaded: of(PackageStatus::Loaded).count(),
         unsealed: of(PackageStatus::Unsealed).count(),
         last_load: of(PackageStatus::Loaded).next_back().map(load),
@@ -135,6 +142,9 @@ fn shown(pipeline: &PipelineStatus) -> String {
             load.damage.as_ref().is_some_and(|damage| damage.message.starts_with(DAMAGED));
         let name = if is_damaged { "damaged" } else { "pending" };
         facts.push(show::fact(name, in_short(load)));
+    }
+    for load in &pipeline.set_aside {
+        facts.push(show::fact("set aside", in_short(load)));
     }
     let loaded = counted(pipeline.loaded as u64, "load");
     match &pipeline.last_load {
@@ -213,12 +223,9 @@ mod tests {
             fs::write(package.join("receipt.json"), receipt).unwrap();
             let [pipeline] = &pipelines(folder.path()).unwrap()[..] else { panic!("one pipeline") };
             let text = shown(pipeline);
-            let place = package.display();
             assert!(
-                text.contains(&format!(
-                    "damaged  1700000000.5: the manifest of the package is damaged; move it away and load its source \
-                     again: `{place}`"
-                )),
+                text.contains("damaged  1700000000.5: the manifest of the package is damaged; set it aside (`transload \
+                     package set-aside 1700000000.5`), and load its source again"),
                 "{text}"
             );
             assert!(!text.contains("pending"), "{text}");

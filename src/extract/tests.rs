@@ -1,5 +1,7 @@
 //! What workers do together is what one would do alone.
 
+mod merge;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,7 +57,8 @@ fn extract_with(resources: Vec<Opened>, workers: usize, folder: &Path) -> Result
         warnings: Warnings::default(),
         max_set_aside: None,
     };
-    let schema = hints::new_schema("s", Naming::SnakeCase);
+    let mut schema = hints::new_schema("s", Naming::SnakeCase);
+    schema.settings["default_hints"]["sort"] = serde_json::json!(["re:^c", "v"]);
     extract(resources, schema, plan, &|_: Event| {}, &Stop::default())
 }
 
@@ -98,6 +101,9 @@ fn the_number_of_workers_changes_neither_schema_nor_rows_nor_files() {
             let aside = set_aside::summary(folder.path());
             assert_eq!((aside.len(), aside[0].rows), (1, 2 * 2 * 1500 / 50));
             let (_, files, _) = expected.as_ref().unwrap();
+            assert!(files.iter().any(|file| file.table == "t" && !file.bounds.is_empty()));
+            let values = files.iter().filter(|file| file.table == "t__l");
+            assert!(values.into_iter().all(|file| file.bounds["v"].least.is_some()));
             let rows: u64 =
                 files.iter().filter(|file| file.table == "t").map(|file| file.rows).sum();
             assert_eq!(rows + aside[0].rows, 2 * 1500);

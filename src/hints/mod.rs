@@ -1,5 +1,6 @@
 //! From what a resource says of its table, and the settings of the schema, to the schema.
 
+mod check;
 mod declared;
 mod merge;
 mod naming;
@@ -17,11 +18,11 @@ pub(crate) use naming::naming_from;
 pub(crate) use settings::configure;
 pub use settings::{DefaultHints, JsonTable};
 pub(crate) use system::{add_state_table, new_schema, schema_name};
-pub(crate) use unbound::unbound;
+pub(crate) use unbound::{unbound, unbound_column};
 
 use crate::contract::is_system;
 use crate::incremental::Incremental;
-use crate::normalize::Naming;
+use crate::normalize::{Naming, check_merge};
 use crate::resource::Resource;
 
 /// How the names of this load are made.
@@ -74,7 +75,34 @@ pub(crate) fn apply(schema: &mut Schema, resource: &Resource, names: Names) -> R
         merge::put_processing_hint(table, "max_nesting", levels.into());
     }
     apply_nested(schema, resource, &name, names).map_err(of_resource)?;
+    let own = own_tables(schema, resource, &name, names);
+    // What cannot be merged is said before a row is read.
+    for table in std::iter::once(&name).chain(&own) {
+        if let Some(known) = schema.tables.get(table) {
+            check::hints_of(known).map_err(of_resource)?;
+        }
+        check_merge(schema, table, names.naming, names.max_length).map_err(of_resource)?;
+    }
     Ok(name)
+}
+
+/// The nested tables of a resource that its hints made tables of their own: no rows link them to `root`.
+pub(crate) fn own_tables(
+    schema: &Schema,
+    resource: &Resource,
+    root: &str,
+    names: Names,
+) -> Vec<String> {
+    let name = |(path, _): &(Vec<String>, TableHints)| nested_name(root, path, names);
+    let is_own =
+        |name: &String| schema.tables.get(name).is_some_and(|table| table.parent.is_none());
+    resource.nested.iter().map(name).filter(is_own).collect()
+}
+
+/// The name of a table nested in another, by the keys of the lists.
+fn nested_name(root: &str, path: &[String], names: Names) -> String {
+    let parts: Vec<&str> = std::iter::once(root).chain(path.iter().map(String::as_str)).collect();
+    names.table(&parts.join(names.naming.separator()))
 }
 
 /// The hints for tables nested in that of a resource, those farther out first.
@@ -90,11 +118,8 @@ fn apply_nested(schema: &mut Schema, resource: &Resource, root: &str, names: Nam
             )
             .with_hint("name the keys of the lists: `path = [\"items\", \"taxes\"]`"));
         }
-        let full: Vec<&str> =
-            std::iter::once(root).chain(path.iter().map(String::as_str)).collect();
-        let name_of = |parts: &[&str]| names.table(&parts.join(names.naming.separator()));
-        let name = name_of(&full);
-        let parent = name_of(&full[..full.len() - 1]);
+        let name = nested_name(root, path, names);
+        let parent = nested_name(root, &path[..path.len() - 1], names);
         let mut partial = table::partial(name.clone(), hints, names)?;
         let is_key = |hint: &str| {
             partial.columns.values().any(|column| column.hints.get(hint) == Some(&true.into()))

@@ -11,7 +11,7 @@ use transload_core::{DataType, Error, ErrorKind, MergeStrategy, Result, WriteDis
 use super::Names;
 use super::declared::{ColumnHints, MergeOptions, TableHints};
 use crate::contract;
-use crate::normalize::is_moment;
+use crate::normalize::moment;
 
 /// A part of a schema that is to be merged into it.
 #[derive(Debug)]
@@ -60,7 +60,10 @@ pub(super) fn partial(name: String, hints: &TableHints, names: Names) -> Result<
             "x-stage-data-deduplicated",
             hints.merge.deduplicated.filter(|deduplicated| *deduplicated).map(Value::from),
         ),
-        ("x-boundary-timestamp", hints.merge.boundary_timestamp.clone().map(Value::from)),
+        (
+            "x-boundary-timestamp",
+            hints.merge.boundary_timestamp.as_deref().and_then(moment).map(Value::from),
+        ),
     ]);
     if let Some(contract) = hints.schema_contract {
         table_hints.insert(contract::HINT, Some(contract.to_value()));
@@ -149,21 +152,23 @@ fn put_key(columns: &mut IndexMap<String, ColumnHints>, hint: &str, key: &[Strin
 
 fn put_scd2(columns: &mut IndexMap<String, ColumnHints>, options: &MergeOptions) {
     let [from, to] = options.validity_column_names.clone().unwrap_or(VALIDITY.map(str::to_owned));
-    let active = options.active_record_timestamp.clone().map_or(Value::Null, Value::from);
+    let active = options.active_record_timestamp.as_deref().and_then(moment);
     let moment = |name: &str| ColumnHints::new(name).data_type(DataType::Timestamp).nullable(true);
-    let row_version = options.row_version_column_name.as_deref().unwrap_or("_dlt_id");
-    // A row that was deleted and comes back has the version that it had.
-    let row_version = ColumnHints::new(row_version)
-        .nullable(false)
-        .hint("x-row-version", true)
-        .hint("unique", false)
-        .hint("row_key", false);
     for column in [
         moment(&from).hint("x-valid-from", true),
-        moment(&to).hint("x-valid-to", true).hint("x-active-record-timestamp", active),
-        row_version,
+        moment(&to)
+            .hint("x-valid-to", true)
+            .hint("x-active-record-timestamp", active.map_or(Value::Null, Value::from)),
     ] {
         columns.insert(column.name.clone(), column);
+    }
+    let row_version = options.row_version_column_name.as_deref().unwrap_or("_dlt_id");
+    let column =
+        columns.entry(row_version.to_owned()).or_insert_with(|| ColumnHints::new(row_version));
+    column.nullable = Some(false);
+    // A row that was deleted and comes back has the version that it had.
+    for (hint, value) in [("x-row-version", true), ("unique", false), ("row_key", false)] {
+        column.hints.insert(hint.to_owned(), json!(value));
     }
 }
 
@@ -197,7 +202,7 @@ fn check_merge(hints: &TableHints, is_scd2: bool) -> Result<()> {
         ("boundary_timestamp", &options.boundary_timestamp),
     ] {
         if let Some(text) = text
-            && !is_moment(text)
+            && moment(text).is_none()
         {
             return Err(refused("a timestamp cannot be read")
                 .with("key", key)

@@ -200,8 +200,12 @@ fn a_merge_by_scd2_has_its_columns_and_times() {
     );
     let table = &schema.tables["t"];
     assert_eq!(table.columns.keys().collect::<Vec<_>>(), ["from", "to", "h"]);
-    assert_eq!(table.columns["to"].hints["x-active-record-timestamp"], json!("9999-12-31"));
-    assert_eq!(table.hints["x-boundary-timestamp"], json!("2024-01-01T00:00:00Z"));
+    // One form, which a destination can compare with.
+    assert_eq!(
+        table.columns["to"].hints["x-active-record-timestamp"],
+        json!("9999-12-31T00:00:00.000000Z")
+    );
+    assert_eq!(table.hints["x-boundary-timestamp"], json!("2024-01-01T00:00:00.000000Z"));
     assert_eq!(table.hints["x-merge-strategy"], json!("scd2"));
     // What a later run does not ask for is not done.
     let mut later = schema.clone();
@@ -461,4 +465,64 @@ fn the_column_of_a_cursor_is_marked_where_the_path_is_its_name() {
     assert_eq!(of("'Updated At'"), [("updated_at".to_owned(), true, true)]);
     assert!(of("$.c").is_empty());
     assert!(of("a.b").is_empty());
+}
+
+/// A table that is merged, with a hint on each of these columns.
+fn merging(hints: &[(&str, &str, serde_json::Value)]) -> Resource {
+    let columns = hints
+        .iter()
+        .map(|(column, hint, value)| ColumnHints::new(*column).hint(*hint, value.clone()));
+    named("t").write_disposition(WriteDisposition::Merge).columns(columns.collect::<Vec<_>>())
+}
+
+#[test]
+fn one_column_alone_marks_deleted_rows_or_orders_them() {
+    for (hint, value) in [("hard_delete", json!(true)), ("dedup_sort", json!("desc"))] {
+        let two = merging(&[("a", hint, value.clone()), ("b", hint, value.clone())]);
+        let error = refused(&chess(), &two.primary_key(["id"]));
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert_eq!((error.context("hint"), error.context("columns")), (Some(hint), Some("a, b")));
+        applied(&merging(&[("a", hint, value)]).primary_key(["id"]));
+    }
+}
+
+#[test]
+fn hints_that_do_nothing_are_said() {
+    let warnings = |resource: &Resource| {
+        let mut schema = applied(resource);
+        for column in schema.tables["t"].columns.values_mut() {
+            column.data_type.get_or_insert(DataType::Bigint);
+        }
+        unbound(&schema, &["t".to_owned()]).unwrap()
+    };
+    let says = |resource: &Resource, words: &str| {
+        let warnings = warnings(resource);
+        assert!(warnings.len() == 1 && warnings[0].contains(words), "{warnings:?}");
+    };
+    says(&merging(&[]), "its rows are appended");
+    assert!(warnings(&merging(&[]).merge_key(["m"])).is_empty());
+    let sorted = || merging(&[("s", "dedup_sort", json!("asc"))]);
+    assert!(warnings(&sorted().primary_key(["id"])).is_empty());
+    says(&sorted().merge_key(["m"]), "told apart by a primary key");
+    let deduplicated = MergeOptions { deduplicated: Some(true), ..MergeOptions::default() };
+    says(&sorted().primary_key(["id"]).merge_options(deduplicated), "deduplicated");
+    let upsert = merging(&[]).merge_strategy(MergeStrategy::Upsert);
+    says(&upsert.primary_key(["id"]).merge_key(["m"]), "the primary key alone");
+    let appended = merging(&[("d", "hard_delete", json!(true))]);
+    says(&appended.write_disposition(WriteDisposition::Append), "this is append");
+}
+
+#[test]
+fn a_merge_that_cannot_be_is_refused_with_the_hints() {
+    let upsert = merging(&[]).merge_strategy(MergeStrategy::Upsert);
+    let error = refused(&chess(), &upsert);
+    assert_eq!(error.kind(), ErrorKind::Configuration);
+    assert_eq!(error.context("resource"), Some("t"));
+    // So is that of a nested table which is one of its own.
+    let own = TableHints::new()
+        .write_disposition(WriteDisposition::Merge)
+        .merge_strategy(MergeStrategy::InsertOnly)
+        .merge_key(["m"]);
+    let error = refused(&chess(), &named("t").nested_hints(["l"], own));
+    assert_eq!(error.context("table"), Some("t__l"));
 }

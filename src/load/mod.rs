@@ -45,6 +45,8 @@ pub(crate) struct Loader<'a> {
     pub(crate) stop: &'a Stop,
     /// Jobs that may run at once.
     pub(crate) workers: usize,
+    /// Whether the staging tables of a load stay after its commit.
+    pub(crate) keeps_staging_tables: bool,
 }
 
 /// Times that a load is begun after an answer was lost or its publication met another one.
@@ -54,16 +56,17 @@ const ATTEMPTS: u32 = 4;
 const FIRST_WAIT: Duration = Duration::from_millis(500);
 
 impl Loader<'_> {
-    /// Loads a sealed package and fills its receipt. When it returns without an error the load is visible.
+    /// Loads a sealed package and fills its receipt. When it returns without an error the load is visible. `staged` is
+    /// what uploads ask for that ended before: with it, nothing is read from the folder.
     pub(crate) async fn load(
         &self,
         folder: &Path,
         manifest: &SealedManifest,
+        mut staged: Option<Vec<FollowUp>>,
         receipt: &mut Receipt,
     ) -> Result<()> {
         let dispositions = self.dispositions(manifest)?;
         let route = self.route(manifest)?;
-        let mut staged: Option<Vec<FollowUp>> = None;
         let mut attempt = 1;
         loop {
             let result =
@@ -168,7 +171,10 @@ impl Loader<'_> {
             retries.run(self.observer, self.stop, || destination.describe(&inquiry)).await?;
         let tables = plan::tables_of(manifest);
         let identifiers = &destination.capabilities().identifiers;
-        let native = |column: &Column| destination.native_type(column);
+        let types = plan::Types {
+            native: &|column: &Column| destination.native_type(column),
+            widens: &|from, to| destination.widens(from, to),
+        };
         let digest = manifest.digest();
         let commit = state.commit.as_ref();
         let is_published = commit.is_some_and(|commit| commit.digest.as_ref() == Some(&digest));
@@ -176,8 +182,8 @@ impl Loader<'_> {
         let changes = match is_published {
             true => Vec::new(),
             false => {
-                plan::check_types(&manifest.schema, &tables, &state, identifiers, &native)?;
-                plan::schema_changes(&manifest.schema, &tables, &state, identifiers)
+                plan::check_types(&manifest.schema, &tables, &state, identifiers, types)?;
+                plan::schema_changes(&manifest.schema, &tables, &state, identifiers, types)?
             }
         };
         if !changes.is_empty() {
@@ -210,7 +216,8 @@ impl Loader<'_> {
             .with("load", &load.load_id)
             .with("dataset", &load.dataset.name)
             .with_hint(
-                "move the package away and load its source again: the new load has another id",
+                "set the package aside and drop it (`transload package`), and load its source again: the new load has \
+                 another id",
             )),
             Some(_) => Ok(Hold::Published(load)),
             // The fence knows it, whatever was or was not found in the dataset: it must never be published again.
@@ -302,11 +309,7 @@ impl Loader<'_> {
                 Ok(outcomes)
             })
             .await?;
-        for file in &mut receipt.files {
-            let found =
-                manifest.files.iter().find(|f| f.table == file.table && f.name == file.name);
-            file.url = found.map(|found| staging.plugin.url(&manifest.key_of(found)));
-        }
+        name_urls(receipt, manifest, &*staging.plugin);
         Ok(outcomes.into_iter().flat_map(|outcome| outcome.follow_ups).collect())
     }
 
@@ -417,7 +420,9 @@ impl Loader<'_> {
                 receipt.warnings.push(warning);
             }
         }
-        if let Err(error) = self.destination.plugin.clear(load).await {
+        if !self.keeps_staging_tables
+            && let Err(error) = self.destination.plugin.clear(load).await
+        {
             let warning = format!(
                 "the load is complete, but what it left behind could not be removed: {error}"
             );
@@ -456,7 +461,10 @@ impl Loader<'_> {
         let destination = &self.destination.plugin;
         self.dispositions(manifest)?;
         self.route(manifest)?;
-        let native = |column: &Column| destination.native_type(column);
+        let types = plan::Types {
+            native: &|column: &Column| destination.native_type(column),
+            widens: &|from, to| destination.widens(from, to),
+        };
         let identifiers = &destination.capabilities().identifiers;
         let tables = plan::tables_of(manifest);
         if let Some(most) = destination.capabilities().max_tables_in_publication
@@ -474,7 +482,7 @@ impl Loader<'_> {
             ));
         }
         plan::check_names(&manifest.schema, &tables, identifiers)?;
-        plan::check_types(&manifest.schema, &tables, state, identifiers, &native)
+        plan::check_types(&manifest.schema, &tables, state, identifiers, types)
     }
 
     fn route(&self, manifest: &Manifest) -> Result<Route> {
@@ -490,6 +498,20 @@ impl Loader<'_> {
             Some(manifest.format),
             &types,
         )
+    }
+}
+
+/// Says in a receipt where the staged files of its load lie.
+pub(crate) fn name_urls(
+    receipt: &mut Receipt,
+    manifest: &Manifest,
+    staging: &dyn StagingDestination,
+) {
+    let files = manifest.files.iter().map(|file| ((&*file.table, &*file.name), file));
+    let files: BTreeMap<(&str, &str), &DataFile> = files.collect();
+    for file in &mut receipt.files {
+        let found = files.get(&(file.table.as_str(), file.name.as_str()));
+        file.url = found.map(|found| staging.url(&manifest.key_of(found)));
     }
 }
 
@@ -552,15 +574,15 @@ struct Held {
     last: Option<LoadId>,
 }
 
-/// Refuses to let older rows take the place of newer ones: a load that replaces or merges follows the one after which it
-/// was made.
+/// Refuses to let older rows take the place of newer ones, and what was remembered before that of what is remembered now:
+/// a load that replaces or merges follows the one after which it was made, and so does one that remembers what it read.
 fn check_order(
     manifest: &Manifest,
     dispositions: &BTreeMap<String, Disposition>,
     last: Option<&LoadId>,
 ) -> Result<()> {
     let only_adds = dispositions.values().all(|d| *d == Disposition::Append);
-    if only_adds || last == manifest.previous.as_ref() {
+    if (only_adds && !plan::remembers(manifest)) || last == manifest.previous.as_ref() {
         return Ok(());
     }
     let name = |load: Option<&LoadId>| load.map_or("none".to_owned(), ToString::to_string);
@@ -568,7 +590,10 @@ fn check_order(
         .with("load", &manifest.load_id)
         .with("made after", name(manifest.previous.as_ref()))
         .with("published last", name(last))
-        .with_hint("its rows may be older than those in the dataset: move the package away and load its source again"))
+        .with_hint(
+            "its rows may be older than those in the dataset: set the package aside and drop it (`transload package`), \
+             and load its source again",
+        ))
 }
 
 /// How an attempt to load a package ended before the load was visible.

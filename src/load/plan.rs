@@ -1,29 +1,46 @@
 //! What a load needs, as pure differences: between a schema and a dataset, and from a manifest to jobs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use transload_core::{
-    Column, CopyJob, DatasetState, Disposition, Error, ErrorKind, FollowUp, IdentifierCase,
-    IdentifierRules, Job, LoadJob, Manifest, Publication, Result, Schema, SchemaChange, StageJob,
-    StagedFile, Table, TableChain, TablePublication,
+    Column, CopyJob, DataFile, DatasetState, Disposition, Error, ErrorKind, FollowUp,
+    IdentifierCase, IdentifierRules, Job, LoadJob, Manifest, Publication, Result, Schema,
+    SchemaChange, StageJob, StagedFile, StagedObject, Table, TableChain, TablePublication,
+    WriteDisposition,
 };
 
+use crate::state::PipelineState;
+
+/// What a destination says of the types of its columns.
+#[derive(Clone, Copy)]
+pub(crate) struct Types<'a> {
+    /// See [`transload_core::Destination::native_type`].
+    pub(crate) native: &'a dyn Fn(&Column) -> Result<String>,
+    /// See [`transload_core::Destination::widens`].
+    pub(crate) widens: &'a dyn Fn(&str, &str) -> bool,
+}
+
 /// The changes that bring a dataset to a schema: additions only, for the tables of this load.
+///
+/// # Errors
+/// Those of [`transload_core::Destination::native_type`].
 pub(crate) fn schema_changes(
     schema: &Schema,
     tables: &[&str],
     state: &DatasetState,
     identifiers: &IdentifierRules,
-) -> Vec<SchemaChange> {
+    types: Types<'_>,
+) -> Result<Vec<SchemaChange>> {
     let fold = |name: &str| match identifiers.case {
         IdentifierCase::Sensitive => name.to_owned(),
         _ => name.to_ascii_lowercase(),
     };
-    let existing: BTreeMap<String, Vec<String>> = state
+    let existing: BTreeMap<String, BTreeMap<String, &str>> = state
         .tables
         .iter()
         .map(|(table, columns)| {
-            (fold(table), columns.iter().map(|column| fold(&column.name)).collect())
+            let columns = columns.iter().map(|c| (fold(&c.name), c.native_type.as_str()));
+            (fold(table), columns.collect())
         })
         .collect();
     let mut changes = Vec::new();
@@ -45,37 +62,49 @@ pub(crate) fn schema_changes(
         match existing.get(&fold(&table.name)) {
             None => changes.push(SchemaChange::CreateTable(complete)),
             Some(known) => {
-                let columns: Vec<_> = complete
+                let (known_columns, columns): (Vec<_>, Vec<_>) = complete
                     .columns
                     .into_values()
-                    .filter(|column| !known.contains(&fold(&column.name)))
-                    .collect();
+                    .partition(|column| known.contains_key(&fold(&column.name)));
                 if !columns.is_empty() {
                     changes.push(SchemaChange::AddColumns { table: table.name.clone(), columns });
+                }
+                for column in known_columns {
+                    let wanted = (types.native)(&column)?;
+                    if (types.widens)(known[&fold(&column.name)], &wanted) {
+                        changes
+                            .push(SchemaChange::WidenColumn { table: table.name.clone(), column });
+                    }
                 }
             }
         }
     }
-    changes
+    Ok(changes)
 }
 
-/// Refuses a column whose type in the dataset is not the one that it would be created with: a cast there may change
-/// values and say nothing. Refuses a column that the destination cannot have at all, too.
+/// Refuses a column whose type in the dataset is not the one that it would be created with, unless one of the two holds all
+/// values of the other: a cast there may change values and say nothing. Refuses a column that the destination cannot have at
+/// all, too.
 pub(crate) fn check_types(
     schema: &Schema,
     tables: &[&str],
     state: &DatasetState,
     identifiers: &IdentifierRules,
-    native_type: &dyn Fn(&Column) -> Result<String>,
+    types: Types<'_>,
 ) -> Result<()> {
     for table in tables.iter().filter_map(|name| schema.tables.get(*name)) {
         let existing = state.tables.iter().find(|(name, _)| same(identifiers, name, &table.name));
         for column in table.complete_columns() {
-            let wanted = native_type(column).map_err(|error| error.with("table", &table.name))?;
+            let wanted =
+                (types.native)(column).map_err(|error| error.with("table", &table.name))?;
             let Some((_, existing)) = existing else { continue };
             let existing = existing.iter().find(|e| same(identifiers, &e.name, &column.name));
             let Some(existing) = existing else { continue };
-            if !existing.native_type.eq_ignore_ascii_case(&wanted) {
+            let known = existing.native_type.as_str();
+            let holds = known.eq_ignore_ascii_case(&wanted)
+                || (types.widens)(known, &wanted)
+                || (types.widens)(&wanted, known);
+            if !holds {
                 return Err(Error::new(
                     ErrorKind::Configuration,
                     "a column has another type in the dataset than in the schema",
@@ -174,7 +203,7 @@ pub(crate) fn check_names(
     Ok(())
 }
 
-/// The names of what is added: `table` and `table.column`.
+/// The names of what is added or widened: `table` and `table.column`.
 pub(crate) fn change_names(changes: &[SchemaChange]) -> Vec<String> {
     let mut names = Vec::new();
     for change in changes {
@@ -182,6 +211,9 @@ pub(crate) fn change_names(changes: &[SchemaChange]) -> Vec<String> {
             SchemaChange::CreateTable(table) => {
                 names.push(table.name.clone());
                 names.extend(table.columns.keys().map(|column| format!("{}.{column}", table.name)));
+            }
+            SchemaChange::WidenColumn { table, column } => {
+                names.push(format!("{table}.{}", column.name));
             }
             SchemaChange::AddColumns { table, columns } => {
                 names.extend(columns.iter().map(|column| format!("{table}.{}", column.name)));
@@ -192,20 +224,61 @@ pub(crate) fn change_names(changes: &[SchemaChange]) -> Vec<String> {
     names
 }
 
-/// The tables of a load, in the order of its chains: those with files, and those that a replacement empties.
+/// Whether the state of a load says what was read, so that a later load goes on from there. An older one that came after
+/// it would take that back.
+pub(crate) fn remembers(manifest: &Manifest) -> bool {
+    let state = manifest.state.as_ref().map(PipelineState::from_row);
+    state.is_some_and(|state| state.map_or(true, |state| state.remembers()))
+}
+
+/// Whether a load only adds rows that no other load can have read again since: it may come at any time, in any order.
+pub(crate) fn may_come_late(manifest: &Manifest) -> bool {
+    let adds = |root: &String| {
+        matches!(
+            manifest.schema.disposition_of(root),
+            WriteDisposition::Append | WriteDisposition::Skip
+        )
+    };
+    manifest.tables.iter().all(adds) && !remembers(manifest)
+}
+
+/// The files of a load as copies from the staging storage: what its uploads asked for.
+pub(crate) fn staged_files(manifest: &Manifest, url: impl Fn(&str) -> String) -> Vec<FollowUp> {
+    let copy = |file: &DataFile| {
+        let key = manifest.key_of(file);
+        FollowUp::Copy(StagedFile { file: file.clone(), url: url(&key), key, etag: None })
+    };
+    manifest.files.iter().map(copy).collect()
+}
+
+/// The files of a load that are not among these objects, by key and size.
+pub(crate) fn missing_files(manifest: &Manifest, objects: &[StagedObject]) -> Vec<String> {
+    let there: BTreeMap<&str, u64> =
+        objects.iter().map(|object| (object.key.as_str(), object.bytes)).collect();
+    let is_missing =
+        |file: &&DataFile| there.get(manifest.key_of(file).as_str()) != Some(&file.bytes);
+    manifest.files.iter().filter(is_missing).map(DataFile::path).collect()
+}
+
+/// The tables of a load, in the order of its chains: those with files, and those from which it may take rows.
 pub(crate) fn tables_of(manifest: &Manifest) -> Vec<&str> {
+    let with_files: BTreeSet<&str> =
+        manifest.files.iter().map(|file| file.table.as_str()).collect();
     let mut tables = Vec::new();
     for root in &manifest.tables {
         for table in manifest.schema.chain_of(root) {
-            let has_rows = manifest.files.iter().any(|file| file.table == table);
-            let replaced =
-                manifest.schema.disposition_of(root) == transload_core::WriteDisposition::Replace;
+            let has_rows = with_files.contains(table);
+            // What is nested in rows that make room goes with them, also where the load brings nothing in its place.
+            let makes_room = matches!(
+                manifest.schema.disposition_of(root),
+                WriteDisposition::Replace | WriteDisposition::Merge
+            );
             let known = manifest
                 .schema
                 .tables
                 .get(table)
                 .is_some_and(|table| table.complete_columns().count() > 0);
-            if has_rows || (known && (replaced || table == root)) {
+            if has_rows || (known && (makes_room || table == root)) {
                 tables.push(table);
             }
         }
@@ -284,10 +357,12 @@ pub(crate) fn publication(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use transload_core::{
-        DataFile, DataType, Dataset, ExistingColumn, FileFormat, LoadId, Sha256Hex,
-    };
-    use transload_core::{ReplaceStrategy, WriteDisposition};
+    use transload_core::ReplaceStrategy;
+    use transload_core::{DataType, Dataset, ExistingColumn, FileFormat, LoadId, Sha256Hex};
+
+    /// Types in our own words, none of them wider than another.
+    const SAME: Types<'static> =
+        Types { native: &|column| Ok(format!("{:?}", column.data_type)), widens: &|_, _| false };
 
     fn file(table: &str, number: usize, rows: u64) -> DataFile {
         let sha256 = Sha256Hex::of(format!("{table}{number}").as_bytes());
@@ -300,6 +375,7 @@ mod tests {
             bytes: 1,
             sha256,
             columns: vec![],
+            bounds: Default::default(),
         }
     }
 
@@ -338,7 +414,9 @@ mod tests {
             &tables,
             &DatasetState::default(),
             &IdentifierRules::default(),
-        );
+            SAME,
+        )
+        .unwrap();
         assert_eq!(changes[0], SchemaChange::CreateDataset);
         assert_eq!(changes.len(), 3);
         assert!(change_names(&changes).contains(&"players.id".to_owned()));
@@ -359,7 +437,7 @@ mod tests {
             ["ID", "NAME", "_DLT_LOAD_ID", "_DLT_ID"].map(column).to_vec(),
         );
         let rules = IdentifierRules { case: IdentifierCase::Upper, ..IdentifierRules::default() };
-        let changes = schema_changes(&manifest.schema, &["players"], &state, &rules);
+        let changes = schema_changes(&manifest.schema, &["players"], &state, &rules, SAME).unwrap();
         assert_eq!(change_names(&changes), ["players.born"]);
     }
 
@@ -374,7 +452,9 @@ mod tests {
             &["players"],
             &DatasetState::default(),
             &IdentifierRules::default(),
-        );
+            SAME,
+        )
+        .unwrap();
         assert!(!change_names(&changes).contains(&"players.later".to_owned()));
     }
 
@@ -389,7 +469,8 @@ mod tests {
     #[test]
     fn a_column_of_another_type_is_refused_with_both() {
         let manifest = manifest(WriteDisposition::Append, vec![file("players", 1, 1)]);
-        let native = |column: &Column| Ok(format!("{:?}", column.data_type));
+        let types =
+            Types { widens: &|from, to| (from, to) == ("some(Date)", "Some(Bigint)"), ..SAME };
         let with = |native_type: &str| {
             let column = ExistingColumn {
                 name: "ID".into(),
@@ -400,12 +481,33 @@ mod tests {
             state.tables.insert("players".into(), vec![column]);
             let rules =
                 IdentifierRules { case: IdentifierCase::Lower, ..IdentifierRules::default() };
-            check_types(&manifest.schema, &["players"], &state, &rules, &native)
+            check_types(&manifest.schema, &["players"], &state, &rules, types)
         };
         with("some(bigint)").unwrap();
+        with("some(Date)").unwrap();
         let error = with("Some(Double)").unwrap_err();
         assert_eq!(error.context("in the dataset"), Some("Some(Double)"));
         assert_eq!(error.context("in the schema"), Some("Some(Bigint)"));
+    }
+
+    #[test]
+    fn a_column_that_holds_less_than_the_schema_wants_is_widened() {
+        let manifest = manifest(WriteDisposition::Append, vec![file("players", 1, 1)]);
+        let column =
+            ExistingColumn { name: "ID".into(), native_type: "narrow".into(), nullable: true };
+        let mut state = DatasetState { exists: true, ..DatasetState::default() };
+        state.tables.insert("players".into(), vec![column]);
+        let rules = IdentifierRules { case: IdentifierCase::Lower, ..IdentifierRules::default() };
+        let types = Types { widens: &|from, to| from == "narrow" && to == "Some(Bigint)", ..SAME };
+        check_types(&manifest.schema, &["players"], &state, &rules, types).unwrap();
+        let changes =
+            schema_changes(&manifest.schema, &["players"], &state, &rules, types).unwrap();
+        let widened: Vec<_> = changes
+            .iter()
+            .filter(|change| matches!(change, SchemaChange::WidenColumn { .. }))
+            .cloned()
+            .collect();
+        assert_eq!(change_names(&widened), ["players.id"]);
     }
 
     #[test]
@@ -418,6 +520,38 @@ mod tests {
         assert!(error.context("missing").unwrap().starts_with("players/000001"));
         let twice = [jobs.clone(), jobs[..1].to_vec()].concat();
         assert_eq!(check_coverage(&manifest, &twice).unwrap_err().kind(), ErrorKind::Bug);
+    }
+
+    #[test]
+    fn only_loads_that_add_and_remember_nothing_may_come_late() {
+        let mut appends = manifest(WriteDisposition::Append, vec![file("players", 1, 1)]);
+        assert!(may_come_late(&appends));
+        let mut state = PipelineState::new();
+        let row = |state: &mut PipelineState| state.bump("2026-11-22T17:45:39.0Z", "id".into());
+        appends.state = row(&mut state);
+        assert!(appends.state.is_some() && may_come_late(&appends), "a state without memory");
+        state.resource_mut("s", "players").insert("incremental".into(), serde_json::json!({}));
+        appends.state = row(&mut state);
+        assert!(!may_come_late(&appends));
+        assert!(!may_come_late(&manifest(WriteDisposition::Replace, vec![])));
+        assert!(!may_come_late(&manifest(WriteDisposition::Merge, vec![])));
+    }
+
+    #[test]
+    fn a_staged_load_is_copied_from_where_its_uploads_went() {
+        let manifest =
+            manifest(WriteDisposition::Append, vec![file("players", 1, 1), file("players", 2, 1)]);
+        let jobs = coalesce(staged_files(&manifest, |key| format!("s3://b/{key}")));
+        check_coverage(&manifest, &jobs).unwrap();
+        let [Job::Copy(copy)] = &jobs[..] else { panic!("one copy") };
+        assert!(copy.files[0].url.starts_with("s3://b/d/p/1.5/players/000001-"));
+        let object = |key: &String, bytes| StagedObject {
+            key: key.clone(),
+            bytes,
+            modified_at: String::new(),
+        };
+        let there = vec![object(&copy.files[0].key, 1), object(&copy.files[1].key, 7)];
+        assert_eq!(missing_files(&manifest, &there), [manifest.files[1].path()]);
     }
 
     #[test]

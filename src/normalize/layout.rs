@@ -10,7 +10,6 @@ use transload_core::{DataType, Error, ErrorKind, Result};
 
 use super::Snapshot;
 use super::naming::{self, lookalikes};
-use super::root::RootPlan;
 use super::table::TableValues;
 use crate::contract::{ContractMode, SchemaContract};
 
@@ -116,7 +115,6 @@ pub(super) struct Mark {
 
 pub(super) struct Layout<'s> {
     pub(super) snapshot: &'s Snapshot,
-    pub(super) root: RootPlan,
     /// The root table is the first.
     pub(super) tables: Vec<TableValues>,
     by_name: HashMap<String, usize>,
@@ -153,7 +151,6 @@ impl<'s> Layout<'s> {
     pub(super) fn new(snapshot: &'s Snapshot, table: &str) -> Result<(Self, u32)> {
         let mut layout = Self {
             snapshot,
-            root: RootPlan::of(&snapshot.schema, table, &snapshot.names)?,
             tables: Vec::new(),
             by_name: HashMap::new(),
             sites: Vec::new(),
@@ -202,8 +199,10 @@ impl<'s> Layout<'s> {
         if let Some(index) = self.by_name.get(name) {
             return Ok(*index);
         }
-        let carries_root_id = parent.is_some() && self.root.propagates;
-        self.tables.push(TableValues::new(self.snapshot, name, parent, carries_root_id)?);
+        let above = parent.and_then(|parent| self.by_name.get(parent));
+        let above = above.map(|index| &self.tables[*index]);
+        let table = TableValues::new(self.snapshot, name, above)?;
+        self.tables.push(table);
         self.by_name.insert(name.to_owned(), self.tables.len() - 1);
         Ok(self.tables.len() - 1)
     }
@@ -278,7 +277,7 @@ impl<'s> Layout<'s> {
         site.by_key.insert(key.into(), id.slot);
         site.slots.push(Slot {
             key: key.into(),
-            role: self.root.role(&self.snapshot.names, &name, site.table == 0, table.is_root()),
+            role: table.role(&self.snapshot.names, &name),
             next: NONE,
             seen: 0,
             column: table.find(&name).map_or(NONE, |index| index as u32),
@@ -362,14 +361,16 @@ impl<'s> Layout<'s> {
                 }
             }
         }
-        // The rows of a resource of that name would stand among those of the list.
-        if self
-            .snapshot
-            .schema
-            .tables
-            .get(&name)
-            .is_some_and(|table| table.parent.is_none() && table.resource.is_some())
-        {
+        // The rows of a resource of that name would stand among those of the list. Hints of the same resource make a
+        // table of its own of a list.
+        let tables = &self.snapshot.schema.tables;
+        let resource = tables.get(&self.tables[0].name).and_then(|root| root.resource.as_ref());
+        let is_foreign = |table: &transload_core::Table| {
+            table.parent.is_none()
+                && table.resource.is_some()
+                && table.resource.as_ref() != resource
+        };
+        if tables.get(&name).is_some_and(is_foreign) {
             return Err(Error::new(
                 ErrorKind::BadData,
                 "a list becomes a table that there is already",

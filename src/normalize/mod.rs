@@ -38,7 +38,8 @@ pub(crate) use arrow::{AddedColumns, fault_in};
 pub(crate) use ids::{random_id, shake128};
 pub(crate) use naming::Naming;
 pub(crate) use parser::Parser;
-pub(crate) use rules::{check_pattern, check_settings, is_moment};
+pub(crate) use root::{check_merge, is_filled_by_destination, is_key_of_merge, merge_strategy};
+pub(crate) use rules::{check_pattern, check_settings, moment};
 pub(crate) use shred::Shredded;
 pub(crate) use text::{push_json_string, push_sorted_json, width};
 
@@ -152,8 +153,8 @@ impl SystemNames {
         all.into_iter().any(|own| own == name)
     }
 
-    fn of(options: &Options) -> Self {
-        let name = |name| options.naming.normalize_identifier(name, options.max_identifier_length);
+    fn new(naming: Naming, max_length: usize) -> Self {
+        let name = |name| naming.normalize_identifier(name, max_length);
         Self {
             load_id: name("_dlt_load_id"),
             row_id: name("_dlt_id"),
@@ -215,7 +216,7 @@ impl Normalizer {
                 schema.tables.keys().filter(|name| has_seen(&schema, name)).cloned().collect(),
             ),
             rules: Rules::of(&schema)?,
-            names: SystemNames::of(&options),
+            names: SystemNames::new(options.naming, options.max_identifier_length),
             schema,
             options,
             generation: 0,
@@ -390,8 +391,11 @@ impl Normalizer {
             for batch in &batches {
                 mark_seen(&mut snapshot.schema, &batch.table);
             }
-            if let Some(root) = batches.first() {
-                note_propagation(snapshot, &root.table);
+            for batch in &batches {
+                let table = snapshot.schema.tables.get(&batch.table);
+                if table.is_some_and(|table| table.parent.is_none()) {
+                    note_propagation(snapshot, &batch.table);
+                }
             }
         }
         if !is_current {
@@ -439,8 +443,7 @@ fn mark_seen(schema: &mut Schema, table: &str) {
 /// Writes down that nested rows carry the id of their root, where dlt looks for it.
 fn note_propagation(snapshot: &mut Snapshot, root: &str) {
     let names = &snapshot.names;
-    let propagates =
-        root::RootPlan::of(&snapshot.schema, root, names).is_ok_and(|plan| plan.propagates);
+    let propagates = root::propagates(&snapshot.schema, root, names).unwrap_or_default();
     let Some(config) = snapshot.schema.normalizers.get_mut("json").and_then(Json::as_object_mut)
     else {
         return;

@@ -1,16 +1,21 @@
-//! What a root table asks of its rows: how they get their ids, and whether nested rows carry these.
+//! What a root table asks of its rows: how they get their ids, which columns are not theirs to give, and whether nested
+//! rows carry the ids of their root.
+//!
+//! A nested table that hints made one of its own is a root in this sense too.
 //!
 //! Source: dlt, `get_root_row_id_type` and `requires_root_key`.
 
 use serde_json::Value as Json;
-use transload_core::{Error, ErrorKind, MergeStrategy, Result, Schema, Table, WriteDisposition};
+use transload_core::{
+    Column, Error, ErrorKind, MergeStrategy, Result, Schema, Table, WriteDisposition,
+};
 
-use super::SystemNames;
-use super::layout::Role;
+use super::{Naming, SystemNames, has_seen};
 
 /// How the rows of a root table get their ids.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) enum RootIds {
+    #[default]
     Random,
     /// A hash of these columns, sorted: the same key gives the same id in each load.
     KeyHash(Vec<String>),
@@ -18,42 +23,30 @@ pub(super) enum RootIds {
     RowHash,
 }
 
-#[derive(Debug)]
-pub(super) struct RootPlan {
+/// What a table asks of its rows. One that is linked to a parent asks nothing.
+#[derive(Debug, Default)]
+pub(super) struct RowPlan {
     pub(super) ids: RootIds,
-    /// Whether nested rows carry the id of their root row.
-    pub(super) propagates: bool,
+    /// Whether rows are merged: none may lack a part of a key, whatever the columns say.
+    pub(super) is_merged: bool,
+    /// Whether two rows may have one id: a version of a row that was gone and comes back.
+    pub(super) repeats_ids: bool,
+    /// Columns that the destination fills, see [`is_filled_by_destination`].
+    pub(super) filled: Vec<String>,
 }
 
-impl RootPlan {
+impl RowPlan {
+    /// The plan of a table that is not linked to a parent.
     pub(super) fn of(schema: &Schema, table: &str, names: &SystemNames) -> Result<Self> {
-        let strategy = match schema.tables.get(table) {
-            Some(table) => merge_strategy(table)?,
-            None => None,
-        };
-        let config = schema.normalizers.get("json").and_then(|json| json.get("config"));
-        let setting =
-            config.and_then(|config| config.get("root_key_propagation")).and_then(Json::as_bool);
-        let stored = config
-            .and_then(|config| {
-                config.get("propagation")?.get("tables")?.get(table)?.get(&names.row_id)
-            })
-            .is_some();
-        let needed = match (setting, strategy) {
-            (Some(setting), _) => setting,
-            (None, Some(strategy)) => strategy != MergeStrategy::Scd2 && !table.starts_with("_dlt"),
-            (None, None) => false,
-        };
-        let has_root_key = |name: &&str| {
-            schema
-                .tables
-                .get(*name)
-                .is_some_and(|table| !table.columns_with_hint("root_key").is_empty())
-        };
-        let chain = schema.chain_of(table);
+        let Some(table) = schema.tables.get(table) else { return Ok(Self::default()) };
+        let strategy = merge_strategy(table)?;
+        let filled =
+            table.columns.values().filter(|column| is_filled_by_destination(table, column));
         Ok(Self {
-            ids: root_ids(schema.tables.get(table), strategy, names)?,
-            propagates: needed || stored || chain.iter().skip(1).any(has_root_key),
+            ids: root_ids(table, strategy, names)?,
+            is_merged: strategy.is_some(),
+            repeats_ids: strategy == Some(MergeStrategy::Scd2),
+            filled: filled.map(|column| column.name.clone()).collect(),
         })
     }
 
@@ -64,36 +57,95 @@ impl RootPlan {
             RootIds::Random | RootIds::RowHash => &[],
         }
     }
+}
 
-    /// What a key of the input stands for, by its normalised name.
-    pub(super) fn role(
-        &self,
-        names: &SystemNames,
-        name: &str,
-        in_root: bool,
-        is_unlinked: bool,
-    ) -> Role {
-        let is_ours = if is_unlinked {
-            name == names.load_id
-        } else {
-            name == names.parent_id || name == names.list_index
-        };
-        if name == names.row_id {
-            Role::RowId
-        } else if is_ours || (!in_root && self.propagates && name == names.root_id) {
-            Role::Ours
-        } else if let Some(part) =
-            self.key_columns().iter().position(|column| in_root && column == name)
-        {
-            Role::Key(part as u32)
-        } else {
-            Role::Data
+/// Whether the nested rows of a root table carry its rows' ids.
+pub(super) fn propagates(schema: &Schema, table: &str, names: &SystemNames) -> Result<bool> {
+    let strategy = match schema.tables.get(table) {
+        Some(table) => merge_strategy(table)?,
+        None => None,
+    };
+    let config = schema.normalizers.get("json").and_then(|json| json.get("config"));
+    let setting =
+        config.and_then(|config| config.get("root_key_propagation")).and_then(Json::as_bool);
+    let stored = config
+        .and_then(|config| config.get("propagation")?.get("tables")?.get(table)?.get(&names.row_id))
+        .is_some();
+    let needed = match (setting, strategy) {
+        (Some(setting), _) => setting,
+        (None, Some(strategy)) => strategy != MergeStrategy::Scd2 && !table.starts_with("_dlt"),
+        (None, None) => false,
+    };
+    let has_root_key = |name: &&str| schema.tables.get(*name).is_some_and(has_root_key);
+    Ok(needed || stored || schema.chain_of(table).iter().skip(1).any(has_root_key))
+}
+
+fn has_root_key(table: &Table) -> bool {
+    !table.columns_with_hint("root_key").is_empty()
+}
+
+/// Whether rows are in a nested table that do not say which root they belong to. A column that must have a value cannot
+/// be added to it any more.
+pub(super) fn lacks_root_key(schema: &Schema, table: &str) -> bool {
+    has_seen(schema, table) && !schema.tables.get(table).is_some_and(has_root_key)
+}
+
+/// Looks whether the rows of a table can be merged as the schema asks, before any of them is read.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] for a strategy that there is not or that lacks a key; and where rows of nested tables
+/// were loaded without the id of their root, so that a merge would not find them. Those directly below the root are
+/// found by the id of their parent, which is the same.
+pub(crate) fn check_merge(
+    schema: &Schema,
+    table: &str,
+    naming: Naming,
+    max_identifier_length: usize,
+) -> Result<()> {
+    let names = SystemNames::new(naming, max_identifier_length);
+    RowPlan::of(schema, table, &names)?;
+    if !propagates(schema, table, &names)? {
+        return Ok(());
+    }
+    for name in schema.chain_of(table).into_iter().skip(1) {
+        let parent = schema.tables.get(name).and_then(|nested| nested.parent.as_deref());
+        if parent != Some(table) && lacks_root_key(schema, name) {
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                "a nested table has rows that do not say which root they belong to",
+            )
+            .with("table", table)
+            .with("nested table", name)
+            .with("missing column", &names.root_id)
+            .with_hint(
+                "a merge could not replace them: load into another table, or drop the nested tables at the destination \
+                 and in its schema and load them anew; tables that are merged from the first load on have the column",
+            ));
         }
     }
+    Ok(())
+}
+
+/// Whether a column is in no file, since the destination fills it: the time from which and until which a row holds, where
+/// rows are merged by `scd2`. The hints `x-valid-from` and `x-valid-to` say which it is.
+pub(crate) fn is_filled_by_destination(table: &Table, column: &Column) -> bool {
+    (column.has_hint("x-valid-from") || column.has_hint("x-valid-to"))
+        && matches!(merge_strategy(table), Ok(Some(MergeStrategy::Scd2)))
+}
+
+/// Whether a column is part of a key of a table whose rows are merged: no row may lack it, whatever the column says. NULL
+/// is equal to nothing, so that such a row would be there once more with each load.
+pub(crate) fn is_key_of_merge(table: &Table, column: &Column) -> bool {
+    table.write_disposition == Some(WriteDisposition::Merge) && is_key(column)
+}
+
+/// Whether a hint makes a column part of a key.
+pub(super) fn is_key(column: &Column) -> bool {
+    column.has_hint("primary_key") || column.has_hint("merge_key")
 }
 
 /// The strategy of a table that is merged; none for one that is not.
-fn merge_strategy(table: &Table) -> Result<Option<MergeStrategy>> {
+pub(crate) fn merge_strategy(table: &Table) -> Result<Option<MergeStrategy>> {
     if table.write_disposition != Some(WriteDisposition::Merge) {
         return Ok(None);
     }
@@ -111,33 +163,39 @@ fn merge_strategy(table: &Table) -> Result<Option<MergeStrategy>> {
 }
 
 fn root_ids(
-    table: Option<&Table>,
+    table: &Table,
     strategy: Option<MergeStrategy>,
     names: &SystemNames,
 ) -> Result<RootIds> {
-    match (table, strategy) {
-        (Some(table), Some(MergeStrategy::Upsert | MergeStrategy::InsertOnly)) => {
-            let mut columns: Vec<String> =
-                table.columns_with_hint("primary_key").into_iter().map(str::to_owned).collect();
+    let columns_with = |hint: &str| -> Vec<String> {
+        table.columns_with_hint(hint).into_iter().map(str::to_owned).collect()
+    };
+    Ok(match strategy {
+        Some(MergeStrategy::Upsert | MergeStrategy::InsertOnly) => {
+            let mut columns = columns_with("primary_key");
             if columns.is_empty() {
                 return Err(Error::new(
                     ErrorKind::Configuration,
                     "this merge strategy needs a primary key",
                 )
                 .with("table", &table.name)
+                .with("strategy", table.hints.get("x-merge-strategy").unwrap_or(&Json::Null))
                 .with_hint("name one with `--primary-key`, or merge with delete-insert"));
             }
             columns.sort();
-            Ok(RootIds::KeyHash(columns))
+            RootIds::KeyHash(columns)
         }
-        (Some(table), Some(MergeStrategy::Scd2)) => {
-            let row_version = table.columns_with_hint("x-row-version");
-            Ok(if row_version.first() == Some(&names.row_id.as_str()) {
+        Some(MergeStrategy::Scd2) => {
+            let version = columns_with("x-row-version");
+            if version.contains(&names.row_id) {
                 RootIds::RowHash
-            } else {
+            } else if version.is_empty() {
                 RootIds::Random
-            })
+            } else {
+                // dlt takes random ids here, and so its nested rows come anew with each load of an unchanged row.
+                RootIds::KeyHash(version)
+            }
         }
-        _ => Ok(RootIds::Random),
-    }
+        Some(MergeStrategy::DeleteInsert) | None => RootIds::Random,
+    })
 }

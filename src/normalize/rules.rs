@@ -142,7 +142,15 @@ pub(crate) fn check_settings(schema: &Schema) -> Result<()> {
     Rules::of(schema).map(drop)
 }
 
-/// Whether a text is a point in time or a date.
-pub(crate) fn is_moment(text: &str) -> bool {
-    timestamp::parse_timestamp(text).is_some() || timestamp::is_date(text)
+/// A point in time or a date in one form, in UTC: `2024-01-31T12:00:00.000000Z`. None for any other text.
+pub(crate) fn moment(text: &str) -> Option<String> {
+    let micros = match timestamp::parse_timestamp(text) {
+        Some(micros) => micros,
+        None if timestamp::is_date(text) => timestamp::timestamp_from_text(text)?,
+        None => return None,
+    };
+    let moment = jiff::civil::DateTime::constant(1970, 1, 1, 0, 0, 0, 0)
+        .checked_add(jiff::Span::new().try_microseconds(micros).ok()?)
+        .ok()?;
+    Some(moment.strftime("%Y-%m-%dT%H:%M:%S.%6fZ").to_string())
 }

@@ -4,10 +4,14 @@
 //! one first; lists become rows of child tables once the row itself is written.
 //! Source: dlt, `dlt/common/normalizers/json/relational.py`.
 
+mod discard;
+mod fault;
+
 use memchr::memmem::Finder;
 use simd_json::{Node, StaticNode};
 use transload_core::{DataType, Error, ErrorKind, Result};
 
+use self::fault::{At as _, Fault, Scope, Shred, duplicate_key, original, place};
 use super::coerce::{self, Value, value_of};
 use super::columns::Outcome;
 use super::ids;
@@ -17,9 +21,9 @@ use super::root::RootIds;
 use super::table::{RowLinks, TableAdditions, TableValues};
 use super::text;
 use super::{Discarded, Snapshot, TableBatch};
-use crate::contract::{ContractMode, SchemaContract};
+use crate::contract::ContractMode;
 use crate::incremental::{Judge, Seen, Tally};
-use crate::source::json::{JsonRow, JsonRows, Refused};
+use crate::source::json::{JsonRows, Refused};
 
 /// A chunk of rows as columns, with what it adds to the schema it was shredded against.
 #[derive(Debug)]
@@ -37,46 +41,6 @@ pub(crate) struct Shredded {
     pub(super) discarded: Discarded,
     /// What the cursor of an incremental resource met.
     pub(super) seen: Seen,
-}
-
-/// How much of the input cannot be loaded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Scope {
-    /// All of it: other rows would not fare better, or setting one aside would hide what is wrong.
-    Input,
-    /// The row.
-    Row,
-    /// The row of a nested table in which it was found, with those nested in it.
-    Element,
-}
-
-/// An error at a node of the row.
-struct Fault {
-    error: Error,
-    node: usize,
-    scope: Scope,
-}
-
-type Shred<T = ()> = Result<T, Fault>;
-
-trait At<T> {
-    /// The fault of the row, if it is one of its data.
-    fn at(self, node: usize) -> Shred<T>;
-    /// The fault of the input.
-    fn of_input(self, node: usize) -> Shred<T>;
-}
-
-impl<T> At<T> for Result<T> {
-    fn at(self, node: usize) -> Shred<T> {
-        self.map_err(|error| {
-            let is_of_data = error.kind() == ErrorKind::BadData;
-            Fault { error, node, scope: if is_of_data { Scope::Row } else { Scope::Input } }
-        })
-    }
-
-    fn of_input(self, node: usize) -> Shred<T> {
-        self.map_err(|error| Fault { error, node, scope: Scope::Input })
-    }
 }
 
 struct Shredder<'s> {
@@ -129,7 +93,7 @@ impl Snapshot {
             pending_objects: Vec::new(),
             pending_lists: Vec::new(),
             row_id: None,
-            key_parts: vec![None; layout.root.key_columns().len()],
+            key_parts: Vec::new(),
             input: 0,
             has_nul: false,
             in_order: Vec::new(),
@@ -200,49 +164,6 @@ impl Snapshot {
     }
 }
 
-impl Snapshot {
-    /// The name of the table where the contract has none for the rows; an error where it wants none to come.
-    fn contract_without_table(&self, table: &str) -> Result<Option<String>> {
-        let name = self.root_name(table);
-        if self.settled.contains(&name) {
-            return Ok(None);
-        }
-        match SchemaContract::of(&self.schema, &name)?.tables {
-            ContractMode::Evolve => Ok(None),
-            ContractMode::Freeze => Err(no_new_table(&name)),
-            ContractMode::DiscardRow | ContractMode::DiscardValue => Ok(Some(name)),
-        }
-    }
-}
-
-/// A key that an object has twice.
-fn duplicate_key(key: &str) -> Error {
-    Error::new(ErrorKind::BadData, "duplicate key")
-        .with("code", "E_JSON_DUP_KEY")
-        .with("key", key)
-        .with_hint("one of the values would be lost: rename or remove a key")
-}
-
-/// A row as it stood in the input.
-fn original<'r>(rows: &'r JsonRows, input: usize, text: &'r [u8]) -> &'r [u8] {
-    let Some(source) = &rows.source else { return text };
-    let range = source.ranges.get(input).cloned();
-    range.and_then(|range| source.bytes.get(range)).unwrap_or(text)
-}
-
-/// Adds file, line and, where the error names no column of a table, the column in the line.
-fn place(error: Error, rows: &JsonRows, row: &JsonRow, Offset(offset): Offset) -> Error {
-    let before = rows.bytes.get(row.range.start..row.range.start + offset).unwrap_or_default();
-    let lines = before.iter().filter(|byte| **byte == b'\n').count();
-    let column = match before.iter().rposition(|byte| *byte == b'\n') {
-        Some(at) => (before.len() - at) as u64,
-        None => row.column + before.len() as u64,
-    };
-    let names_column = error.context("column").is_some();
-    let error = error.with("file", &rows.origin).with("line", row.line + lines as u64);
-    if names_column { error } else { error.with("column", column) }
-}
-
 impl Shredder<'_> {
     fn finish(self, rows: &JsonRows) -> Result<Shredded> {
         let snapshot = self.layout.snapshot;
@@ -307,35 +228,56 @@ impl Shredder<'_> {
         }
         self.pending_objects.clear();
         self.pending_lists.clear();
-        self.row_id = None;
-        self.key_parts.fill(None);
+        self.begin_row(0);
         self.read_objects(nodes, site, 0)?;
         let id = match self.given_id(nodes) {
             Some(id) => id,
-            None => self.make_root_id(nodes)?,
+            None => self.make_root_id(0, nodes, 0)?,
         };
         self.end_row(nodes, 0, 0, RowLinks { row_id: &id, root_id: &id, parent: None })
     }
 
-    fn make_root_id(&self, nodes: &[Node<'_>]) -> Shred<String> {
+    /// Forgets what was noted of the row before.
+    fn begin_row(&mut self, table: usize) {
+        self.row_id = None;
+        self.key_parts.clear();
+        self.key_parts.resize(self.layout.tables[table].plan.key_columns().len(), None);
+    }
+
+    /// The id of a row that is not linked to one above, and that stands at this node.
+    fn make_root_id(&self, table: usize, nodes: &[Node<'_>], at: usize) -> Shred<String> {
         let mut content = String::new();
-        match &self.layout.root.ids {
+        let table = &self.layout.tables[table];
+        match &table.plan.ids {
             RootIds::Random => return Ok(ids::random_id()),
-            RootIds::RowHash => {
-                text::push_sorted_json(&mut content, nodes, &|key| !key.starts_with("_dlt"))
-            }
+            RootIds::RowHash => match nodes.get(at) {
+                Some(Node::Object { .. }) => {
+                    let is_data = |key: &str| !key.starts_with("_dlt");
+                    text::push_sorted_json(&mut content, &nodes[at..], &is_data);
+                }
+                // What is no object has a column of its own.
+                node => {
+                    let is_list = matches!(node, Some(Node::Array { .. }));
+                    content.push_str(if is_list { "{\"list\":" } else { "{\"value\":" });
+                    text::push_sorted_json(&mut content, &nodes[at..], &|_| true);
+                    content.push('}');
+                }
+            },
             RootIds::KeyHash(columns) => {
                 content.push('{');
                 for (column, node) in columns.iter().zip(&self.key_parts) {
                     let Some(node) = node else {
                         return Err(Error::new(
                             ErrorKind::BadData,
-                            "a row lacks a part of its primary key",
+                            "a row lacks a part of the key that its id is made of",
                         )
                         .with("code", "E_KEY_NULL")
-                        .with("table", &self.layout.tables[0].name)
-                        .with("column", column))
-                        .at(0);
+                        .with("table", &table.name)
+                        .with("column", column)
+                        .with_hint(
+                            "give the value; without it the row is no row that can be merged",
+                        ))
+                        .at(at);
                     };
                     if content.len() > 1 {
                         content.push(',');
@@ -536,60 +478,6 @@ impl Shredder<'_> {
         Ok(())
     }
 
-    /// A value for a column that the contract does not want.
-    #[cold]
-    fn leave_column_out(&mut self, id: SlotId, at: usize) -> Shred {
-        let table = &self.layout.tables[self.layout.sites[id.site as usize].table];
-        let mode = table.on_new_column;
-        let error = Error::new(ErrorKind::BadData, "the schema contract allows no new columns")
-            .with("code", "E_CONTRACT_COLUMN")
-            .with("table", &table.name)
-            .with("new column", &self.layout.slot(id).name)
-            .with_hint("let the schema evolve (`schema_contract`), or declare the column");
-        self.leave_out(mode, error, id, at)
-    }
-
-    fn leave_out(&mut self, mode: ContractMode, error: Error, id: SlotId, at: usize) -> Shred {
-        let scope = match mode {
-            ContractMode::Freeze => Scope::Input,
-            ContractMode::DiscardRow => Scope::Element,
-            ContractMode::Evolve | ContractMode::DiscardValue => {
-                let table = &self.layout.tables[self.layout.sites[id.site as usize].table];
-                self.left_out.push((table.name.clone(), self.layout.slot(id).name.clone()));
-                return Ok(());
-            }
-        };
-        Err(Fault { error, node: at, scope })
-    }
-
-    /// A list that the contract has no table for.
-    #[cold]
-    fn leave_list_out(&mut self, nodes: &[Node<'_>], id: SlotId, at: usize) {
-        let name = self.layout.list_name(id);
-        self.set_element_aside(nodes, at, name.clone(), no_new_table(&name));
-    }
-
-    /// Keeps a part of the row as JSON. Its place is that of the row, see [`Self::end_discards`].
-    #[cold]
-    fn set_element_aside(&mut self, nodes: &[Node<'_>], at: usize, table: String, error: Error) {
-        let mut element = String::new();
-        text::push_json(&mut element, &nodes[at..]);
-        let bytes = element.into_bytes();
-        self.discarded.nested.push((table, Refused { line: 0, offset: 0, bytes, error }));
-    }
-
-    /// Gives what was left out of a row that is loaded its place.
-    fn end_discards(&mut self, rows: &JsonRows, row: &JsonRow, from: usize) {
-        let nested = self.discarded.nested.split_off(from);
-        self.discarded.nested.extend(nested.into_iter().map(|(table, refused)| {
-            let error = refused.error.with("file", &rows.origin).with("line", row.line);
-            (table, Refused { line: row.line, offset: row.offset, error, ..refused })
-        }));
-        for column in self.left_out.drain(..) {
-            *self.discarded.values.entry(column).or_default() += 1;
-        }
-    }
-
     /// A value that the column cannot hold goes into the column beside it for values of its type.
     #[cold]
     fn put_variant(
@@ -675,7 +563,9 @@ impl Shredder<'_> {
         if row == 1 {
             self.in_order.push(table);
         }
-        let above = Above { id: links.row_id, root_id: links.root_id, table, row };
+        let root_id =
+            if self.layout.tables[table].is_their_root { links.row_id } else { links.root_id };
+        let above = Above { id: links.row_id, root_id, table, row };
         for index in lists_from..self.pending_lists.len() {
             let (list, at) = self.pending_lists[index];
             self.read_list(nodes, list, at, above)?;
@@ -708,36 +598,6 @@ impl Shredder<'_> {
         Ok(())
     }
 
-    fn read_element_or_leave_it_out(
-        &mut self,
-        nodes: &[Node<'_>],
-        list: List,
-        index: usize,
-        at: usize,
-        above: Above<'_>,
-    ) -> Shred {
-        if !self.layout.tables[list.table].may_leave_rows_out() {
-            return self.read_element(nodes, list, index, at, above);
-        }
-        let mut mark = Mark::default();
-        self.layout.mark(&mut mark);
-        let (lists, objects) = (self.pending_lists.len(), self.pending_objects.len());
-        let (left_out, nested) = (self.left_out.len(), self.discarded.nested.len());
-        match self.read_element(nodes, list, index, at, above) {
-            Err(Fault { error, scope: Scope::Element, .. }) => {
-                self.forget(&mark);
-                self.pending_lists.truncate(lists);
-                self.pending_objects.truncate(objects);
-                self.left_out.truncate(left_out);
-                self.discarded.nested.truncate(nested);
-                let table = self.layout.tables[list.table].name.clone();
-                self.set_element_aside(nodes, at, table, error);
-                Ok(())
-            }
-            done => done,
-        }
-    }
-
     fn read_element(
         &mut self,
         nodes: &[Node<'_>],
@@ -747,7 +607,7 @@ impl Shredder<'_> {
         above: Above<'_>,
     ) -> Shred {
         let lists_from = self.pending_lists.len();
-        self.row_id = None;
+        self.begin_row(list.table);
         match nodes.get(at) {
             Some(Node::Object { .. }) => self.read_objects(nodes, list.objects, at)?,
             Some(Node::Array { .. }) => self.read_field(nodes, list.lists, at)?,
@@ -761,7 +621,7 @@ impl Shredder<'_> {
             None if is_linked => {
                 ids::child_id(above.id, &self.layout.tables[list.table].name, index)
             }
-            None => ids::random_id(),
+            None => self.make_root_id(list.table, nodes, at)?,
         };
         let parent = is_linked.then_some((above.id, index));
         self.end_row(

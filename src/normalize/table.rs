@@ -10,8 +10,10 @@ use transload_core::{Column, DataType, Error, ErrorKind, Result, Schema, Table};
 
 use super::coerce::Value;
 use super::columns::{ColumnValues, Outcome};
+use super::layout::Role;
+use super::root::{self, RowPlan, is_key};
 use super::rules::Rules;
-use super::{Snapshot, TableBatch};
+use super::{Snapshot, SystemNames, TableBatch};
 use crate::arrow_types::arrow_field;
 use crate::contract::{ContractMode, SchemaContract};
 
@@ -54,8 +56,14 @@ pub(super) struct TableValues {
     pub(super) on_new_column: ContractMode,
     /// What happens to new variants of columns.
     on_new_type: ContractMode,
-    /// Whether nested rows carry the id of their root.
+    /// Whether the rows carry the id of their root.
     carries_root_id: bool,
+    /// Whether rows nested in these carry the id of their root.
+    hands_down_root_id: bool,
+    /// Whether the root of rows nested in these is the row here, and not the one above.
+    pub(super) is_their_root: bool,
+    /// What is asked of the rows.
+    pub(super) plan: RowPlan,
     is_new: bool,
     known_columns: usize,
     columns: Vec<ColumnValues>,
@@ -74,17 +82,19 @@ pub(super) struct TableValues {
 }
 
 impl TableValues {
-    /// A table as the snapshot has it, or a new one nested in `parent`.
-    pub(super) fn new(
-        snapshot: &Snapshot,
-        name: &str,
-        parent: Option<&str>,
-        carries_root_id: bool,
-    ) -> Result<Self> {
+    /// A table as the snapshot has it, or a new one nested in the one above.
+    pub(super) fn new(snapshot: &Snapshot, name: &str, above: Option<&Self>) -> Result<Self> {
         let known = snapshot.schema.tables.get(name);
         let parent = match known {
             Some(table) => table.parent.clone(),
-            None => parent.map(str::to_owned),
+            None => above.map(|above| above.name.clone()),
+        };
+        let is_root = parent.is_none();
+        let propagates = is_root && root::propagates(&snapshot.schema, name, &snapshot.names)?;
+        let is_handed_down = above.is_some_and(|above| above.hands_down_root_id);
+        let plan = match is_root {
+            true => RowPlan::of(&snapshot.schema, name, &snapshot.names)?,
+            false => RowPlan::default(),
         };
         let contract = SchemaContract::of_nested(&snapshot.schema, name, parent.as_deref())?;
         let is_settled = snapshot.settled.contains(name);
@@ -92,7 +102,10 @@ impl TableValues {
             name: name.to_owned(),
             on_new_column: if is_settled { contract.columns } else { ContractMode::Evolve },
             on_new_type: contract.data_type,
-            carries_root_id,
+            carries_root_id: is_handed_down && !root::lacks_root_key(&snapshot.schema, name),
+            hands_down_root_id: propagates || is_handed_down,
+            is_their_root: above.is_none() || propagates,
+            plan,
             parent,
             is_new: known.is_none(),
             known_columns: 0,
@@ -176,10 +189,34 @@ impl TableValues {
         &mut self.columns[index]
     }
 
+    /// What a key of the input stands for, by its normalised name.
+    pub(super) fn role(&self, names: &SystemNames, name: &str) -> Role {
+        let is_ours = if self.is_root() {
+            name == names.load_id || self.plan.filled.iter().any(|filled| filled == name)
+        } else {
+            name == names.parent_id || name == names.list_index
+        };
+        if name == names.row_id {
+            Role::RowId
+        } else if is_ours || (self.carries_root_id && name == names.root_id) {
+            Role::Ours
+        } else if let Some(part) = self.plan.key_columns().iter().position(|column| column == name)
+        {
+            Role::Key(part as u32)
+        } else {
+            Role::Data
+        }
+    }
+
+    /// Whether no row may lack a value of a column.
+    fn is_required(&self, column: &Column) -> bool {
+        !column.nullable || (self.plan.is_merged && is_key(column))
+    }
+
     /// Whether a NULL under this name is an error: the column is NOT NULL, or would be.
     pub(super) fn refuses_null(&self, name: &str, rules: &Rules) -> bool {
         match (self.find(name), self.incomplete.get(name)) {
-            (Some(index), _) => !self.columns[index].column.nullable,
+            (Some(index), _) => self.is_required(&self.columns[index].column),
             (None, Some(column)) => !column.nullable || is_key(column),
             (None, None) => rules.is_not_null(name),
         }
@@ -231,7 +268,7 @@ impl TableValues {
             }
             None => column,
         };
-        if !column.nullable && !snapshot.names.contains(&column.name) {
+        if self.is_required(&column) && !snapshot.names.contains(&column.name) {
             self.required.push(index);
         }
         self.by_name.insert(column.name.clone(), index);
@@ -334,8 +371,10 @@ impl TableValues {
             is_root.then(|| own(&names.load_id)),
             is_nested.then(|| text(&names.parent_id).with_hint("parent_key")),
             is_nested.then(|| Column::new(&names.list_index, DataType::Bigint).not_null()),
-            Some(if is_root { own(&names.row_id) } else { text(&names.row_id) })
-                .map(|column| column.with_hint("unique").with_hint("row_key")),
+            Some(if is_root { own(&names.row_id) } else { text(&names.row_id) }).map(|column| {
+                let column = column.with_hint("row_key");
+                if self.plan.repeats_ids { column } else { column.with_hint("unique") }
+            }),
         ]
     }
 
@@ -464,11 +503,6 @@ impl TableAdditions {
             table.put(column);
         }
     }
-}
-
-/// Whether a hint makes a column part of a key, which no row may lack.
-fn is_key(column: &Column) -> bool {
-    column.has_hint("primary_key") || column.has_hint("merge_key")
 }
 
 pub(super) fn completed(declared: Column, inferred: Column) -> Column {

@@ -3,14 +3,17 @@
 //! ```text
 //! <pipelines dir>/<pipeline>/
 //!   lock                      held while a process works here; says who
-//!   loads/<load id>/          a package: <table>/<file>, and manifest.json once it is sealed; @source, a hint
+//!   loads/<load id>/          a package: <table>/<file>, and manifest.json once it is sealed; @source and @changes, hints
 //!   loaded/<load id>/         a package that was published: manifest.json, receipt.json
+//!   aside/<load id>/          a sealed package that the user has set aside: no run loads it
 //!   …/<load id>/set_aside/    rows that could not be loaded, with their reasons
 //!   unsealed/<load id>/       what a process that died before sealing left behind
+//!   dropped                   the loads that the user has dropped
 //! ```
 //!
 //! Not sealed means never happened. What is written here after the seal are hints: on resume the destination is asked.
 
+mod aside;
 mod lock;
 
 use std::collections::BTreeSet;
@@ -29,6 +32,7 @@ const MANIFEST: &str = "manifest.json";
 const RECEIPT: &str = "receipt.json";
 /// Folders of tables stand beside it: a name that no table has, see [`escape_segment`].
 const SOURCE: &str = "@source";
+const CHANGES: &str = "@changes";
 
 /// The working folder of a pipeline.
 #[derive(Clone, Debug)]
@@ -44,6 +48,8 @@ pub enum PackageStatus {
     Unsealed,
     /// Sealed, and not known to be published. It can be resumed.
     Pending,
+    /// Sealed, and set aside by the user: no run loads it until it is restored.
+    SetAside,
     /// Published.
     Loaded,
 }
@@ -77,7 +83,7 @@ impl WorkingFolder {
 
     /// Takes the lock of the folder, which is created if it is missing.
     pub(crate) fn lock(&self) -> Result<Lock> {
-        for folder in ["loads", "loaded", "unsealed"] {
+        for folder in ["loads", "loaded", "aside", "unsealed"] {
             let folder = self.root.join(folder);
             fs::create_dir_all(&folder)
                 .map_err(|error| failed("create a folder", &folder, error))?;
@@ -91,7 +97,7 @@ impl WorkingFolder {
     /// Where the folder cannot be read. One that does not exist holds no packages.
     pub fn packages(&self) -> Result<Vec<Package>> {
         let mut packages = Vec::new();
-        for place in ["loads", "loaded", "unsealed"] {
+        for place in ["loads", "loaded", "aside", "unsealed"] {
             let folder = self.root.join(place);
             let entries = match fs::read_dir(&folder) {
                 Ok(entries) => entries,
@@ -103,6 +109,7 @@ impl WorkingFolder {
                 let folder = entry.path();
                 let status = match place {
                     "loaded" => PackageStatus::Loaded,
+                    "aside" => PackageStatus::SetAside,
                     "loads" if folder.join(MANIFEST).exists() => PackageStatus::Pending,
                     _ => PackageStatus::Unsealed,
                 };
@@ -111,6 +118,25 @@ impl WorkingFolder {
             }
         }
         packages.sort_by(|a, b| a.load_id.cmp(&b.load_id));
+        Ok(packages)
+    }
+
+    /// The packages of all pipelines that share the folder of pipelines: some may load into the same dataset.
+    pub(crate) fn of_all_pipelines(&self) -> Result<Vec<Package>> {
+        let above = self.root.parent().unwrap_or(Path::new("."));
+        let entries = match fs::read_dir(above) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(failed("list a folder", above, error)),
+        };
+        let mut packages = Vec::new();
+        for entry in entries {
+            let root = entry.map_err(|error| failed("list a folder", above, error))?.path();
+            // Nothing else has this folder in it.
+            if root.join("loads").is_dir() {
+                packages.extend(Self { root }.packages()?);
+            }
+        }
         Ok(packages)
     }
 
@@ -154,11 +180,43 @@ impl WorkingFolder {
         write_durably(folder, SOURCE, lines.as_bytes())
     }
 
-    /// Seals a package: writes its manifest so that it is there as a whole or not at all, even after a power cut.
+    /// Notes in a package which tables and columns its load adds to the dataset, before it is sealed.
+    pub(crate) fn note_changes(&self, folder: &Path, changes: &[String]) -> Result<()> {
+        let lines: String = changes.iter().map(|change| format!("{change}\n")).collect();
+        write_durably(folder, CHANGES, lines.as_bytes())
+    }
+
+    /// Seals a package: writes its manifest so that it is there as a whole or not at all, even after a power cut. The
+    /// files must be durable already, their names become so here: once for each folder, not for each file.
     pub(crate) fn seal(&self, folder: &Path, manifest: &SealedManifest) -> Result<()> {
+        for table in table_folders(manifest) {
+            sync_folder(&folder.join(table))?;
+        }
         write_durably(folder, MANIFEST, manifest.bytes())?;
         // The entry of the package in its parent must be as durable as what it holds.
         sync_folder(&self.root.join("loads"))
+    }
+
+    /// Removes the folder of a run that failed before its load began. The manifest goes first, where one was written: what
+    /// is left after a crash was then never sealed.
+    pub(crate) fn discard(&self, folder: &Path) {
+        let manifest = folder.join(MANIFEST);
+        if manifest.exists()
+            && (fs::remove_file(&manifest).is_err() || sync_folder(folder).is_err())
+        {
+            return;
+        }
+        // What stays behind is set aside by the next run.
+        let _ = fs::remove_dir_all(folder);
+    }
+
+    /// Records a load that was published from elsewhere, so that it is known here.
+    pub(crate) fn record(&self, manifest: &SealedManifest, receipt: &[u8]) -> Result<()> {
+        let folder = self.loaded(&manifest.load_id);
+        fs::create_dir_all(&folder).map_err(|error| failed("create a folder", &folder, error))?;
+        write_durably(&folder, RECEIPT, receipt)?;
+        write_durably(&folder, MANIFEST, manifest.bytes())?;
+        sync_folder(&self.root.join("loaded"))
     }
 
     /// Writes the receipt into a package's folder.
@@ -181,10 +239,10 @@ impl WorkingFolder {
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     Err(error) => return Err(failed("remove a loaded file", &path, error)),
                 }
-                if let Some(table) = path.parent() {
-                    // Fails while other files are in it; the last one succeeds.
-                    let _ = fs::remove_dir(table);
-                }
+            }
+            for table in table_folders(manifest) {
+                // Fails where somebody has put other files into it.
+                let _ = fs::remove_dir(folder.join(table));
             }
         }
         let loaded = self.loaded(&manifest.load_id);
@@ -212,7 +270,7 @@ impl Package {
             .with("code", "E_LOAD_ID")
             .with("path", path.display())
             .with("manifest", &manifest.load_id)
-            .with_hint("move the folder out of `loads`, it was not made by this pipeline's runs"));
+            .with_hint("move the folder away, it was not made by this pipeline's runs"));
         }
         Ok(manifest)
     }
@@ -220,6 +278,12 @@ impl Package {
     /// The marks of the files that the package was read from.
     pub(crate) fn marks(&self) -> BTreeSet<String> {
         let noted = fs::read_to_string(self.folder.join(SOURCE)).unwrap_or_default();
+        noted.lines().map(str::to_owned).collect()
+    }
+
+    /// The tables and columns that the load was to add to the dataset when it was sealed.
+    pub(crate) fn changes(&self) -> Vec<String> {
+        let noted = fs::read_to_string(self.folder.join(CHANGES)).unwrap_or_default();
         noted.lines().map(str::to_owned).collect()
     }
 
@@ -236,7 +300,10 @@ pub(crate) fn check_file(path: &Path, file: &DataFile) -> Result<()> {
             .with("code", "E_PACKAGE_DAMAGED")
             .with("path", path.display())
             .with("reason", reason)
-            .with_hint("nothing of the load was published; move its package away and load its source again")
+            .with_hint(
+                "nothing of the load was published; set its package aside and drop it (`transload package`), and load \
+                 its source again",
+            )
     };
     let unreadable = |error: io::Error| refused("it cannot be read").with_source(error);
     let metadata = fs::symlink_metadata(path).map_err(unreadable)?;
@@ -259,6 +326,12 @@ pub(crate) fn check_file(path: &Path, file: &DataFile) -> Result<()> {
         true => Ok(()),
         false => Err(refused("its hash is not that of the manifest")),
     }
+}
+
+/// The folders of the tables that have files, below that of the package.
+fn table_folders(manifest: &Manifest) -> BTreeSet<String> {
+    let tables: BTreeSet<&str> = manifest.files.iter().map(|file| file.table.as_str()).collect();
+    tables.into_iter().map(escape_segment).collect()
 }
 
 fn write_durably(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
@@ -299,7 +372,7 @@ mod tests {
     use super::*;
     use transload_core::{Dataset, FileFormat, Schema};
 
-    fn manifest(load_id: &str) -> SealedManifest {
+    pub(super) fn manifest(load_id: &str) -> SealedManifest {
         let manifest = Manifest {
             manifest_version: transload_core::MANIFEST_VERSION,
             load_id: LoadId::new(load_id),
@@ -321,6 +394,7 @@ mod tests {
                 bytes: 3,
                 sha256: Sha256Hex::of(b"{}\n"),
                 columns: vec![],
+                bounds: Default::default(),
             }],
             schema: Schema::from_json(include_str!("../../core/tests/data/dlt-schema.json"))
                 .unwrap(),
@@ -329,7 +403,7 @@ mod tests {
         manifest.seal()
     }
 
-    fn folder() -> (tempfile::TempDir, WorkingFolder) {
+    pub(super) fn folder() -> (tempfile::TempDir, WorkingFolder) {
         let directory = tempfile::tempdir().unwrap();
         let folder = WorkingFolder::of(directory.path(), "p");
         (directory, folder)
@@ -372,13 +446,13 @@ mod tests {
         let _lock = working.lock().unwrap();
         let manifest = manifest("1.5");
         let package = working.begin(&manifest.load_id).unwrap();
+        fs::create_dir(package.join("t")).unwrap();
         working.seal(&package, &manifest).unwrap();
         let file = &manifest.files[0];
         let path = package.join(file.path());
         let reason_of =
             || check_file(&path, file).unwrap_err().context("reason").map(str::to_owned);
         assert_eq!(reason_of().as_deref(), Some("it cannot be read"));
-        fs::create_dir(package.join("t")).unwrap();
         for (content, reason) in [
             ("{}", "its size is not that of the manifest"),
             ("{]\n", "its hash is not that of the manifest"),
@@ -403,9 +477,34 @@ mod tests {
         let (_directory, working) = folder();
         let _lock = working.lock().unwrap();
         let package = working.begin(&LoadId::new("2.5")).unwrap();
+        fs::create_dir(package.join("t")).unwrap();
         working.seal(&package, &manifest("1.5")).unwrap();
         let error = working.pending().unwrap()[0].manifest().unwrap_err();
         assert_eq!(error.message(), "the package holds the manifest of another load");
+    }
+
+    #[test]
+    fn what_is_discarded_was_never_sealed() {
+        let (_directory, working) = folder();
+        let _lock = working.lock().unwrap();
+        let manifest = manifest("1.5");
+        let package = working.begin(&manifest.load_id).unwrap();
+        fs::create_dir(package.join("t")).unwrap();
+        working.seal(&package, &manifest).unwrap();
+        working.discard(&package);
+        assert!(working.packages().unwrap().is_empty());
+    }
+
+    #[test]
+    fn a_load_from_elsewhere_is_recorded_as_loaded() {
+        let (_directory, working) = folder();
+        let _lock = working.lock().unwrap();
+        let manifest = manifest("1.5");
+        working.record(&manifest, b"{}").unwrap();
+        let [package] = &working.packages().unwrap()[..] else { panic!("one package") };
+        assert_eq!(package.status, PackageStatus::Loaded);
+        assert_eq!(package.manifest().unwrap(), manifest);
+        assert_eq!(package.receipt().unwrap(), b"{}");
     }
 
     #[test]

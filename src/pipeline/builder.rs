@@ -46,6 +46,9 @@ transload_core::settings! {
         /// Whether the data files of a package are removed from the working folder once it is published. Its manifest
         /// and its receipt stay.
         pub delete_completed_jobs: bool = "true",
+        /// Whether the tables that a load had in the staging dataset stay after its commit, to look into them. Then
+        /// `transload staging gc` removes them.
+        pub keep_staging_tables: bool = "false",
     }
 }
 
@@ -118,7 +121,8 @@ transload_core::settings! {
 transload_core::settings! {
     /// The engine's keys in the section of a destination, beside those of its plugin.
     pub struct DestinationSettings {
-        /// The name of the staging dataset; `%s` stands for that of the dataset.
+        /// The name of the staging dataset; `%s` stands for that of the dataset. Without `%s` all pipelines of the
+        /// destination share it.
         pub staging_dataset_name_layout: String = "%s_staging",
     }
 }
@@ -370,8 +374,12 @@ impl PipelineBuilder {
                 Some(Chosen { endpoint, plugin })
             }
         };
-        let dataset =
-            dataset(&name, self.dataset_name.as_deref(), &shared.staging_dataset_name_layout)?;
+        let dataset = dataset(
+            &name,
+            self.dataset_name.as_deref(),
+            &shared.staging_dataset_name_layout,
+            &destination.endpoint.name,
+        )?;
         let pipelines_dir =
             self.pipelines_dir.map(|folder| self.folder.join(folder)).unwrap_or_else(|| {
                 self.home.as_deref().unwrap_or(&self.folder).join(".transload").join("pipelines")
@@ -405,7 +413,7 @@ impl PipelineBuilder {
 }
 
 /// The names of the dataset and of its staging dataset, normalised.
-fn dataset(pipeline: &str, name: Option<&str>, layout: &str) -> Result<Dataset> {
+fn dataset(pipeline: &str, name: Option<&str>, layout: &str, destination: &str) -> Result<Dataset> {
     let name = name.map_or_else(|| format!("{pipeline}_dataset"), str::to_owned);
     let refused = |reason: &'static str| {
         Error::new(ErrorKind::Configuration, "a dataset cannot have this name")
@@ -418,9 +426,19 @@ fn dataset(pipeline: &str, name: Option<&str>, layout: &str) -> Result<Dataset> 
     let normalised = Naming::SnakeCase.normalize_identifier(&name, usize::MAX);
     let staging = Naming::SnakeCase.normalize_path(&layout.replace("%s", &normalised), usize::MAX);
     if staging == normalised || staging.is_empty() {
-        return Err(refused("the staging dataset would be the dataset itself").with_hint(
-            "change `staging_dataset_name_layout`; `%s` stands for the name of the dataset",
-        ));
+        let reason = match staging.is_empty() {
+            true => "the staging dataset would have no name",
+            false => "the staging dataset would be the dataset itself",
+        };
+        return Err(Error::new(
+            ErrorKind::Configuration,
+            "a staging dataset cannot have this name",
+        )
+        .with("key", format!("destination.{destination}.staging_dataset_name_layout"))
+        .with("layout", layout)
+        .with("dataset", normalised)
+        .with("reason", reason)
+        .with_hint("`%s` stands for the name of the dataset, the usual one is `%s_staging`"));
     }
     Ok(Dataset { name: normalised, staging })
 }
@@ -431,17 +449,22 @@ mod tests {
 
     #[test]
     fn datasets_are_named_after_the_pipeline_and_normalised() {
-        assert_eq!(dataset("chess", None, "%s_staging").unwrap(), Dataset::new("chess_dataset"));
-        assert_eq!(
-            dataset("chess", Some("Player Data"), "%s_staging").unwrap().name,
-            "player_data"
-        );
-        assert_eq!(
-            dataset("chess", Some("d"), "shared_staging").unwrap().staging,
-            "shared_staging"
-        );
-        assert_eq!(dataset("chess", Some("d"), "%s").unwrap_err().kind(), ErrorKind::Configuration);
-        assert!(dataset("chess", Some(" "), "%s_staging").is_err());
+        let dataset = |name, layout| dataset("chess", name, layout, "lake");
+        assert_eq!(dataset(None, "%s_staging").unwrap(), Dataset::new("chess_dataset"));
+        assert_eq!(dataset(Some("Player Data"), "%s_staging").unwrap().name, "player_data");
+        assert_eq!(dataset(Some("Player Data"), "Prep %s").unwrap().staging, "prep_player_data");
+        assert_eq!(dataset(Some("d"), "shared_staging").unwrap().staging, "shared_staging");
+        assert!(dataset(Some(" "), "%s_staging").is_err());
+    }
+
+    #[test]
+    fn a_staging_dataset_that_is_the_dataset_is_refused_with_the_key() {
+        for layout in ["%s", "D", "", " "] {
+            let error = dataset("chess", Some("d"), layout, "lake").unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            let key = "destination.lake.staging_dataset_name_layout";
+            assert_eq!(error.context("key"), Some(key), "{layout:?}");
+        }
     }
 
     #[test]

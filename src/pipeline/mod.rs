@@ -1,11 +1,12 @@
 //! A pipeline: built once, run as often as there are rows.
 
 mod builder;
+mod leftovers;
+mod resume;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
@@ -15,6 +16,9 @@ use transload_core::{
     MANIFEST_VERSION, Manifest, Redactor, Result, Schema, SealedManifest, StagingDestination,
     WriteDisposition,
 };
+
+pub use leftovers::{StagingTable, StagingTableState};
+use resume::Origin;
 
 pub use builder::{
     DestinationSettings, LoadSettings, NormalizeSettings, ParquetSettings, PipelineBuilder,
@@ -27,15 +31,13 @@ use crate::extract;
 use crate::hints;
 use crate::incremental::Memory;
 use crate::load::negotiate::negotiate;
-use crate::load::{
-    Chosen, Endpoint, Event, LoadInfo, LoadStatus, Loader, Observer, Receipt, RunError, Step,
-};
-use crate::load::{Retries, known_loads, receipt_of};
+use crate::load::plan;
+use crate::load::{Chosen, Endpoint, Event, LoadInfo, Loader, Observer, Receipt, RunError, Step};
+use crate::load::{known_loads, receipt_of};
 use crate::normalize::{AddedColumns, Naming, Options, random_id};
-use crate::package::{Package, WorkingFolder};
+use crate::package::WorkingFolder;
 use crate::resource::{IntoResources, Resource, RowSource};
 use crate::schema_files::SchemaFiles;
-use crate::set_aside;
 use crate::source::remote::{Stores, is_url};
 use crate::source::{Warnings, input};
 use crate::state::{Identity, PipelineState};
@@ -124,20 +126,6 @@ impl Pipeline {
         self.conclude(result, info)
     }
 
-    /// Finishes what earlier runs left unfinished, from the packages of this machine.
-    ///
-    /// # Errors
-    /// [`RunError`] with the reason, and with what was done until then.
-    pub async fn resume(&self) -> Result<LoadInfo, RunError> {
-        let mut info = LoadInfo { pipeline: self.name.clone(), loads: Vec::new() };
-        let result = async {
-            let _lock = self.working.lock()?;
-            self.finish_pending(&mut info).await.map(drop)
-        }
-        .await;
-        self.conclude(result, info)
-    }
-
     fn conclude(&self, result: Result<()>, mut info: LoadInfo) -> Result<LoadInfo, RunError> {
         info.loads.iter_mut().for_each(|receipt| self.scrub(receipt));
         match result {
@@ -177,11 +165,28 @@ impl Pipeline {
         let brought = self.finish_pending(info).await?;
         let marks = input::marks(&resources)?;
         resources = input::without(resources, &brought)?;
-        let again = marks.len().saturating_sub(input::marks(&resources)?.len());
+        let left = input::marks(&resources)?;
+        let again = marks.len().saturating_sub(left.len());
         if again > 0 {
             self.observe(Event::Warning(format!(
                 "{again} of the files were being loaded when an earlier run was interrupted; that load is now \
                  complete, and they are not loaded once more"
+            )));
+        }
+        let (aside, held) = self.set_aside_packages()?;
+        for load_id in &aside {
+            self.observe(Event::Warning(format!(
+                "load {load_id} is set aside and stays out of this run; `transload package restore {load_id}` brings \
+                 it back"
+            )));
+        }
+        input::check_held(&resources, &held)?;
+        resources = input::without(resources, &held)?;
+        let held = left.len().saturating_sub(input::marks(&resources)?.len());
+        if held > 0 {
+            self.observe(Event::Warning(format!(
+                "{held} of the files were read by a load that is set aside, and are not read again while it may come \
+                 back; `transload package drop` gives them up"
             )));
         }
         if resources.is_empty() {
@@ -230,8 +235,7 @@ impl Pipeline {
         let (manifest, warnings) = match sealed.await {
             Ok(sealed) => sealed,
             Err(error) => {
-                // What stays behind is set aside by the next run.
-                let _ = fs::remove_dir_all(&folder);
+                self.working.discard(&folder);
                 receipt.finished_at = clock::now();
                 receipt.error = Some(error.report());
                 info.loads.push(receipt);
@@ -243,7 +247,7 @@ impl Pipeline {
         of_package.warnings = receipt.warnings;
         of_package.warnings.extend(warnings);
         of_package.seconds.insert(Step::Normalise, start.elapsed().as_secs_f64());
-        self.load_package(&folder, &manifest, of_package, info).await
+        self.load_package(Origin::Package(&folder), &manifest, of_package, info).await
     }
 
     /// Reads, normalises and writes the rows, and seals the package. After an error nothing is sealed.
@@ -296,6 +300,7 @@ impl Pipeline {
                 }
                 Entry::Occupied(_) => {}
             }
+            tables.extend(hints::own_tables(&schema, &resource, &table, names));
             let judge = memory.judge(&resource.name);
             opened.push(extract::open(resource, table, judge, &warnings)?);
         }
@@ -360,6 +365,10 @@ impl Pipeline {
         if state_row.is_some() {
             hints::add_state_table(&mut schema);
         }
+        // Nested tables that an earlier load made ones of their own are named by nobody; what is not named is not loaded.
+        tables.extend(extraction.files.iter().map(|file| schema.root_of(&file.table).to_owned()));
+        let mut named = BTreeSet::new();
+        tables.retain(|table| named.insert(table.clone()));
         // Also tables that have rows already: all that this load has for them may have been set aside.
         let has_columns = |name: &&String| {
             schema.tables.get(*name).is_some_and(|table| table.complete_columns().next().is_some())
@@ -391,105 +400,15 @@ impl Pipeline {
         // A package that can never be loaded must not be sealed: it would stand in the way of every later run.
         self.loader(&self.redacting_observer()).check(&manifest, state)?;
         self.working.note_source(folder, &marks)?;
+        let tables = plan::tables_of(&manifest);
+        let changes = plan::schema_changes(&manifest.schema, &tables, state, identifiers);
+        self.working.note_changes(folder, &plan::change_names(&changes))?;
         self.working.seal(folder, &manifest)?;
         if let Err(error) = self.schema_files.export(&manifest.schema) {
             // The load is sealed and goes on: the file is a copy for people.
             self.observe(Event::Warning(format!("the schema was not exported: {error}")));
         }
         Ok((manifest, extraction.warnings))
-    }
-
-    /// Finishes the packages that earlier runs sealed, the oldest first. Returns the marks of the files that they were
-    /// read from.
-    async fn finish_pending(&self, info: &mut LoadInfo) -> Result<BTreeSet<String>> {
-        let mut brought = BTreeSet::new();
-        for folder in self.working.set_unsealed_aside()? {
-            self.observe(Event::Warning(format!(
-                "a run ended before its package was sealed; nothing of it was loaded, its files are in {}",
-                folder.display()
-            )));
-        }
-        for Package { load_id, folder, status } in self.working.pending()? {
-            self.observe(Event::LoadStarted { load_id: load_id.clone(), resumed: true });
-            let package = Package { load_id, folder, status };
-            let manifest = package.manifest()?;
-            brought.extend(package.marks());
-            let place = self.destination.plugin.identity();
-            if manifest.dataset != self.dataset || manifest.place != place {
-                let dataset =
-                    |dataset: &Dataset| format!("{} and {}", dataset.name, dataset.staging);
-                return Err(Error::new(
-                    ErrorKind::Configuration,
-                    "an unfinished load of this pipeline goes elsewhere",
-                )
-                .with("load", &manifest.load_id)
-                .with("its place", &manifest.place)
-                .with("this place", place)
-                .with("its datasets", dataset(&manifest.dataset))
-                .with("these datasets", dataset(&self.dataset))
-                .with("package", package.folder.display())
-                .with_hint(
-                    "finish it first: `transload resume` with that destination and dataset, from the same folder; or \
-                     move its package away",
-                ));
-            }
-            let mut receipt = receipt_of(&manifest);
-            receipt.started_at = clock::now();
-            receipt.resumed = true;
-            self.load_package(&package.folder, &manifest, receipt, info).await?;
-        }
-        Ok(brought)
-    }
-
-    /// Loads a sealed package, and records in its folder and in `info` what became of it.
-    async fn load_package(
-        &self,
-        folder: &Path,
-        manifest: &SealedManifest,
-        mut receipt: Receipt,
-        info: &mut LoadInfo,
-    ) -> Result<()> {
-        let observer = self.redacting_observer();
-        let loader = self.loader(&observer);
-        let endpoints = self.new_receipt();
-        (receipt.destination, receipt.staging) = (endpoints.destination, endpoints.staging);
-        receipt.set_aside = set_aside::summary(folder);
-        let result = loader.load(folder, manifest, &mut receipt).await;
-        let result = result.map_err(|error| match error.kind() {
-            // It would fail again, and the runs after it with it: the user has to know what to move out of the way.
-            ErrorKind::Transient | ErrorKind::Interrupted | ErrorKind::OutcomeUnknown => error,
-            _ => error.with("package", folder.display()),
-        });
-        receipt.finished_at = clock::now();
-        receipt.error = result.as_ref().err().map(Error::report);
-        let place = match receipt.status {
-            LoadStatus::Loaded => self.working.loaded(&manifest.load_id),
-            _ => folder.to_owned(),
-        };
-        receipt.package = std::path::absolute(place).ok();
-        self.scrub(&mut receipt);
-        let mut bytes = serde_json::to_vec_pretty(&receipt).unwrap_or_default();
-        bytes.push(b'\n');
-        let recorded =
-            self.working.write_receipt(folder, &bytes).and_then(|()| match receipt.status {
-                LoadStatus::Loaded => {
-                    self.working.finish(folder, manifest, !self.load.delete_completed_jobs)
-                }
-                _ => Ok(()),
-            });
-        if let Err(error) = &recorded {
-            // A hint that is lost: the destination knows what became of the load.
-            let warning = match receipt.status {
-                LoadStatus::Loaded => format!(
-                    "the load is complete, but could not be recorded in the working folder: {error}"
-                ),
-                _ => format!("the receipt of the load could not be written: {error}"),
-            };
-            self.observe(Event::Warning(warning.clone()));
-            receipt.warnings.push(warning);
-        }
-        info.loads.push(receipt);
-        result
     }
 
     fn loader<'l>(&'l self, observer: &'l dyn Observer) -> Loader<'l> {
@@ -499,19 +418,23 @@ impl Pipeline {
             observer,
             stop: &self.stop,
             workers: self.load.workers.0.max(1),
+            keeps_staging_tables: self.load.keep_staging_tables,
         }
     }
 
     /// What the dataset holds now.
     async fn describe(&self) -> Result<DatasetState> {
-        let inquiry = Inquiry {
+        let inquiry = self.inquiry();
+        self.retried(|| self.destination.plugin.describe(&inquiry)).await
+    }
+
+    fn inquiry(&self) -> Inquiry {
+        Inquiry {
             dataset: self.dataset.clone(),
             pipeline: self.name.clone(),
             schema: self.schema_name.clone(),
             load: None,
-        };
-        let describe = || self.destination.plugin.describe(&inquiry);
-        Retries::default().run(&self.redacting_observer(), &self.stop, describe).await
+        }
     }
 
     /// The format of the files, and whether the destination can do with every table what is asked.
@@ -529,6 +452,13 @@ impl Pipeline {
                 resource.merge_strategy,
                 resource.replace_strategy,
             )?;
+            for (path, hints) in &resource.nested {
+                let table = format!("{}.{}", resource.table, path.join("."));
+                if let Some(own) = hints.write_disposition {
+                    let (merge, replace) = (hints.merge_strategy, hints.replace_strategy);
+                    check_disposition(side, &table, own, merge, replace)?;
+                }
+            }
             match (wanted, resource.loader_file_format) {
                 (Some((other, format)), Some(asked)) if asked != format => {
                     return Err(Error::new(

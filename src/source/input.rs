@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use transload_core::{Column, Error, ErrorKind, Result};
 
 pub(crate) use find::find_files;
-pub(crate) use marks::{marks, without};
+pub(crate) use marks::{check_held, marks, without};
 
 use super::arrow_ipc::ArrowReader;
 use super::compress::{UnpackLimits, decompress};

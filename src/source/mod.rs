@@ -16,8 +16,9 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use arrow::array::RecordBatch;
-use transload_core::{Column, Result};
+use arrow::array::{BooleanArray, RecordBatch};
+use arrow::compute::filter_record_batch;
+use transload_core::{Column, Error, ErrorKind, Result};
 
 use content::unreadable as unread;
 pub(crate) use json::{JsonLimits, JsonReader, JsonRow, JsonRows, JsonShape, Refused};
@@ -54,7 +55,7 @@ impl fmt::Debug for ParquetFile {
 }
 
 /// Rows of a batch, with where they come from.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct ArrowRows {
     /// The rows.
     pub(crate) batch: RecordBatch,
@@ -62,4 +63,16 @@ pub(crate) struct ArrowRows {
     pub(crate) origin: Arc<str>,
     /// The number of the first row in the input, from 0.
     pub(crate) first: u64,
+}
+
+impl ArrowRows {
+    /// Those rows that the mask has.
+    pub(crate) fn filtered(&self, mask: &BooleanArray) -> Result<Self> {
+        let batch = filter_record_batch(&self.batch, mask).map_err(|error| {
+            Error::new(ErrorKind::Bug, "rows of a batch cannot be left out")
+                .with("file", &self.origin)
+                .with_source(error)
+        })?;
+        Ok(Self { batch, ..self.clone() })
+    }
 }

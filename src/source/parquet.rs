@@ -1,6 +1,5 @@
 //! Reading Parquet: batches that are bounded in rows and bytes.
 
-mod bounds;
 mod ranges;
 #[cfg(test)]
 mod tests;
@@ -22,7 +21,7 @@ use transload_core::{Error, ErrorKind, Result};
 use super::remote::{Failure, Object};
 use super::{ArrowRows, Chunk, Chunks};
 use crate::guard::guarded;
-use bounds::Bounds;
+use crate::parquet_ranges::FooterRanges;
 use ranges::Ranges;
 
 /// Rows that a batch has at most.
@@ -76,18 +75,18 @@ fn read(ranges: Ranges, origin: &str, failure: Failure) -> Result<Chunks> {
         return Ok(Box::new(std::iter::once(Ok(Chunk::Arrow(rows)))));
     }
     let rows = batch_rows(metadata.metadata());
-    let bounds = Bounds::of(metadata.metadata(), &schema);
+    let said = FooterRanges::of(metadata.metadata());
     let reader = blame.on(|| {
         let builder = ParquetRecordBatchReaderBuilder::new_with_metadata(ranges, metadata);
         Ok(builder.with_batch_size(rows).build()?)
     })?;
-    Ok(Box::new(Batches { reader: Some(reader), bounds, blame, read: 0, expected }))
+    Ok(Box::new(Batches { reader: Some(reader), said, blame, read: 0, expected }))
 }
 
 /// The batches of a file. After an error there is nothing more.
 struct Batches {
     reader: Option<ParquetRecordBatchReader>,
-    bounds: Bounds,
+    said: FooterRanges,
     blame: Blame,
     read: u64,
     expected: u64,
@@ -111,7 +110,10 @@ impl Iterator for Batches {
                 return Some(Err(error));
             }
         };
-        if let Some(reason) = self.bounds.broken_by(&batch) {
+        if let Some(column) = self.said.broken_by(&batch) {
+            let reason = format!(
+                "column {column} has a value outside of what the file says of it: its bytes were changed"
+            );
             self.reader = None;
             return Some(Err(self.blame.damaged(reason)));
         }

@@ -1,18 +1,23 @@
 //! Files that go into the load as they are.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 
 use ::parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
-use transload_core::{Column, DataFile, Error, ErrorKind, FileFormat, Result};
+use arrow::array::{RecordBatch, RecordBatchReader as _};
+use transload_core::{Bounds, Column, DataFile, Error, ErrorKind, FileFormat, Result};
 
 use super::TableWriter;
+use super::bounds::Tally;
 use super::file::{PartFile, failed};
-use super::passthrough::{Bounds, Changes, Misfit, fits, footer};
+use super::layout::Layout;
+use super::passthrough::{Changes, Misfit, fits, footer};
 use crate::arrow_types::Defaults;
 use crate::normalize::fault_in;
+use crate::parquet_ranges::FooterRanges;
 
 /// Rows that are looked at at a time.
 const BATCH_ROWS: usize = 8192;
@@ -85,10 +90,10 @@ impl TableWriter {
         copy(File::open(path).map_err(unreadable)?, &mut part, unreadable)?;
         let copied = File::open(part.path())
             .map_err(|error| failed("could not read a data file", part.path(), bytes, error))?;
-        let rows = match look(&copied, part.bytes())
-            .and_then(|rows| every_value(copied, columns, defaults).map(|()| rows))
+        let (rows, bounds) = match look(&copied, part.bytes())
+            .and_then(|rows| every_value(copied, columns, defaults).map(|bounds| (rows, bounds)))
         {
-            Ok(rows) => u64::try_from(rows).unwrap_or(0),
+            Ok((rows, bounds)) => (u64::try_from(rows).unwrap_or(0), bounds),
             Err(misfit) => return Ok(Adoption::Refused(misfit)),
         };
         let sealed =
@@ -104,6 +109,7 @@ impl TableWriter {
             bytes,
             sha256: sealed.sha256,
             columns: columns.iter().map(|column| column.name.clone()).collect(),
+            bounds,
         });
         Ok(Adoption::Adopted { rows, bytes })
     }
@@ -121,8 +127,13 @@ fn copy(mut from: File, to: &mut PartFile, unreadable: impl Fn(io::Error) -> Err
     }
 }
 
-/// Decodes a file, and looks whether each value is one that would be written as it is.
-fn every_value(file: File, columns: &[Column], defaults: &Defaults) -> Result<(), Misfit> {
+/// Decodes a file, and looks whether each value is one that would be written as it is. Returns the bounds of its columns:
+/// from the values, since what a footer says may be cut short.
+fn every_value(
+    file: File,
+    columns: &[Column],
+    defaults: &Defaults,
+) -> Result<BTreeMap<String, Bounds>, Misfit> {
     let damaged = |error: String| Misfit::Value(error);
     // What another program noted of its own types does not count for the reader of the load.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
@@ -131,10 +142,13 @@ fn every_value(file: File, columns: &[Column], defaults: &Defaults) -> Result<()
     let metadata = Arc::clone(builder.metadata());
     let reader =
         builder.with_batch_size(BATCH_ROWS).build().map_err(|error| damaged(error.to_string()))?;
-    let bounds = Bounds::of(&metadata);
+    let ranges = FooterRanges::of(&metadata);
+    let empty = RecordBatch::new_empty(reader.schema());
+    let layout = Layout::of(columns, &empty).map_err(|error| damaged(error.to_string()))?;
+    let mut tally = Tally::of(&layout);
     for batch in reader {
         let batch = batch.map_err(|error| damaged(error.to_string()))?;
-        if let Some(column) = bounds.broken_by(&batch) {
+        if let Some(column) = ranges.broken_by(&batch) {
             let error = Error::new(
                 ErrorKind::BadData,
                 "a value lies outside of what the footer says of its column",
@@ -142,9 +156,9 @@ fn every_value(file: File, columns: &[Column], defaults: &Defaults) -> Result<()
             return Err(damaged(error.with("column", column).to_string()));
         }
         match fault_in(&batch, columns, defaults) {
-            None => {}
+            None => tally.see(&batch),
             Some(error) => return Err(Misfit::Value(error.to_string())),
         }
     }
-    Ok(())
+    Ok(tally.finish())
 }

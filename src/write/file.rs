@@ -53,7 +53,8 @@ impl PartFile {
         &self.path
     }
 
-    /// Brings the content to the disk and then gives it its name, so that a name never stands for half a file.
+    /// Brings the content to the disk and then gives it its name, so that a name never stands for half a file. The name
+    /// itself becomes durable when the package is sealed: once for all files of a folder.
     pub(super) fn seal(mut self, name: impl FnOnce(&Sha256Hex) -> String) -> Result<Sealed> {
         let sha256 = Sha256Hex::from_digest(&self.hash.finalize_reset());
         let name = name(&sha256);
@@ -62,9 +63,6 @@ impl PartFile {
             |error| failed("could not complete a data file", &self.path, self.bytes, error),
         )?;
         self.sealed = true;
-        sync_folder(&folder).map_err(|error| {
-            failed("could not complete a data file", &folder, self.bytes, error)
-        })?;
         Ok(Sealed { name, sha256, bytes: self.bytes })
     }
 }

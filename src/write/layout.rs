@@ -6,6 +6,8 @@ use arrow::array::{ArrayRef, RecordBatch, new_null_array};
 use arrow::datatypes::{DataType as ArrowType, Field, Schema};
 use transload_core::{Column, DataType, Error, ErrorKind, Result};
 
+use super::bounds::is_bounded;
+
 /// What a file must know of a column; two files whose columns agree in it can be one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct FileColumn {
@@ -17,6 +19,8 @@ pub(super) struct FileColumn {
     pub(super) json: bool,
     /// Whether it may be NULL.
     pub(super) nullable: bool,
+    /// Whether the bounds of its values are taken.
+    pub(super) bounded: bool,
 }
 
 /// The columns of a file, in their order.
@@ -65,6 +69,7 @@ impl Layout {
             arrow_type: field.data_type().clone(),
             json: column.data_type == Some(DataType::Json),
             nullable: column.nullable,
+            bounded: is_bounded(column),
         });
         Ok(Self { columns: columns.collect() })
     }

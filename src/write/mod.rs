@@ -9,6 +9,7 @@
 //! ```
 
 mod adopt;
+mod bounds;
 mod csv;
 mod file;
 mod insert_values;
@@ -37,6 +38,7 @@ pub(crate) use passthrough::Changes;
 pub(crate) use set::TableWriters;
 pub(crate) use workers::Workers;
 
+use bounds::Tally;
 use file::PartFile;
 use layout::Layout;
 use parquet::ParquetFile;
@@ -227,7 +229,7 @@ impl TableWriter {
                     std::iter::once(first).chain(self.waiting.iter().cloned()).collect();
                 let file = ParquetFile::open(part, layout, options, &sample)?;
                 self.opened = number;
-                return Ok(OpenFile { rows: 0, number, content: Content::Parquet(Box::new(file)) });
+                return Ok(OpenFile::new(number, layout, Content::Parquet(Box::new(file))));
             }
             FileFormat::Jsonl => Arc::new(jsonl::Jsonl::new(layout)),
             FileFormat::Csv => Arc::new(csv::Csv::new(layout)),
@@ -247,14 +249,14 @@ impl TableWriter {
         let workers = options.workers.clone();
         let file = TextFile::open(part, format, layout, gzip, options.file_bytes, workers)?;
         self.opened = number;
-        Ok(OpenFile { rows: 0, number, content: Content::Text(Box::new(file)) })
+        Ok(OpenFile::new(number, layout, Content::Text(Box::new(file))))
     }
 
     /// Completes the open file, if there is one.
     fn close(&mut self) -> Result<()> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let (format, gzip) = (self.options.format, self.options.compresses_files());
-        let OpenFile { rows, number, content } = open;
+        let OpenFile { rows, number, content, tally } = open;
         let part = match content {
             Content::Parquet(file) => file.close()?,
             Content::Text(file) => file.close()?,
@@ -269,6 +271,7 @@ impl TableWriter {
             bytes: sealed.bytes,
             sha256: sealed.sha256,
             columns: self.layout.names(),
+            bounds: tally.finish(),
         });
         Ok(())
     }
@@ -280,6 +283,7 @@ struct OpenFile {
     rows: u64,
     number: usize,
     content: Content,
+    tally: Tally,
 }
 
 #[derive(Debug)]
@@ -289,8 +293,13 @@ enum Content {
 }
 
 impl OpenFile {
+    fn new(number: usize, layout: &Layout, content: Content) -> Self {
+        Self { rows: 0, number, content, tally: Tally::of(layout) }
+    }
+
     fn write(&mut self, batch: RecordBatch) -> Result<()> {
         self.rows += batch.num_rows() as u64;
+        self.tally.see(&batch);
         let raw = size_of(&batch) as u64;
         match &mut self.content {
             Content::Parquet(file) => file.write(&batch, raw),

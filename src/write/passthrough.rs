@@ -4,8 +4,6 @@
 //! The decision is made from the footer alone. What the footer cannot say, that all values can be loaded, is looked at by
 //! [`TableWriter::adopt`](super::TableWriter::adopt).
 
-mod bounds;
-
 use std::fmt;
 use std::fs::File;
 
@@ -22,8 +20,6 @@ use transload_core::{Column, DataType, FileFormat};
 
 use super::WriteOptions;
 use crate::arrow_types::{Defaults, arrow_type};
-
-pub(crate) use bounds::Bounds;
 
 /// A smaller file than this part of [`WriteOptions::file_bytes`] is rewritten: many small files load slower than a few
 /// large ones, and each of them costs little.

@@ -222,7 +222,7 @@ fn write_display(value: impl std::fmt::Display, out: &mut Vec<u8>) {
 }
 
 /// Writes a decimal without exponent and without zeros at the end of its fraction.
-fn write_decimal(digits: &str, scale: i8, out: &mut Vec<u8>) {
+pub(super) fn write_decimal(digits: &str, scale: i8, out: &mut Vec<u8>) {
     let (sign, digits) = match digits.strip_prefix('-') {
         Some(digits) => ("-", digits),
         None => ("", digits),
@@ -244,7 +244,7 @@ fn write_decimal(digits: &str, scale: i8, out: &mut Vec<u8>) {
 }
 
 /// Writes a day of the proleptic Gregorian calendar. Years have four digits at least; those before year 0 a sign.
-fn write_date(days: i64, out: &mut Vec<u8>) {
+pub(super) fn write_date(days: i64, out: &mut Vec<u8>) {
     // Howard Hinnant, https://howardhinnant.github.io/date_algorithms.html#civil_from_days: years begin in March, so
     // that the leap day is the last one.
     let shifted = days + 719_468;
@@ -287,7 +287,7 @@ fn write_time(seconds: i64, nanoseconds: u32, out: &mut Vec<u8>) {
     written.expect("a Vec takes all bytes");
 }
 
-fn write_two_digits(number: i64, out: &mut Vec<u8>) {
+pub(super) fn write_two_digits(number: i64, out: &mut Vec<u8>) {
     for digit in [number / 10 % 10, number % 10] {
         out.push(b'0' + u8::try_from(digit).unwrap_or(0));
     }

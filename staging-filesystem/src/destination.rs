@@ -9,10 +9,12 @@ use transload_core::{
     BinaryEncoding, BinaryLiteral, Capabilities, Column, Commit, CommitRecord, DataFile, Dataset,
     DatasetState, Destination, Epoch, Error, ErrorKind, Fence, FileFormat, IdentifierCase,
     IdentifierRules, Inquiry, Job, JobContext, JobOutcome, JobStatistics, LiteralRules, Load,
-    Publication, ReplaceStrategy, Result, SchemaChange, WriteDisposition,
+    Publication, ReplaceStrategy, Result, SchemaChange, Survey, WriteDisposition,
 };
 
-use crate::bookkeeping::{describe_schema, follow_up, has_load, newest_state, rows, write_init};
+use crate::bookkeeping::{
+    describe_schema, follow_up, has_load, load_ids, newest_state, rows, write_init,
+};
 use crate::commit_log::{CommitEntry, CommitLog, Entry};
 use crate::config::FilesystemSettings;
 use crate::layout::{Layout, Naming, segment};
@@ -152,6 +154,11 @@ impl Destination for FilesystemDestination {
                 .with("column", &column.name)
                 .with_hint("give it a `data_type`")
         })
+    }
+
+    fn widens(&self, _from: &str, _to: &str) -> bool {
+        // A file has the types that its columns had when it was written: there is nothing to change.
+        false
     }
 
     async fn check(&self) -> Result<()> {
@@ -334,5 +341,25 @@ impl Destination for FilesystemDestination {
             })
             .collect();
         self.store.remove(&left).await
+    }
+
+    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
+        let dataset = segment("dataset", &dataset.name)?;
+        let mut survey = Survey::default();
+        survey.loads.extend(load_ids(&self.store, dataset).await?);
+        // Only the newest commit of a pipeline can lack its row: raising the fence writes it.
+        for log in CommitLog::all(&self.store, dataset).await? {
+            if let Some(newest) = log.newest().await?
+                && let Some(entry) = log.newest_commit(&newest).await?
+            {
+                survey.loads.extend(entry.commit().map(|commit| commit.load_id.clone()));
+            }
+        }
+        Ok(survey)
+    }
+
+    /// Files are published where they lie: there is no staging dataset.
+    async fn drop_staging_tables(&self, _: &Dataset, _: &[String]) -> Result<()> {
+        Ok(())
     }
 }

@@ -293,6 +293,7 @@ mod tests {
             bytes: 4,
             sha256,
             columns: vec![],
+            bounds: Default::default(),
         }
     }
 

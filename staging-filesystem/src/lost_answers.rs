@@ -264,6 +264,7 @@ impl OneLoad {
             bytes: content.len() as u64,
             sha256,
             columns: vec![],
+            bounds: Default::default(),
         };
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("t")).unwrap();

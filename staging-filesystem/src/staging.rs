@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use transload_core::settings::Settings;
 use transload_core::{
     AccessKind, AccessRequest, Error, ErrorKind, FileFormat, FollowUp, Job, JobContext, JobOutcome,
-    JobStatistics, MANIFEST_NAME, Result, Scope, SealedManifest, StagedFile, StagedObject,
+    JobStatistics, LoadId, MANIFEST_NAME, Result, Scope, SealedManifest, StagedFile, StagedObject,
     StagingAccess, StagingCapabilities, StagingDestination, StorageKind,
 };
 
@@ -43,6 +43,26 @@ impl FilesystemStaging {
         Self { store, capabilities }
     }
 }
+
+impl FilesystemStaging {
+    /// The prefixes of the loads in a scope: folders are listed, not the objects in them.
+    async fn prefixes(&self, scope: &Scope) -> Result<Vec<String>> {
+        let mut prefixes = vec![scope.prefix()];
+        let depth = prefixes[0].matches('/').count();
+        for _ in depth..LEVELS {
+            let mut deeper = Vec::new();
+            for prefix in prefixes {
+                let folders = self.store.folders(&prefix).await?.into_iter();
+                deeper.extend(folders.map(|folder| format!("{prefix}{folder}/")));
+            }
+            prefixes = deeper;
+        }
+        Ok(prefixes)
+    }
+}
+
+/// Levels of folders above the files of a load: dataset, pipeline, load.
+const LEVELS: usize = 3;
 
 #[async_trait]
 impl StagingDestination for FilesystemStaging {
@@ -96,17 +116,27 @@ impl StagingDestination for FilesystemStaging {
         }
     }
 
+    async fn loads(&self, scope: &Scope) -> Result<Vec<LoadId>> {
+        // The id is the name of the folder: an id is a number, which no name of a folder changes.
+        let folder =
+            |prefix: &String| prefix.trim_end_matches('/').rsplit('/').next().map(LoadId::new);
+        let mut loads: Vec<LoadId> =
+            self.prefixes(scope).await?.iter().filter_map(folder).collect();
+        loads.sort();
+        loads.dedup();
+        Ok(loads)
+    }
+
     async fn read_manifests(&self, scope: &Scope) -> Result<Vec<SealedManifest>> {
         let mut manifests = Vec::new();
-        for object in self.store.list(&scope.prefix()).await? {
-            let segments: Vec<&str> = object.key.split('/').collect();
-            let [_, _, _, MANIFEST_NAME] = segments[..] else { continue };
-            // One that was removed since it was listed is not there.
-            let Some(bytes) = self.store.read(&object.key).await? else { continue };
-            let url = self.store.url(&object.key);
+        for prefix in self.prefixes(scope).await? {
+            let key = format!("{prefix}{MANIFEST_NAME}");
+            // A load whose files are not all there yet has none.
+            let Some(bytes) = self.store.read(&key).await? else { continue };
+            let url = self.store.url(&key);
             let manifest = SealedManifest::from_bytes(bytes.to_vec())
                 .map_err(|error| error.with("manifest", &url))?;
-            if manifest.key() != object.key {
+            if manifest.key() != key {
                 return Err(Error::new(
                     ErrorKind::Terminal,
                     "a manifest lies in the place of another load",

@@ -329,6 +329,26 @@ impl Store {
         Ok(objects)
     }
 
+    /// The names of the folders below a folder, which is empty for the root or ends with a slash; sorted.
+    pub(crate) async fn folders(&self, below: &str) -> Result<Vec<String>> {
+        let folder = below.trim_end_matches('/');
+        let path = if folder.is_empty() { self.root_path() } else { Some(self.path(folder)?) };
+        if self.is_absent() {
+            return Ok(Vec::new());
+        }
+        let listed = match self.open()?.list_with_delimiter(path.as_ref()).await {
+            Ok(listed) => listed,
+            Err(object_store::Error::NotFound { .. }) if self.kind() == StorageKind::Local => {
+                return Ok(Vec::new());
+            }
+            Err(error) => return Err(self.failed("listing", folder, &error)),
+        };
+        let name = |path: &Path| path.filename().map(str::to_owned);
+        let mut names: Vec<String> = listed.common_prefixes.iter().filter_map(name).collect();
+        names.sort();
+        Ok(names)
+    }
+
     fn root_path(&self) -> Option<Path> {
         match &self.root {
             Root::Bucket { prefix, .. } if !prefix.is_empty() => Path::parse(prefix).ok(),

@@ -23,6 +23,7 @@ everywhere!(
     one_of_32_manifests_wins,
     the_same_manifest_may_be_written_again,
     manifests_come_back_oldest_first,
+    a_manifest_comes_back_with_the_bytes_that_were_written,
     a_damaged_manifest_is_an_error,
     a_fetched_file_is_held_against_its_hash,
     what_is_removed_is_gone_and_may_be_gone_already,
@@ -238,10 +239,41 @@ async fn manifests_come_back_oldest_first(place: Place) {
         let files = expected.iter().filter(|id| **id != "15.5").count();
         assert_eq!(staging.list(&scope).await.unwrap().len(), expected.len() + files, "{scope:?}");
     }
+    // One without a manifest was interrupted before all of it was staged.
+    let interrupted = Package::new("5.5").with("players", b"rows");
+    stage(&staging, &interrupted, 0).await.unwrap();
+    for (scope, expected) in [
+        (scope(None, None), &["5.5", "10.5", "15.5", "20.5", "30.5"][..]),
+        (scope(Some("chess pipeline"), None), &["5.5", "10.5", "20.5", "30.5"]),
+        (scope(Some("chess pipeline"), Some("20.5")), &["20.5"]),
+        (scope(Some("chess"), None), &[]),
+    ] {
+        let loads = staging.loads(&scope).await.unwrap();
+        let mut ids: Vec<&str> = loads.iter().map(|load| load.as_str()).collect();
+        ids.sort_by_key(|id| id.len());
+        assert_eq!(ids, expected, "{scope:?}");
+    }
+    assert!(
+        staging
+            .read_manifests(&scope(Some("chess pipeline"), Some("5.5")))
+            .await
+            .unwrap()
+            .is_empty()
+    );
     let objects = staging.list(&scope(Some("chess pipeline"), Some("20.5"))).await.unwrap();
     assert_eq!(objects[0].key, "player_data/chess%20pipeline/20.5/_manifest.json");
     assert_eq!(objects[1].bytes, 4);
     assert!(objects[1].modified_at.starts_with("20") && objects[1].modified_at.ends_with('Z'));
+}
+
+async fn a_manifest_comes_back_with_the_bytes_that_were_written(place: Place) {
+    let (staging, manifest) = (place.staging(), Package::new("1.5").manifest().seal());
+    // Another version of the program would not write the same bytes.
+    let text = String::from_utf8(manifest.bytes().to_vec()).unwrap().replace("\n  ", "\n ");
+    place.put(&manifest.key(), text.as_bytes()).await;
+    let [back] = &staging.read_manifests(&Scope::default()).await.unwrap()[..] else { panic!() };
+    assert_eq!(back.bytes(), text.as_bytes());
+    assert_ne!(back.digest(), manifest.digest());
 }
 
 async fn a_damaged_manifest_is_an_error(place: Place) {

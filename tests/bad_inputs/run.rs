@@ -212,11 +212,15 @@ fn watch(mut child: Child) -> (Option<i32>, Option<u64>) {
     }
 }
 
-/// The most memory that a process had so far, in MiB.
+/// The most memory that a process had so far, in MiB. What it has mapped of its program and libraries does not count: how
+/// much of these files is in memory is the kernel's choice, and no input makes it more.
 fn peak(status: &Path) -> Option<u64> {
     let text = fs::read_to_string(status).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok().map(|kibibytes| kibibytes / 1024)
+    let kibibytes = |name: &str| -> Option<u64> {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().strip_suffix("kB")?.trim().parse().ok()
+    };
+    Some(kibibytes("VmHWM:")?.saturating_sub(kibibytes("RssFile:")?) / 1024)
 }
 
 /// The rows that the receipts say were set aside, read from their files.

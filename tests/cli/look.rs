@@ -61,7 +61,7 @@ fn a_package_with_a_damaged_manifest_is_to_be_moved_away() {
         let ran = sandbox.run(&["info", "--pipelines-dir", "work"]).with_code(1);
         ran.says(&[
             "error: damaged: the manifest of the package is damaged (folder: work/chess/loads/1700000000.5",
-            "hint: move it away and load its source again",
+            "hint: set it aside (`transload package set-aside 1700000000.5`), and load its source again",
         ]);
         let text = sandbox.run(&["status", "--pipelines-dir", "work"]).with_code(0).stdout;
         assert!(text.contains("damaged  1700000000.5: ") && !text.contains("pending"), "{text}");

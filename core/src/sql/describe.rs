@@ -113,6 +113,25 @@ impl Names<'_> {
         .sql(" THEN 0 ELSE 1 END LIMIT 1")
     }
 
+    /// The loads that Transload published.
+    pub(super) fn commits(&self) -> Statement {
+        Statement::new(format!(
+            "SELECT {} FROM {}",
+            self.column("load_id"),
+            self.table(system::COMMITS)
+        ))
+    }
+
+    /// The loads that any tool completed.
+    pub(super) fn complete_loads(&self) -> Statement {
+        Statement::new(format!(
+            "SELECT {} FROM {} WHERE {} = 0",
+            self.column("load_id"),
+            self.table(system::LOADS),
+            self.column("status")
+        ))
+    }
+
     /// A row where any tool completed this load.
     pub(super) fn complete_load(&self, load: &LoadId) -> Statement {
         let id = self.column("load_id");

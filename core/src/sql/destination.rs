@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use crate::{
     Capabilities, Column, Commit, Dataset, DatasetState, Error, ErrorKind, ExistingColumn, Fence,
-    Inquiry, Job, JobContext, JobOutcome, JobStatistics, Load, Publication, Result, SchemaChange,
+    Inquiry, Job, JobContext, JobOutcome, JobStatistics, Load, LoadId, Publication, Result,
+    SchemaChange, Survey, staging_table_owner,
 };
 
 use super::describe::{Names, newest_schema, read_commit, read_fence, read_state, read_tables};
@@ -61,6 +62,11 @@ impl<C: SqlClient, D: Dialect> SqlDestination<C, D> {
         self.dialect.type_name(column)
     }
 
+    /// See [`crate::Destination::widens`].
+    pub fn widens(&self, from: &str, to: &str) -> bool {
+        self.dialect.widens(from, to)
+    }
+
     /// See [`crate::Destination::describe`].
     ///
     /// # Errors
@@ -110,8 +116,12 @@ impl<C: SqlClient, D: Dialect> SqlDestination<C, D> {
     /// # Errors
     /// Those of the client and the dialect.
     pub async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
-        let adds = changes.iter().any(|change| matches!(change, SchemaChange::AddColumns { .. }));
-        let have = if adds && !self.dialect.adds_column_if_not_exists() {
+        let looks = |change: &SchemaChange| match change {
+            SchemaChange::AddColumns { .. } => !self.dialect.adds_column_if_not_exists(),
+            SchemaChange::WidenColumn { .. } => true,
+            SchemaChange::CreateDataset | SchemaChange::CreateTable(_) => false,
+        };
+        let have = if changes.iter().any(looks) {
             self.tables(&dataset.name).await?
         } else {
             BTreeMap::new()
@@ -210,9 +220,38 @@ impl<C: SqlClient, D: Dialect> SqlDestination<C, D> {
     /// # Errors
     /// Those of the client.
     pub async fn clear(&self, load: &Load) -> Result<()> {
-        let staging = &load.dataset.staging;
-        for table in self.tables(staging).await?.keys().filter(|table| left_by(load, table)) {
-            let name = self.dialect.table(staging, table);
+        let mut left: Vec<String> = self.tables(&load.dataset.staging).await?.into_keys().collect();
+        left.retain(|table| left_by(load, table));
+        self.drop_staging_tables(&load.dataset, &left).await
+    }
+
+    /// See [`crate::Destination::survey`].
+    ///
+    /// # Errors
+    /// Those of the client.
+    pub async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
+        let names = Names { dialect: &self.dialect, dataset: &dataset.name };
+        let tables = self.tables(&dataset.name).await?;
+        let mut survey = Survey::default();
+        for (table, loads) in
+            [(system::COMMITS, names.commits()), (system::LOADS, names.complete_loads())]
+        {
+            if self.has(&tables, table) {
+                let ids = self.client.query(&loads).await?.into_iter().flatten().flatten();
+                survey.loads.extend(ids.map(LoadId::new));
+            }
+        }
+        survey.staging_tables = self.tables(&dataset.staging).await?.into_keys().collect();
+        Ok(survey)
+    }
+
+    /// See [`crate::Destination::drop_staging_tables`].
+    ///
+    /// # Errors
+    /// Those of the client.
+    pub async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
+        for table in tables {
+            let name = self.dialect.table(&dataset.staging, table);
             self.client.execute(&Statement::new(format!("DROP TABLE IF EXISTS {name}"))).await?;
         }
         Ok(())
@@ -242,10 +281,8 @@ impl<C: SqlClient, D: Dialect> SqlDestination<C, D> {
 
 /// Whether a staging table is of this load, in its epoch or an earlier one.
 fn left_by(load: &Load, table: &str) -> bool {
-    let ours = load.staging_table("", usize::MAX);
-    let Some((ours, _)) = ours.rsplit_once("_e") else { return false };
-    let Some((name, epoch)) = table.rsplit_once("_e") else { return false };
-    name.ends_with(ours) && epoch.parse().is_ok_and(|epoch: u64| epoch <= load.epoch.0)
+    staging_table_owner(table)
+        .is_some_and(|(tag, epoch)| tag == load.load_id.tag() && epoch <= load.epoch)
 }
 
 #[cfg(test)]
@@ -253,7 +290,7 @@ mod tests {
     use super::*;
     use crate::sql::Row;
     use crate::sql::testing::{Ansi, Answer, Case, Recorder, row};
-    use crate::{DataType, Epoch, Error, LoadId, Sha256Hex};
+    use crate::{DataType, Epoch, Error, Sha256Hex};
 
     fn destination(answers: Vec<Answer>) -> SqlDestination<Recorder, Ansi> {
         let client = Recorder { answers, ..Recorder::default() };
@@ -339,6 +376,25 @@ mod tests {
         let destination = destination(Vec::new());
         let outcome = destination.run(&Case::job("players", 1, 3), &case.context()).await.unwrap();
         assert_eq!((outcome.statistics.rows, outcome.statistics.statements), (Some(3), 1));
+        insta::assert_snapshot!(destination.client().sent());
+    }
+
+    #[tokio::test]
+    async fn a_survey_names_loads_of_both_tables_and_what_lies_in_staging() {
+        let table = |name: &str| row(&[name, "load_id", "x", "NO"]);
+        let destination = destination(vec![
+            ("\"_transload_commits\"", vec![row(&["2.0"])]),
+            ("\"_dlt_loads\"", vec![row(&["1.0"]), row(&["2.0"])]),
+            (
+                "information_schema.columns",
+                [system::COMMITS, system::LOADS, "t__0123456789_e1"].map(table).to_vec(),
+            ),
+        ]);
+        let dataset = Dataset::new("chess");
+        let survey = destination.survey(&dataset).await.unwrap();
+        assert_eq!(survey.loads, [LoadId::new("1.0"), LoadId::new("2.0")].into());
+        assert!(survey.staging_tables.contains(&"t__0123456789_e1".to_owned()));
+        destination.drop_staging_tables(&dataset, &survey.staging_tables[2..]).await.unwrap();
         insta::assert_snapshot!(destination.client().sent());
     }
 

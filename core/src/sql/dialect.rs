@@ -29,6 +29,13 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     /// [`crate::ErrorKind::Configuration`] where the engine has no type of this precision.
     fn type_name(&self, column: &Column) -> Result<String>;
 
+    /// Whether the engine changes a column of the type `from` to the type `to` and no value with it; see
+    /// [`crate::Destination::widens`].
+    fn widens(&self, from: &str, to: &str) -> bool;
+
+    /// The statement that changes the type of a column, quoted as the table is: `ALTER TABLE t ALTER COLUMN c TYPE x`.
+    fn change_type(&self, table: &str, column: &str, type_name: &str) -> String;
+
     /// What stands behind the columns of a CREATE TABLE, with a blank before it: keys of distribution, partitions.
     fn table_options(&self, table: &Table) -> String;
 
@@ -37,6 +44,13 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
 
     /// Empties a table within a transaction: `DELETE FROM t`. Never TRUNCATE, which many engines commit on.
     fn delete_all(&self, table: &str) -> String;
+
+    /// Whether `MERGE INTO … USING (query)` is understood with several clauses, a condition in each: `WHEN MATCHED AND …
+    /// THEN DELETE`, `WHEN MATCHED THEN UPDATE`, `WHEN NOT MATCHED AND … THEN INSERT`. Where not, `upsert` updates and inserts.
+    fn merges(&self) -> bool;
+
+    /// Whether `DELETE FROM t AS d` is understood. Where not, the table is called by its full name in the condition.
+    fn aliases_in_delete(&self) -> bool;
 
     /// The statement by which a transaction takes a table for itself before it reads anything, where it would otherwise
     /// fail rather than wait for another one: `LOCK t`.

@@ -17,6 +17,12 @@ pub fn migration(
     changes: &[SchemaChange],
     have: &BTreeMap<String, Vec<ExistingColumn>>,
 ) -> Result<Vec<Statement>> {
+    let existing = |table: &str, column: &str| {
+        have.iter()
+            .filter(|(name, _)| same_name(dialect, name, table))
+            .flat_map(|(_, columns)| columns)
+            .find(|known| same_name(dialect, &known.name, column))
+    };
     let mut statements = Vec::new();
     for change in changes {
         match change {
@@ -36,18 +42,22 @@ pub fn migration(
                 }
             }
             SchemaChange::AddColumns { table, columns } => {
-                let there: Vec<_> = have
-                    .iter()
-                    .filter(|(name, _)| same_name(dialect, name, table))
-                    .flat_map(|(_, columns)| columns)
-                    .collect();
                 let name = dialect.table(&dataset.name, table);
                 for column in columns {
-                    if column.data_type.is_some()
-                        && !there.iter().any(|known| same_name(dialect, &known.name, &column.name))
-                    {
+                    if column.data_type.is_some() && existing(table, &column.name).is_none() {
                         statements.push(add_column(dialect, &name, column)?);
                     }
+                }
+            }
+            SchemaChange::WidenColumn { table, column } => {
+                let wanted = dialect.type_name(column)?;
+                // Another loader may have made the change, or a further one.
+                let is_narrower =
+                    |known: &&ExistingColumn| dialect.widens(&known.native_type, &wanted);
+                if let Some(known) = existing(table, &column.name).filter(is_narrower) {
+                    let name = dialect.table(&dataset.name, table);
+                    let column = dialect.quote(&known.name);
+                    statements.push(Statement::new(dialect.change_type(&name, &column, &wanted)));
                 }
             }
         }
@@ -90,6 +100,26 @@ mod tests {
         let statements =
             migration(&Ansi { modern: true }, &Dataset::new("chess"), &changes(), &BTreeMap::new());
         insta::assert_snapshot!(show(&statements.unwrap()));
+    }
+
+    #[test]
+    fn a_column_is_widened_once_and_never_narrowed() {
+        let changes = [SchemaChange::WidenColumn {
+            table: "games".into(),
+            column: Column::new("won", DataType::Decimal),
+        }];
+        for (there, expected) in [
+            ("bigint", "ALTER TABLE \"chess\".\"games\" ALTER COLUMN \"won\" TYPE decimal;\n"),
+            ("decimal", ""),
+            ("text", ""),
+        ] {
+            let there =
+                ExistingColumn { name: "won".into(), native_type: there.into(), nullable: true };
+            let have = BTreeMap::from([("games".to_owned(), vec![there])]);
+            let statements =
+                migration(&Ansi { modern: true }, &Dataset::new("chess"), &changes, &have);
+            assert_eq!(show(&statements.unwrap()), expected);
+        }
     }
 
     #[test]

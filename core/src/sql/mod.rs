@@ -12,6 +12,7 @@ mod destination;
 mod dialect;
 mod fence;
 mod inserts;
+mod merge;
 mod migrate;
 mod publish;
 mod statement;

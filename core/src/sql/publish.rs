@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    Commit, Disposition, Error, ErrorKind, Job, JobContext, Load, Publication, ReplaceStrategy,
-    Result, Table, TableChain, TablePublication, canonical_json,
+    Bounds, Column, Commit, DataFile, Disposition, Error, ErrorKind, Job, JobContext, Load,
+    MergeStrategy, Publication, ReplaceStrategy, Result, Table, TableChain, TablePublication,
+    canonical_json,
 };
 
 use super::describe::{Names, pack_text};
 use super::dialect::{Value, insert_row};
+use super::merge::{Member, Merge, Scratch, scratch_table};
 use super::migrate::create_dataset;
 use super::{
     Dialect, Parameter, Statement, Step, Target, Transaction, column_list, create_table, system,
@@ -22,18 +24,30 @@ pub struct PublicationPlan {
     pub before: Vec<Statement>,
     /// The transaction.
     pub transaction: Transaction,
-    /// For each table the steps whose rows are those that arrived.
-    rows: BTreeMap<String, Vec<usize>>,
+    /// For each table the rows that arrived.
+    rows: BTreeMap<String, Arrived>,
     /// For each table the statements that load rows.
     statements: BTreeMap<String, u64>,
+}
+
+/// How many rows of a table arrived.
+#[derive(Clone, Debug, Default)]
+struct Arrived {
+    /// Those that were counted when their job ran, before the publication.
+    before: u64,
+    /// The steps that bring the others.
+    steps: Vec<usize>,
 }
 
 impl PublicationPlan {
     /// What was published, from the numbers that the steps changed.
     pub fn commit(&self, changed: &[u64]) -> Commit {
-        let of = |steps: &Vec<usize>| steps.iter().filter_map(|step| changed.get(*step)).sum();
+        let of = |arrived: &Arrived| {
+            let steps = arrived.steps.iter().filter_map(|step| changed.get(*step));
+            arrived.before + steps.sum::<u64>()
+        };
         Commit {
-            rows: self.rows.iter().map(|(table, steps)| (table.clone(), of(steps))).collect(),
+            rows: self.rows.iter().map(|(table, rows)| (table.clone(), of(rows))).collect(),
             statements: self.statements.clone(),
         }
     }
@@ -54,8 +68,8 @@ pub fn staging_name(load: &Load, job: &Job, max_length: usize) -> String {
 /// The plan of a publication.
 ///
 /// # Errors
-/// [`ErrorKind::Unsupported`] for a merge; [`ErrorKind::Bug`] where the publication contradicts itself; those of the
-/// dialect.
+/// [`ErrorKind::Configuration`] for a merge whose hints contradict its strategy; [`ErrorKind::Bug`] where the publication
+/// contradicts itself; those of the dialect.
 pub fn plan_publication(
     dialect: &dyn Dialect,
     loads_in_publication: bool,
@@ -118,24 +132,23 @@ impl<'a> Planner<'a> {
     }
 
     fn chain(&mut self, chain: &TableChain) -> Result<()> {
-        let mut sources = Vec::new();
         for table in chain.tables() {
             check_rows(table)?;
+            self.plan.rows.entry(table.table.clone()).or_default();
+            self.plan.statements.entry(table.table.clone()).or_default();
+        }
+        if let Disposition::Merge(strategy) = chain.disposition {
+            return self.merge(chain, strategy);
+        }
+        let mut sources = Vec::new();
+        for table in chain.tables() {
             sources.push(self.source(table, chain.disposition)?);
         }
-        match chain.disposition {
-            Disposition::Append => {}
-            Disposition::Replace(_) => {
-                // Children first, for datasets in which someone declared foreign keys.
-                for table in chain.tables().collect::<Vec<_>>().into_iter().rev() {
-                    let sql = self.names.dialect.delete_all(&self.names.table(&table.table));
-                    self.step(Step::any(format!("empty {}", table.table), Statement::new(sql)));
-                }
-            }
-            Disposition::Merge(_) => {
-                // The engine asks for it only where the capabilities claim it.
-                return Err(Error::new(ErrorKind::Unsupported, "merging is not written yet")
-                    .with("table", &chain.root.table));
+        if let Disposition::Replace(_) = chain.disposition {
+            // Children first, for datasets in which someone declared foreign keys.
+            for table in chain.tables().collect::<Vec<_>>().into_iter().rev() {
+                let sql = self.names.dialect.delete_all(&self.names.table(&table.table));
+                self.step(Step::any(format!("empty {}", table.table), Statement::new(sql)));
             }
         }
         for (table, source) in chain.tables().zip(sources) {
@@ -146,61 +159,153 @@ impl<'a> Planner<'a> {
 
     /// Finds out where the rows are, or brings them into a staging table first.
     fn source(&mut self, table: &TablePublication, disposition: Disposition) -> Result<Source> {
-        let staging =
-            |name: &str| self.names.dialect.table(&self.context.load.dataset.staging, name);
         if !self.loads_in_publication {
-            let tables = table.jobs.iter().map(|job| {
-                let name = staging_name(self.context.load, job, self.max_table_length);
-                (staging(&name), rows_of(job))
-            });
-            return Ok(Source::Staging(tables.collect()));
+            return Ok(Source::Staging(self.parts(table)));
         }
-        let through_staging = matches!(
-            disposition,
-            Disposition::Replace(
-                ReplaceStrategy::InsertFromStaging | ReplaceStrategy::StagingOptimized
-            )
-        );
+        // The fastest way of an engine that loads in its transaction is to load into the table itself: nobody sees it
+        // before it holds all rows.
+        let through_staging =
+            disposition == Disposition::Replace(ReplaceStrategy::InsertFromStaging);
         if !through_staging || table.jobs.is_empty() {
             return Ok(Source::Files);
         }
-        let name = staging(&self.context.load.staging_table(&table.table, self.max_table_length));
+        let name = self.load_into_staging(table)?;
+        Ok(Source::Staging(vec![(name, table.rows)]))
+    }
+
+    /// The staging tables in which the jobs of a table have left its rows.
+    fn parts(&self, table: &TablePublication) -> Vec<(String, u64)> {
+        let part = |job| {
+            let name = staging_name(self.context.load, job, self.max_table_length);
+            (self.staging(&name), rows_of(job))
+        };
+        table.jobs.iter().map(part).collect()
+    }
+
+    fn bring(&mut self, table: &TablePublication, source: Source) -> Result<()> {
+        let name = self.names.table(&table.table);
         let schema = self.schema_table(&table.table)?;
-        let statements = staging_table(self.names.dialect, self.context.load, &name, schema)?;
+        match source {
+            Source::Files if table.jobs.is_empty() => {}
+            Source::Files => self.arrive(table, |this| this.load(&name, table, schema))?,
+            Source::Staging(parts) => {
+                self.arrive(table, |this| {
+                    this.move_rows("publish", &name, schema, parts);
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings the rows of a chain into one staging table each, and merges them from there.
+    fn merge(&mut self, chain: &TableChain, strategy: MergeStrategy) -> Result<()> {
+        let mut members = Vec::new();
+        for table in chain.tables() {
+            members.push(Member {
+                target: self.names.table(&table.table),
+                staged: self.staged(table)?,
+                table: self.schema_table(&table.table)?,
+            });
+        }
+        let nested = members.split_off(1);
+        let root = members.pop().expect("a chain has a root");
+        let scratch = match nested.is_empty() || root.staged.is_none() {
+            true => None,
+            false => Some(Scratch {
+                removed: self.scratch("removed", root.table)?,
+                kept: self.scratch("kept", root.table)?,
+            }),
+        };
+        let published_at = &self.publication.published_at;
+        let dialect = self.names.dialect;
+        let bounds = bounds_of(&chain.root, root.table);
+        let merge = Merge { dialect, strategy, root, nested, scratch, bounds, published_at };
+        self.plan.transaction.steps.extend(merge.steps()?);
+        Ok(())
+    }
+
+    /// The one staging table with all rows of a table; none where it has no rows.
+    fn staged(&mut self, table: &TablePublication) -> Result<Option<String>> {
+        if table.rows == 0 {
+            return Ok(None);
+        }
+        if self.loads_in_publication {
+            return self.arrive(table, |this| this.load_into_staging(table)).map(Some);
+        }
+        let parts = self.parts(table);
+        if let [(name, rows)] = &parts[..] {
+            // The job that filled it has counted them.
+            self.plan.rows.entry(table.table.clone()).or_default().before += rows;
+            return Ok(Some(name.clone()));
+        }
+        let schema = self.schema_table(&table.table)?;
+        let name = self.make("all", &table.table, schema)?;
+        self.arrive(table, |this| {
+            this.move_rows("gather", &name, schema, parts);
+            Ok(())
+        })?;
+        Ok(Some(name))
+    }
+
+    /// Runs the jobs of a table into a staging table of its own, within the transaction.
+    fn load_into_staging(&mut self, table: &TablePublication) -> Result<String> {
+        let name =
+            self.staging(&self.context.load.staging_table(&table.table, self.max_table_length));
+        let schema = self.schema_table(&table.table)?;
+        self.before(staging_table(self.names.dialect, self.context.load, &name, schema)?);
+        self.load(&name, table, schema)?;
+        Ok(name)
+    }
+
+    /// Makes a table for the ids of root rows.
+    fn scratch(&mut self, kind: &str, root: &Table) -> Result<String> {
+        let table = scratch_table(kind, root)?;
+        self.make(kind, &root.name, &table)
+    }
+
+    /// Makes a table beside the staging tables. Its name is one that no table of a user has.
+    fn make(&mut self, kind: &str, of: &str, table: &Table) -> Result<String> {
+        let name = format!("{}{kind}_{of}", system::OWN_PREFIX);
+        let name = self.staging(&self.context.load.staging_table(&name, self.max_table_length));
+        self.before(staging_table(self.names.dialect, self.context.load, &name, table)?);
+        Ok(name)
+    }
+
+    fn staging(&self, name: &str) -> String {
+        self.names.dialect.table(&self.context.load.dataset.staging, name)
+    }
+
+    fn before(&mut self, statements: Vec<Statement>) {
         for statement in statements {
             if !self.plan.before.contains(&statement) {
                 self.plan.before.push(statement);
             }
         }
-        self.load(&name, table, schema)?;
-        Ok(Source::Staging(vec![(name, table.rows)]))
     }
 
-    fn bring(&mut self, table: &TablePublication, source: Source) -> Result<()> {
-        self.plan.rows.entry(table.table.clone()).or_default();
-        self.plan.statements.entry(table.table.clone()).or_default();
-        let name = self.names.table(&table.table);
-        let schema = self.schema_table(&table.table)?;
+    /// Adds steps that bring the rows of a table: what they change is what arrives.
+    fn arrive<T>(
+        &mut self,
+        table: &TablePublication,
+        steps: impl FnOnce(&mut Self) -> Result<T>,
+    ) -> Result<T> {
         let first = self.plan.transaction.steps.len();
-        match source {
-            Source::Files if table.jobs.is_empty() => {}
-            Source::Files => self.load(&name, table, schema)?,
-            Source::Staging(tables) => {
-                let columns = column_list(
-                    self.names.dialect,
-                    schema.complete_columns().map(|column| column.name.as_str()),
-                );
-                for (staging, rows) in tables {
-                    let insert = Statement::new(format!(
-                        "INSERT INTO {name} ({columns}) SELECT {columns} FROM {staging}"
-                    ));
-                    self.step(Step::rows(format!("publish {}", table.table), insert, rows));
-                }
-            }
+        let result = steps(self)?;
+        let added = first..self.plan.transaction.steps.len();
+        self.plan.rows.entry(table.table.clone()).or_default().steps.extend(added);
+        Ok(result)
+    }
+
+    fn move_rows(&mut self, what: &str, to: &str, table: &Table, parts: Vec<(String, u64)>) {
+        let names = table.complete_columns().map(|column| column.name.as_str());
+        let columns = column_list(self.names.dialect, names);
+        for (from, rows) in parts {
+            let insert = Statement::new(format!(
+                "INSERT INTO {to} ({columns}) SELECT {columns} FROM {from}"
+            ));
+            self.step(Step::rows(format!("{what} {}", table.name), insert, rows));
         }
-        let steps = first..self.plan.transaction.steps.len();
-        self.plan.rows.entry(table.table.clone()).or_default().extend(steps);
-        Ok(())
     }
 
     fn load(&mut self, name: &str, table: &TablePublication, schema: &Table) -> Result<()> {
@@ -286,6 +391,28 @@ impl<'a> Planner<'a> {
         self.step(Step::rows(format!("write {}", table.name), statement, 1));
         Ok(())
     }
+}
+
+/// What is known of the columns of a table over all files of a load.
+fn bounds_of(published: &TablePublication, table: &Table) -> BTreeMap<String, Bounds> {
+    let files: Vec<&DataFile> = published
+        .jobs
+        .iter()
+        .flat_map(|job| match job {
+            Job::Load(job) => vec![&job.file],
+            Job::Copy(job) => job.files.iter().map(|staged| &staged.file).collect(),
+            Job::Stage(_) | Job::Custom(_) => Vec::new(),
+        })
+        .collect();
+    let joined = |column: &Column| {
+        let mut bounds = files.iter().map(|file| file.bounds_of(&column.name));
+        let first = bounds.next()??;
+        bounds.try_fold(first, |joined, next| joined.joined(next?, column.data_type?))
+    };
+    table
+        .complete_columns()
+        .filter_map(|column| Some((column.name.clone(), joined(column)?)))
+        .collect()
 }
 
 fn plain(value: impl Into<Parameter>) -> Value {
@@ -448,7 +575,7 @@ mod tests {
     #[test]
     fn what_contradicts_itself_is_refused_before_it_begins() {
         let merge = publication(Disposition::Merge(MergeStrategy::Upsert));
-        assert_eq!(plan(&merge, true).unwrap_err().kind(), ErrorKind::Unsupported);
+        assert_eq!(plan(&merge, true).unwrap_err().kind(), ErrorKind::Configuration);
         let mut other = publication(Disposition::Append);
         other.chains[0].root.rows = 6;
         assert_eq!(plan(&other, true).unwrap_err().kind(), ErrorKind::Bug);

@@ -14,6 +14,10 @@ pub const FENCE: &str = "_transload_fence";
 /// The commits: one row for each load, with the digest of its manifest.
 pub const COMMITS: &str = "_transload_commits";
 
+/// How the names of Transload's own tables begin, in the dataset and in the staging dataset. No table of a user may be
+/// called so.
+pub const OWN_PREFIX: &str = "_transload_";
+
 /// Every system table.
 pub fn tables() -> Vec<Table> {
     vec![version(), loads(), pipeline_state(), fence(), commits()]

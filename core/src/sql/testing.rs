@@ -47,6 +47,14 @@ impl Dialect for Ansi {
         Ok(column.data_type.map_or("", DataType::as_str).to_owned())
     }
 
+    fn widens(&self, from: &str, to: &str) -> bool {
+        (from, to) == ("bigint", "decimal")
+    }
+
+    fn change_type(&self, table: &str, column: &str, type_name: &str) -> String {
+        format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {type_name}")
+    }
+
     fn table_options(&self, _table: &Table) -> String {
         String::new()
     }
@@ -57,6 +65,14 @@ impl Dialect for Ansi {
 
     fn delete_all(&self, table: &str) -> String {
         format!("DELETE FROM {table}")
+    }
+
+    fn merges(&self) -> bool {
+        self.modern
+    }
+
+    fn aliases_in_delete(&self) -> bool {
+        self.modern
     }
 
     fn lock(&self, table: &str) -> Option<String> {
@@ -159,6 +175,7 @@ impl Case {
                 bytes: 1,
                 sha256,
                 columns: vec!["id".into()],
+                bounds: Default::default(),
             },
         })
     }

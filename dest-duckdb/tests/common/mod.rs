@@ -139,6 +139,7 @@ impl World {
             bytes: 1,
             sha256,
             columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+            bounds: Default::default(),
         };
         let path = self.folder.join(file.path());
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

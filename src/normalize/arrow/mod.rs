@@ -25,7 +25,7 @@ use transload_core::{Column, DataType, Error, ErrorKind, Result, Table};
 use self::convert::{Converted, convert};
 use self::types::column_for;
 use super::layout::no_new_table;
-use super::root::{RootIds, RootPlan};
+use super::root::{RootIds, RowPlan, is_key_of_merge};
 use super::{Snapshot, TableBatch, has_seen, ids, undeclared};
 use crate::arrow_types::{Defaults, arrow_field};
 use crate::contract::{ContractMode, SchemaContract};
@@ -78,6 +78,7 @@ pub(super) fn conform(snapshot: &Snapshot, name: &str, rows: &ArrowRows) -> Resu
     let mut arrays: HashMap<String, ArrayRef> = HashMap::new();
     let mut faults: BTreeMap<usize, Error> = BTreeMap::new();
     let mut cut = Vec::new();
+    let plan = RowPlan::of(&snapshot.schema, name, &snapshot.names).map_err(in_file)?;
     let schema = batch.schema();
     let names = column_names(snapshot, &schema, &table).map_err(in_file)?;
     for ((field, array), column_name) in schema.fields().iter().zip(batch.columns()).zip(names) {
@@ -86,6 +87,14 @@ pub(super) fn conform(snapshot: &Snapshot, name: &str, rows: &ArrowRows) -> Resu
             snapshot.options.added_columns.load_id && column_name == snapshot.names.load_id;
         if field.data_type() == &ArrowType::Null || replaced {
             continue;
+        }
+        if plan.filled.contains(&column_name) {
+            return Err(refused(Error::new(
+                ErrorKind::BadData,
+                "a field of the input is a column that the destination fills",
+            ))
+            .with("code", "E_RESERVED_NAME")
+            .with_hint("leave the field out, or choose other `validity_column_names`"));
         }
         let declared = table.columns.get(&column_name);
         let column = match declared {
@@ -144,7 +153,8 @@ pub(super) fn conform(snapshot: &Snapshot, name: &str, rows: &ArrowRows) -> Resu
                 None => new_null_array(field.data_type(), batch.num_rows()),
             },
         };
-        if !column.nullable && array.null_count() > 0 {
+        let is_required = !column.nullable || is_key_of_merge(&table, column);
+        if is_required && array.null_count() > 0 {
             for row in (0..array.len()).filter(|row| array.is_null(*row)) {
                 faults.entry(row).or_insert_with(|| {
                     in_file(Error::new(
@@ -298,7 +308,7 @@ fn system_values(
     // Asked for by the settings, ids are random as in dlt, unless nested rows hang on them.
     let are_free =
         snapshot.options.added_columns.row_id && snapshot.schema.chain_of(&table.name).len() <= 1;
-    match RootPlan::of(&snapshot.schema, &table.name, names)?.ids {
+    match RowPlan::of(&snapshot.schema, &table.name, names)?.ids {
         ids if are_free || matches!(ids, RootIds::Random) => {
             let ids = (0..rows).map(|_| ids::random_id());
             Ok(Some(Arc::new(StringArray::from_iter_values(ids))))

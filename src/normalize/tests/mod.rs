@@ -5,6 +5,7 @@ mod arrow_rows;
 mod contracts;
 mod faults;
 mod flattening;
+mod merge;
 mod properties;
 mod rebuild;
 mod system_columns;

@@ -86,7 +86,7 @@ fn a30_upsert_rows_are_named_by_their_key() {
         assert_eq!(run.rows["t__l"][0]["_dlt_root_id"], "M6/KlLzJ2FeV/w");
     }
     let error = fault(merged(Some("upsert"), key()), r#"{"v":1}"#);
-    assert_eq!(error.message(), "a row lacks a part of its primary key");
+    assert_eq!(error.message(), "a row lacks a part of the key that its id is made of");
     let error = fault(merged(Some("upsert"), json!({})), r#"{"v":1}"#);
     assert_eq!(error.kind(), ErrorKind::Configuration);
     assert_eq!(fault(merged(Some("other"), json!({})), "{}").kind(), ErrorKind::Configuration);

@@ -181,6 +181,23 @@ fn damage_is_found() {
     let mut checksum = good;
     *checksum.last_mut().unwrap() ^= 1;
     assert_eq!(code(&checksum, "a.zst"), "E_ZSTD_DATA");
+    // A frame that says how much it holds, in each of the ways to say it, and ends with a last block of nothing.
+    let frame = |layout: &[u8], blocks: &[u8]| [zstd::MAGIC, layout, blocks].concat();
+    let (nothing, one) = ([1, 0, 0], [9, 0, 0, b'x']);
+    for layout in [
+        &[0x20, 64][..],
+        &[0x60, 1, 0],
+        &[0xa0, 2, 0, 0, 0],
+        &[0xe0, 2, 0, 0, 0, 0, 0, 0, 0],
+        &[0x80, 8, 2, 0, 0, 0],
+    ] {
+        for blocks in [&nothing[..], &one] {
+            assert_eq!(code(&frame(layout, blocks), "a.zst"), "E_ZSTD_DATA", "{layout:?}");
+        }
+    }
+    assert_eq!(unpack(&frame(&[0x20, 1], &one), "a.zst").unwrap().0, b"x");
+    assert_eq!(unpack(&frame(&[0x20, 0], &nothing), "a.zst").unwrap().0, b"");
+    assert_eq!(unpack(&frame(&[0, 8], &one), "a.zst").unwrap().0, b"x");
 }
 
 #[test]

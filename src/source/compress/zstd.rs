@@ -16,6 +16,8 @@ pub(super) struct ZstdReader<R> {
     input: BufReader<R>,
     place: Place,
     decoder: Decoder<'static>,
+    /// What is still to come of the bytes that the frame says it holds, where it says so.
+    announced: Option<u64>,
     meter: Meter,
     warnings: Warnings,
     origin: Arc<str>,
@@ -29,6 +31,41 @@ enum Place {
     End,
 }
 
+/// What stands in the header of a frame behind its first byte, in bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct HeaderLayout {
+    window: usize,
+    dictionary: usize,
+    content: usize,
+}
+
+impl HeaderLayout {
+    /// By the first byte of the header.
+    fn of(byte: u8) -> Self {
+        let is_single = byte >> 5 & 1 == 1;
+        Self {
+            window: usize::from(!is_single),
+            dictionary: [0, 1, 2, 4][usize::from(byte & 3)],
+            content: [usize::from(is_single), 2, 4, 8][usize::from(byte >> 6)],
+        }
+    }
+
+    fn bytes(self) -> usize {
+        self.window + self.dictionary + self.content
+    }
+
+    /// The bytes that the frame says it holds.
+    fn announced(self, header: &[u8]) -> Option<u64> {
+        let content = header.get(self.window + self.dictionary..self.bytes())?;
+        let number = content.iter().rev().fold(0, |number, byte| number << 8 | u64::from(*byte));
+        match content.len() {
+            0 => None,
+            2 => Some(number + 256),
+            _ => Some(number),
+        }
+    }
+}
+
 impl<R: Read> ZstdReader<R> {
     pub(super) fn new(
         input: BufReader<R>,
@@ -38,7 +75,7 @@ impl<R: Read> ZstdReader<R> {
     ) -> io::Result<Self> {
         // The decoder refuses windows above 128 MiB.
         let decoder = Decoder::new()?;
-        Ok(Self { input, place: Place::First, decoder, meter, warnings, origin })
+        Ok(Self { input, place: Place::First, decoder, announced: None, meter, warnings, origin })
     }
 
     fn frame(&mut self, out: &mut [u8]) -> io::Result<usize> {
@@ -51,6 +88,15 @@ impl<R: Read> ZstdReader<R> {
             let (read, written) = (input.pos(), output.pos());
             self.input.consume(read);
             self.meter.count(read, written)?;
+            // A last block without bytes ends a frame for the library, whatever was announced.
+            self.announced = match self.announced.map(|left| left.checked_sub(written as u64)) {
+                None => None,
+                Some(Some(left)) if left == 0 || !matches!(answer, Ok(0)) => Some(left),
+                Some(_) => {
+                    let message = "the zstd data is damaged: it holds less or more than it says";
+                    return Err(wrap(self.broken(message, "E_ZSTD_DATA")));
+                }
+            };
             match answer {
                 Ok(0) => self.place = Place::Between,
                 Ok(_) if at_end && written == 0 => {
@@ -92,12 +138,37 @@ impl<R: Read> ZstdReader<R> {
                 self.broken(message, "E_ZSTD_TRAILING")
             }));
         }
+        self.begin(start)?;
+        Ok(true)
+    }
+
+    /// Begins a frame that has these first bytes.
+    fn begin(&mut self, mut header: Vec<u8>) -> io::Result<()> {
         self.decoder.reinit()?;
+        self.announced = None;
+        if header == MAGIC {
+            let start = header.len();
+            self.input.by_ref().take(1).read_to_end(&mut header)?;
+            let layout =
+                header.get(start).map_or(HeaderLayout::default(), |byte| HeaderLayout::of(*byte));
+            self.input.by_ref().take(layout.bytes() as u64).read_to_end(&mut header)?;
+            self.meter.count(header.len() - start, 0)?;
+            self.announced = layout.announced(&header[(start + 1).min(header.len())..]);
+        }
         let mut nothing = [0; 0];
         let mut output = OutBuffer::around(&mut nothing[..]);
-        let mut input = InBuffer::around(&start);
-        self.decoder.run(&mut input, &mut output)?;
-        Ok(true)
+        let mut input = InBuffer::around(&header);
+        while input.pos() < header.len() {
+            let before = input.pos();
+            let answer = self.decoder.run(&mut input, &mut output);
+            let damaged = || self.broken("the zstd data is damaged", "E_ZSTD_DATA");
+            match answer {
+                Ok(_) if input.pos() > before => {}
+                Ok(_) => return Err(wrap(damaged())),
+                Err(error) => return Err(wrap(damaged().with_source(error))),
+            }
+        }
+        Ok(())
     }
 
     /// Zeros fill up the blocks of tapes and of some storages.
@@ -133,7 +204,13 @@ impl<R: Read> Read for ZstdReader<R> {
         }
         loop {
             match self.place {
-                Place::First => self.place = Place::Frame,
+                Place::First => {
+                    let mut start = Vec::new();
+                    self.input.by_ref().take(4).read_to_end(&mut start)?;
+                    self.meter.count(start.len(), 0)?;
+                    self.begin(start)?;
+                    self.place = Place::Frame;
+                }
                 Place::Frame => {
                     let written = self.frame(out)?;
                     if written > 0 {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use transload_core::{Result, WriteDisposition};
+use transload_core::{Error, ErrorKind, Result, WriteDisposition};
 
 use super::Input;
 use crate::resource::{Resource, RowSource};
@@ -62,4 +62,28 @@ pub(crate) fn without(
         left.push(resource);
     }
     Ok(left)
+}
+
+/// Refuses to replace or merge by files of which a load that is set aside holds the rows: it could come back later and add
+/// them once more.
+pub(crate) fn check_held(resources: &[Resource], held: &BTreeSet<String>) -> Result<()> {
+    for resource in resources {
+        let adds = resource.write_disposition.unwrap_or_default() == WriteDisposition::Append;
+        let RowSource::Files(files) = &resource.source else { continue };
+        for input in files.found.iter().filter(|_| !adds && !held.is_empty()) {
+            if mark(&resource.table, input)?.is_some_and(|mark| held.contains(&mark)) {
+                return Err(Error::new(
+                    ErrorKind::Configuration,
+                    "a load that is set aside holds rows of this file for the same table",
+                )
+                .with("table", &resource.table)
+                .with("file", input.origin())
+                .with_hint(
+                    "`transload status` names it: bring it back (`transload package restore`) or give it up (`transload \
+                     package drop`)",
+                ));
+            }
+        }
+    }
+    Ok(())
 }

@@ -183,6 +183,7 @@ impl Package {
             bytes: content.len() as u64,
             sha256,
             columns: vec!["id".into()],
+            bounds: Default::default(),
         };
         let path = self.path(&file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
