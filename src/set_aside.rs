@@ -16,6 +16,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json, json};
+use transload_core::failpoint::around;
 use transload_core::{Error, ErrorKind, Result, escape_segment};
 
 use crate::source::Refused;
@@ -86,7 +87,8 @@ impl Output {
     fn create(folder: &Path, name: String) -> Result<Self> {
         let path = folder.join(&name);
         // Never over the rows of another table.
-        let file = File::create_new(&path).map_err(|error| failed(&path, error))?;
+        let file = around("create a file of rows set aside", || File::create_new(&path))
+            .map_err(|error| failed(&path, error))?;
         Ok(Self { name, path, file: BufWriter::new(file), rows: 0 })
     }
 
@@ -99,7 +101,10 @@ impl Output {
     }
 
     fn finish(mut self) -> Result<String> {
-        let synced = self.file.flush().and_then(|()| self.file.get_ref().sync_all());
+        let synced = around("write rows set aside", || {
+            self.file.flush()?;
+            self.file.get_ref().sync_all()
+        });
         synced.map_err(|error| failed(&self.path, error))?;
         Ok(self.name)
     }

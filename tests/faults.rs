@@ -33,14 +33,36 @@ struct Faulty {
     inner: Arc<dyn Destination>,
     fault: String,
     publications: AtomicUsize,
+    /// When somebody first came.
+    first_call: std::sync::OnceLock<tokio::time::Instant>,
 }
+
+impl Faulty {
+    /// Fails as long as the destination is away.
+    fn is_there(&self) -> Result<()> {
+        let first = *self.first_call.get_or_init(tokio::time::Instant::now);
+        let is_away = match self.fault.as_str() {
+            "gone" => true,
+            "gone when it publishes" => self.publications.load(Ordering::SeqCst) > 0,
+            _ => false,
+        };
+        if is_away && first.elapsed() < GONE {
+            return Err(Error::new(ErrorKind::Transient, "nobody is there"));
+        }
+        Ok(())
+    }
+}
+
+/// How long a destination is away.
+const GONE: std::time::Duration = std::time::Duration::from_secs(30);
 
 fn create(settings: &Settings) -> Result<Arc<dyn Destination>> {
     let FaultySettings { database, fault } = settings.read()?;
     let registry = plugins::registry();
     let (_, create) = registry.destination("duckdb")?;
     let inner = create(&Settings::from_pairs("duckdb", &[("database", &database)]))?;
-    Ok(Arc::new(Faulty { inner, fault, publications: AtomicUsize::new(0) }))
+    let (publications, first_call) = (AtomicUsize::new(0), std::sync::OnceLock::new());
+    Ok(Arc::new(Faulty { inner, fault, publications, first_call }))
 }
 
 #[async_trait]
@@ -66,14 +88,17 @@ impl Destination for Faulty {
     }
 
     async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState> {
+        self.is_there()?;
         self.inner.describe(inquiry).await
     }
 
     async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
+        self.is_there()?;
         self.inner.apply(dataset, changes).await
     }
 
     async fn fence(&self, dataset: &Dataset, pipeline: &str, owner: &str) -> Result<Fence> {
+        self.is_there()?;
         self.inner.fence(dataset, pipeline, owner).await
     }
 
@@ -84,6 +109,7 @@ impl Destination for Faulty {
     async fn publish(&self, publication: &Publication, context: &JobContext<'_>) -> Result<Commit> {
         let lost = |kind| Err(Error::new(kind, "the connection broke"));
         let first = self.publications.fetch_add(1, Ordering::SeqCst) == 0;
+        self.is_there()?;
         match self.fault.as_str() {
             "answer lost" if first => {
                 self.inner.publish(publication, context).await?;
@@ -97,6 +123,7 @@ impl Destination for Faulty {
     }
 
     async fn clear(&self, load: &Load) -> Result<()> {
+        self.is_there()?;
         self.inner.clear(load).await
     }
 
@@ -240,4 +267,139 @@ async fn a_column_of_another_type_is_refused_before_anything_is_sealed() {
     assert!(pending.iter().all(|package| package.status == transload::PackageStatus::Loaded));
     drop(pipeline);
     assert_eq!(count(folder, "select count(*) from d.t"), 2);
+}
+
+/// Every file of a folder and of those below it.
+fn files_of(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        match entry.unwrap().path() {
+            path if path.is_dir() => files.extend(files_of(&path)),
+            path => files.push(path),
+        }
+    }
+    files
+}
+
+#[tokio::test]
+async fn no_file_of_a_package_is_torn_or_flipped_unseen() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let package = pending(folder, "host", rows(50)).await;
+    let resume = async || pipeline(folder, "host", "none").resume().await;
+    let mut refused = 0;
+    // A manifest and the files of two tables. The receipt of the try that failed is written anew each time.
+    let files = files_of(&package).into_iter().filter(|file| !file.ends_with("receipt.json"));
+    let files: Vec<_> = files.filter(|file| !file.ends_with("@source")).collect();
+    assert_eq!(files.len(), 3, "{files:?}");
+    for file in &files {
+        let whole = std::fs::read(file).unwrap();
+        let end = whole.len() - 1;
+        let flipped = [0, 1, end / 4, end / 2, end / 3 * 2, end - 1, end].map(|at| {
+            let mut bytes = whole.clone();
+            bytes[at] ^= 4;
+            bytes
+        });
+        let torn = [0, 1, end / 2, end].map(|at| whole[..at].to_vec());
+        // A page that never came to the disk is a page of zeros.
+        let blank = [0, end / 2].map(|at| {
+            let mut bytes = whole.clone();
+            bytes[at..].fill(0);
+            bytes
+        });
+        let longer = [[&whole[..], b"\n"].concat()];
+        for damaged in flipped.iter().chain(&torn).chain(&blank).chain(&longer) {
+            std::fs::write(file, damaged).unwrap();
+            let failed = resume().await.unwrap_err();
+            assert_eq!(failed.error.kind(), ErrorKind::Terminal, "{}: {failed}", file.display());
+            assert!(failed.error.hint().is_some(), "{failed}");
+            assert_eq!(std::fs::read(file).unwrap(), *damaged, "nobody repairs or removes it");
+            refused += 1;
+        }
+        std::fs::write(file, &whole).unwrap();
+    }
+    assert_eq!(refused, 3 * 14);
+    resume().await.unwrap();
+    assert_eq!(count(folder, "select count(*) from d.t"), 50);
+    assert_eq!(count(folder, "select count(*) from d.t__tags"), 100);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_is_gone_for_a_while_is_waited_for_or_the_load_resumed() {
+    for fault in ["gone", "gone when it publishes"] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let began = tokio::time::Instant::now();
+        let pipeline = pipeline(folder, "host", fault);
+        let mut runs = 1;
+        let mut result = pipeline.run(rows(5)).await;
+        while let Err(failed) = result {
+            assert_eq!(failed.error.kind(), ErrorKind::Transient, "{failed}");
+            assert!(runs < 4, "{fault}: it is not waited for");
+            runs += 1;
+            let sealed = failed.info.loads.first().is_some_and(|l| l.status == LoadStatus::Pending);
+            result = if sealed { pipeline.resume().await } else { pipeline.run(rows(5)).await };
+        }
+        assert!(began.elapsed() >= GONE, "{fault}: nobody was away");
+        drop(pipeline);
+        assert_eq!(count(folder, "select count(*) from d.t"), 5, "{fault}");
+        assert_eq!(count(folder, "select count(*) from d.t__tags"), 10, "{fault}");
+        assert_eq!(count(folder, "select count(*) from d._dlt_loads"), 1, "{fault}");
+    }
+}
+
+/// Replaces again and again while somebody reads, who counts what differs from whole loads.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_in_a_loop_sees_the_old_rows_or_the_new_ones() {
+    use std::sync::atomic::AtomicBool;
+    use transload::core::ReplaceStrategy;
+
+    const LOADS: i64 = 12;
+    let settings = |path: &str| Settings::from_pairs("duckdb", &[("database", path)]);
+    let duckdb = |path: &str| transload_dest_duckdb::DuckDbDestination::new(&settings(path));
+    let claimed = duckdb("none.duckdb").unwrap().capabilities().replace_strategies.clone();
+    assert!(claimed.contains(&ReplaceStrategy::TruncateAndInsert));
+    for strategy in claimed {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        // Load `n` has `n + 1` rows, each with two nested ones.
+        let load = |n: i64| {
+            let rows = (0..=n).map(move |row| serde_json::json!({ "n": n, "tags": [row, row] }));
+            Resource::rows("t", rows)
+                .write_disposition(WriteDisposition::Replace)
+                .replace_strategy(strategy)
+        };
+        let pipeline = pipeline(folder, "host", "none");
+        pipeline.run(load(0)).await.unwrap();
+        let path = folder.join("faults.duckdb");
+        let reader = duckdb(path.to_str().unwrap()).unwrap();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let over = Arc::clone(&is_over);
+        let reading = tokio::spawn(async move {
+            let sql = "select min(n) as least, max(n) as most, count(*) as rows, \
+                       (select count(*) from d.t__tags) as tags, \
+                       (select count(*) from d.t__tags where _dlt_parent_id not in (select _dlt_id from d.t)) \
+                       as orphans from d.t";
+            let mut seen = std::collections::BTreeSet::new();
+            while !over.load(Ordering::SeqCst) {
+                let answer = reader.query(sql).await.unwrap();
+                let number =
+                    |at: usize| answer[0][at].as_ref().map(|text| text.parse::<i64>().unwrap());
+                let (least, most) = (number(0).expect("never empty"), number(1).unwrap());
+                assert_eq!(least, most, "rows of two loads");
+                assert_eq!(number(2), Some(most + 1), "rows");
+                assert_eq!(number(3), Some(2 * (most + 1)), "nested rows");
+                assert_eq!(number(4), Some(0), "nested rows without a parent");
+                seen.insert(most);
+                tokio::task::yield_now().await;
+            }
+            seen
+        });
+        for n in 1..LOADS {
+            pipeline.run(load(n)).await.unwrap();
+        }
+        is_over.store(true, Ordering::SeqCst);
+        let seen = reading.await.unwrap();
+        assert!(seen.len() > 1, "{strategy:?}: the reader saw {seen:?} only");
+    }
 }

@@ -13,6 +13,7 @@ pub mod conformance;
 mod copy_list;
 mod destination;
 mod error;
+pub mod failpoint;
 mod format;
 mod job;
 mod load;

@@ -122,10 +122,12 @@ pub struct Manifest {
 }
 
 impl Manifest {
+    /// The JSON, with a checksum of all that follows as its first entry.
     fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = serde_json::to_vec_pretty(self).expect("a manifest has only text keys");
-        bytes.push(b'\n');
-        bytes
+        let json = serde_json::to_vec_pretty(self).expect("a manifest has only text keys");
+        let rest = [json.strip_prefix(b"{\n").unwrap_or(&json), b"\n"].concat();
+        let checksum = Sha256Hex::of(&rest);
+        [CHECKSUM.as_bytes(), checksum.as_str().as_bytes(), CHECKSUM_END.as_bytes(), &rest].concat()
     }
 
     /// Seals the manifest: from here on its bytes are what counts.
@@ -197,6 +199,14 @@ impl SealedManifest {
         // A name that was written without its content: the machine stopped before the package was sealed.
         let was_sealed = bytes.iter().any(|byte| *byte != 0);
         let code = if was_sealed { "E_PACKAGE_DAMAGED" } else { "E_PACKAGE_UNSEALED" };
+        // JSON with a flipped bit is often JSON still.
+        if let Some((checksum, rest)) = checksum_of(&bytes)
+            && checksum != Sha256Hex::of(rest).as_str().as_bytes()
+        {
+            return Err(damaged()
+                .with("code", "E_PACKAGE_DAMAGED")
+                .with("reason", "its content is not what its checksum says"));
+        }
         let version = serde_json::from_slice::<VersionOnly>(&bytes)
             .map_err(|error| damaged().with("code", code).with_source(error))?;
         if version.manifest_version > MANIFEST_VERSION {
@@ -233,6 +243,15 @@ impl SealedManifest {
     pub fn digest(&self) -> Sha256Hex {
         Sha256Hex::of(&self.bytes)
     }
+}
+
+const CHECKSUM: &str = "{\n  \"checksum\": \"";
+const CHECKSUM_END: &str = "\",\n";
+
+/// The checksum that a manifest begins with, and what it is of. Those of earlier versions have none.
+fn checksum_of(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (checksum, rest) = bytes.strip_prefix(CHECKSUM.as_bytes())?.split_at_checked(64)?;
+    Some((checksum, rest.strip_prefix(CHECKSUM_END.as_bytes())?))
 }
 
 #[derive(Deserialize)]
@@ -358,12 +377,28 @@ mod tests {
     #[test]
     fn a_manifest_of_another_version_keeps_its_digest() {
         let text = String::from_utf8(manifest().to_bytes()).unwrap();
-        let older = text.replace("  \"staging\": null,\n", "");
+        let (_, rest) = text.split_once(CHECKSUM_END).unwrap();
+        let older = format!("{{\n{rest}").replace("  \"staging\": null,\n", "");
         assert_ne!(older, text);
         let digest = Sha256Hex::of(older.as_bytes());
         let sealed = SealedManifest::from_bytes(older.into_bytes()).unwrap();
         assert_eq!(sealed.digest(), digest);
         assert_eq!(sealed.staging, None);
+    }
+
+    #[test]
+    fn no_byte_of_a_manifest_is_flipped_unseen() {
+        let bytes = manifest().to_bytes();
+        for at in (0..200).chain((200..bytes.len()).step_by(17)) {
+            for mask in [1, 0x20] {
+                let mut flipped = bytes.clone();
+                flipped[at] ^= mask;
+                if let Ok(read) = SealedManifest::from_bytes(flipped) {
+                    // It was the name of the checksum, or white space before it.
+                    assert!(at < CHECKSUM.len() && *read == manifest(), "{at}");
+                }
+            }
+        }
     }
 
     #[test]

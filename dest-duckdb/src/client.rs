@@ -16,7 +16,7 @@ use transload_core::sql::{
     CommitError, InsertFile, InsertStatements, Parameter, Row, Session, SqlClient, Statement,
     Transaction, Work, run_transaction,
 };
-use transload_core::{Error, ErrorKind, Result};
+use transload_core::{Error, ErrorKind, Result, failpoint};
 
 use crate::cancel::Ticket;
 use crate::classify::{classify, is_fatal, is_refused_commit};
@@ -200,6 +200,12 @@ impl Open<'_> {
         }
         classify(error)
     }
+
+    /// What of the log has reached the disk is known only after reading it again.
+    fn unclear(&mut self, error: Error) -> CommitError {
+        self.usable = false;
+        CommitError::Unclear(error)
+    }
 }
 
 // The futures never wait: they are run on a thread that may block, so that the one way to run a transaction is the
@@ -220,16 +226,13 @@ impl Session for Open<'_> {
 
     async fn commit(&mut self) -> Result<(), CommitError> {
         self.ticket.check().map_err(CommitError::Refused)?;
+        passed(failpoint::before("COMMIT")).map_err(|error| self.unclear(error))?;
         match self.connection.execute("COMMIT", []) {
-            Ok(_) => Ok(()),
+            Ok(_) => passed(failpoint::after("COMMIT")).map_err(|error| self.unclear(error)),
             Err(error) if is_refused_commit(&error.to_string()) => {
                 Err(CommitError::Refused(self.failed(&error)))
             }
-            Err(error) => {
-                // What of the log has reached the disk is known only after reading it again.
-                self.usable = false;
-                Err(CommitError::Unclear(classify(&error)))
-            }
+            Err(error) => Err(self.unclear(classify(&error))),
         }
     }
 
@@ -254,12 +257,18 @@ impl SqlClient for DuckDb {
 
     async fn query(&self, statement: &Statement) -> Result<Vec<Row>> {
         let statement = statement.clone();
-        self.run(move |open| open.query(&statement)).await
+        passed(failpoint::before("query"))?;
+        let rows = self.run(move |open| open.query(&statement)).await?;
+        passed(failpoint::after("query"))?;
+        Ok(rows)
     }
 
     async fn execute(&self, statement: &Statement) -> Result<u64> {
         let statement = statement.clone();
-        self.run(move |open| open.execute(&statement)).await
+        passed(failpoint::before("execute"))?;
+        let changed = self.run(move |open| open.execute(&statement)).await?;
+        passed(failpoint::after("execute"))?;
+        Ok(changed)
     }
 
     async fn transaction(&self, transaction: &Transaction) -> Result<Vec<u64>> {
@@ -267,6 +276,13 @@ impl SqlClient for DuckDb {
         let runtime = tokio::runtime::Handle::current();
         self.run(move |open| runtime.block_on(run_transaction(open, &transaction))).await
     }
+}
+
+/// What a test wants to have gone wrong is a connection that broke, which DuckDB has none of.
+fn passed(point: std::io::Result<()>) -> Result<()> {
+    point.map_err(|error| {
+        Error::new(ErrorKind::Transient, "the connection broke").with_source(error)
+    })
 }
 
 fn query(

@@ -19,7 +19,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use transload_core::{
     AccessRequest, Column, Commit, DataFile, DataType, DatasetState, Destination, Disposition,
     Error, ErrorKind, FollowUp, Inquiry, Job, JobContext, JobOutcome, Load, LoadId, Manifest,
-    Result, SealedManifest, StagedFile, StagingAccess, StagingDestination,
+    Result, SchemaChange, SealedManifest, StagedFile, StagingAccess, StagingDestination,
 };
 
 pub use event::{Event, Observer, Step};
@@ -456,8 +456,12 @@ impl Loader<'_> {
     }
 
     /// Whether a load that is about to be sealed can be loaded into the dataset as it is: what can be known before is
-    /// refused before.
-    pub(crate) fn check(&self, manifest: &Manifest, state: &DatasetState) -> Result<()> {
+    /// refused before. Returns what it will change.
+    pub(crate) fn check(
+        &self,
+        manifest: &Manifest,
+        state: &DatasetState,
+    ) -> Result<Vec<SchemaChange>> {
         let destination = &self.destination.plugin;
         self.dispositions(manifest)?;
         self.route(manifest)?;
@@ -482,7 +486,8 @@ impl Loader<'_> {
             ));
         }
         plan::check_names(&manifest.schema, &tables, identifiers)?;
-        plan::check_types(&manifest.schema, &tables, state, identifiers, types)
+        plan::check_types(&manifest.schema, &tables, state, identifiers, types)?;
+        plan::schema_changes(&manifest.schema, &tables, state, identifiers, types)
     }
 
     fn route(&self, manifest: &Manifest) -> Result<Route> {

@@ -5,6 +5,7 @@ use std::io::{Read, Seek, Write};
 use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
+use transload_core::failpoint::around;
 use transload_core::{Error, ErrorKind, Result};
 
 /// Holds the lock until it is dropped.
@@ -48,7 +49,7 @@ impl Lock {
             file.rewind()?;
             write!(file, "{}", owner())
         };
-        write(&mut file).map_err(failed)?;
+        around("write who holds the lock", || write(&mut file)).map_err(failed)?;
         Ok(Self { _file: file })
     }
 }

@@ -22,6 +22,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
+use transload_core::failpoint::around;
 use transload_core::{
     DataFile, Error, ErrorKind, LoadId, Manifest, Result, SealedManifest, Sha256Hex, escape_segment,
 };
@@ -152,7 +153,8 @@ impl WorkingFolder {
     /// Begins a package.
     pub(crate) fn begin(&self, load_id: &LoadId) -> Result<PathBuf> {
         let folder = self.root.join("loads").join(load_id.as_str());
-        fs::create_dir(&folder).map_err(|error| failed("create the package", &folder, error))?;
+        around("create the package", || fs::create_dir(&folder))
+            .map_err(|error| failed("create the package", &folder, error))?;
         Ok(folder)
     }
 
@@ -165,9 +167,9 @@ impl WorkingFolder {
         {
             let aside = self.root.join("unsealed").join(package.load_id.as_str());
             if package.folder != aside {
-                fs::rename(&package.folder, &aside).map_err(|error| {
-                    failed("set an unsealed package aside", &package.folder, error)
-                })?;
+                around("set a package aside", || fs::rename(&package.folder, &aside)).map_err(
+                    |error| failed("set an unsealed package aside", &package.folder, error),
+                )?;
                 moved.push(aside);
             }
         }
@@ -234,7 +236,7 @@ impl WorkingFolder {
         if !keeps_files {
             for file in &manifest.files {
                 let path = folder.join(file.path());
-                match fs::remove_file(&path) {
+                match around("remove a loaded file", || fs::remove_file(&path)) {
                     Ok(()) => {}
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                     Err(error) => return Err(failed("remove a loaded file", &path, error)),
@@ -246,7 +248,7 @@ impl WorkingFolder {
             }
         }
         let loaded = self.loaded(&manifest.load_id);
-        fs::rename(folder, &loaded)
+        around("move the loaded package", || fs::rename(folder, &loaded))
             .map_err(|error| failed("move the loaded package", folder, error))?;
         sync_folder(&self.root.join("loaded"))
     }
@@ -338,18 +340,17 @@ fn write_durably(folder: &Path, name: &str, bytes: &[u8]) -> Result<()> {
     let temporary = folder.join(format!(".{name}.part"));
     let path = folder.join(name);
     let write = || -> io::Result<()> {
-        let mut file = File::create(&temporary)?;
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)
+        let mut file = around("create a record", || File::create(&temporary))?;
+        around("write a record", || file.write_all(bytes))?;
+        around("sync a record", || file.sync_all())?;
+        around("rename a record", || fs::rename(&temporary, &path))
     };
     write().map_err(|error| failed("write a file of the package", &path, error))?;
     sync_folder(folder)
 }
 
 fn sync_folder(folder: &Path) -> Result<()> {
-    File::open(folder)
-        .and_then(|file| file.sync_all())
+    around("sync a folder of packages", || File::open(folder)?.sync_all())
         .map_err(|error| failed("write a folder", folder, error))
 }
 

@@ -398,10 +398,8 @@ impl Pipeline {
         };
         let manifest = manifest.seal();
         // A package that can never be loaded must not be sealed: it would stand in the way of every later run.
-        self.loader(&self.redacting_observer()).check(&manifest, state)?;
+        let changes = self.loader(&self.redacting_observer()).check(&manifest, state)?;
         self.working.note_source(folder, &marks)?;
-        let tables = plan::tables_of(&manifest);
-        let changes = plan::schema_changes(&manifest.schema, &tables, state, identifiers);
         self.working.note_changes(folder, &plan::change_names(&changes))?;
         self.working.seal(folder, &manifest)?;
         if let Err(error) = self.schema_files.export(&manifest.schema) {

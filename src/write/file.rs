@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
+use transload_core::failpoint::around;
 use transload_core::{Error, ErrorKind, Result, Sha256Hex, escape_segment};
 
 /// A file under a temporary name. Dropped before it is sealed, it is removed.
@@ -32,13 +33,15 @@ impl PartFile {
     pub(super) fn create(package: &Path, table: &str, number: usize) -> Result<Self> {
         let folder = package.join(escape_segment(table));
         if !folder.is_dir() {
-            fs::create_dir_all(&folder).and_then(|()| sync_folder(package)).map_err(|error| {
-                failed("could not create the folder of a table", &folder, 0, error)
-            })?;
+            around("create the folder of a table", || fs::create_dir_all(&folder))
+                .and_then(|()| sync_folder(package))
+                .map_err(|error| {
+                    failed("could not create the folder of a table", &folder, 0, error)
+                })?;
         }
         let path = folder.join(format!(".{number}.part"));
         // Two writers of one table would write into each other's files.
-        let file = File::create_new(&path)
+        let file = around("create a data file", || File::create_new(&path))
             .map_err(|error| failed("could not create a data file", &path, 0, error))?;
         Ok(Self { file, path, hash: Sha256::new(), bytes: 0, sealed: false })
     }
@@ -59,9 +62,13 @@ impl PartFile {
         let sha256 = Sha256Hex::from_digest(&self.hash.finalize_reset());
         let name = name(&sha256);
         let folder = self.path.parent().unwrap_or(Path::new("")).to_owned();
-        self.file.sync_all().and_then(|()| fs::rename(&self.path, folder.join(&name))).map_err(
-            |error| failed("could not complete a data file", &self.path, self.bytes, error),
-        )?;
+        around("sync a data file", || self.file.sync_all())
+            .and_then(|()| {
+                around("rename a data file", || fs::rename(&self.path, folder.join(&name)))
+            })
+            .map_err(|error| {
+                failed("could not complete a data file", &self.path, self.bytes, error)
+            })?;
         self.sealed = true;
         Ok(Sealed { name, sha256, bytes: self.bytes })
     }
@@ -69,7 +76,7 @@ impl PartFile {
 
 impl Write for PartFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = self.file.write(bytes)?;
+        let written = around("write a data file", || self.file.write(bytes))?;
         self.hash.update(&bytes[..written]);
         self.bytes += written as u64;
         Ok(written)
@@ -126,7 +133,7 @@ fn is_disk_full(error: &(dyn StdError + 'static)) -> bool {
 
 /// Makes the entries of a folder as durable as the files that they name.
 fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    around("sync a folder of files", || File::open(folder)?.sync_all())
 }
 
 #[cfg(test)]

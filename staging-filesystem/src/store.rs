@@ -15,6 +15,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use transload_core::settings::Settings;
 use transload_core::{
     Error, ErrorKind, Redactor, Result, Sha256Hex, StagedObject, StorageCredentials, StorageKind,
+    failpoint,
 };
 
 use crate::classify::{bucket_is_missing, classify, leaves_open};
@@ -236,7 +237,7 @@ impl Store {
         if self.is_absent() {
             return Ok(None);
         }
-        match self.open()?.head(&path).await {
+        match request("head", self.open()?.head(&path)).await {
             Ok(meta) => Ok(Some(Found { bytes: meta.size, etag: meta.e_tag })),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => Err(self.failed("looking for an object", key, &error)),
@@ -250,7 +251,7 @@ impl Store {
             return Ok(None);
         }
         let got = async { self.open_unclassified()?.get(&path).await?.bytes().await };
-        match got.await {
+        match request("get", got).await {
             Ok(bytes) => Ok(Some(bytes)),
             Err(error @ object_store::Error::NotFound { .. }) if !bucket_is_missing(&error) => {
                 Ok(None)
@@ -267,7 +268,7 @@ impl Store {
     /// Writes an object, whatever is there.
     pub(crate) async fn write(&self, key: &str, bytes: Bytes) -> Result<()> {
         let path = self.path(key)?;
-        let put = self.open()?.put(&path, bytes.into()).await;
+        let put = request("put", self.open()?.put(&path, bytes.into())).await;
         put.map(|_| ()).map_err(|error| self.failed("writing", key, &error))
     }
 
@@ -280,8 +281,8 @@ impl Store {
         let path = self.path(key)?;
         let mut unclear = None;
         for _ in 0..TRIES {
-            let put =
-                self.open()?.put_opts(&path, bytes.clone().into(), PutMode::Create.into()).await;
+            let put = self.open()?.put_opts(&path, bytes.clone().into(), PutMode::Create.into());
+            let put = request("create", put).await;
             let error = match put {
                 Ok(_) => return Ok(Created::Equal),
                 Err(error) => error,
@@ -310,7 +311,8 @@ impl Store {
         if self.is_absent() {
             return Ok(Vec::new());
         }
-        let metas: Vec<_> = match self.open()?.list(below.as_ref()).try_collect().await {
+        let listed = self.open()?.list(below.as_ref()).try_collect();
+        let metas: Vec<_> = match request("list", listed).await {
             Ok(metas) => metas,
             Err(object_store::Error::NotFound { .. }) if self.kind() == StorageKind::Local => {
                 return Ok(Vec::new());
@@ -372,6 +374,9 @@ impl Store {
             return Ok(());
         }
         let paths = futures::stream::iter(paths.into_iter().map(Ok)).boxed();
+        let point =
+            |point| lost(point).map_err(|error| self.failed("removing objects", "", &error));
+        point(failpoint::before("delete"))?;
         let mut removed = self.open()?.delete_stream(paths);
         while let Some(result) = removed.next().await {
             match result {
@@ -379,7 +384,7 @@ impl Store {
                 Err(error) => return Err(self.failed("removing objects", "", &error)),
             }
         }
-        Ok(())
+        point(failpoint::after("delete"))
     }
 
     /// Holds the store to "create only if absent" before anything rests on it. Asked once in the life of a store.
@@ -414,6 +419,22 @@ impl Store {
         let removed = self.remove(std::slice::from_ref(&key)).await;
         probed.and(removed)
     }
+}
+
+/// A request between its two failpoints.
+pub(crate) async fn request<T>(
+    name: &'static str,
+    request: impl Future<Output = object_store::Result<T>>,
+) -> object_store::Result<T> {
+    lost(failpoint::before(name))?;
+    let answer = request.await?;
+    lost(failpoint::after(name))?;
+    Ok(answer)
+}
+
+/// What a test wants to have gone wrong is a connection that broke.
+pub(crate) fn lost(point: std::io::Result<()>) -> object_store::Result<()> {
+    point.map_err(|source| object_store::Error::Generic { store: "test", source: source.into() })
 }
 
 /// The error of a step that may be repeated whatever became of its request.

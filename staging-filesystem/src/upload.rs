@@ -9,10 +9,11 @@ use futures::stream::FuturesUnordered;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::{MultipartUpload, ObjectStoreExt as _, PutMode};
 use sha2::{Digest as _, Sha256};
+use transload_core::failpoint::around;
 use transload_core::{DataFile, Error, ErrorKind, Result, Sha256Hex, StorageKind};
 
 use crate::classify::leaves_open;
-use crate::store::{Found, Store, nonce};
+use crate::store::{Found, Store, nonce, request};
 
 /// From this size on a file travels in parts, of at least this size.
 const PART_BYTES: u64 = 8 << 20;
@@ -94,7 +95,9 @@ async fn in_one(
 ) -> Result<()> {
     let (source, bytes) = source.next(file.bytes + 1).await?;
     source.finish(file)?;
-    let put = store.open()?.put_opts(&store.path(key)?, bytes.into(), mode.into()).await;
+    let path = store.path(key)?;
+    let put = store.open()?.put_opts(&path, bytes.into(), mode.into());
+    let put = request("put a data file", put).await;
     match put {
         Ok(_) => Ok(()),
         Err(error) => is_there_after_all(store, key, file, &error).await,
@@ -108,11 +111,12 @@ async fn in_parts(
     file: &DataFile,
     on_bytes: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<()> {
-    let begun = store.open()?.put_multipart(&store.path(key)?).await;
+    let path = store.path(key)?;
+    let begun = request("begin an upload", store.open()?.put_multipart(&path)).await;
     let mut upload = begun.map_err(|error| store.failed("beginning an upload", key, &error))?;
     let sent = send_parts(store, &mut *upload, source, key, file, on_bytes).await;
     let completed = match sent {
-        Ok(()) => upload.complete().await,
+        Ok(()) => request("complete an upload", upload.complete()).await,
         Err(error) => {
             // The first error is the one to report; parts that stay behind cost money but are never seen.
             let _ = upload.abort().await;
@@ -161,7 +165,7 @@ async fn send_parts(
             break;
         }
         let length = bytes.len() as u64;
-        let part = upload.put_part(bytes.into());
+        let part = request("put a part", upload.put_part(bytes.into()));
         under_way.push(async move {
             let sent = part.await.map(|()| length);
             drop(room);
@@ -228,7 +232,10 @@ fn pieces<'s>(
     let starts = (0..end).step_by(PART_BYTES as usize);
     let pieces = starts.map(move |start| {
         let path = path.clone();
-        async move { opened.get_range(&path, start..end.min(start + PART_BYTES)).await }
+        async move {
+            let piece = opened.get_range(&path, start..end.min(start + PART_BYTES));
+            request("get a piece", piece).await
+        }
     });
     Ok(futures::stream::iter(pieces).buffered(PARTS_AT_ONCE).boxed())
 }
@@ -357,12 +364,12 @@ impl Target {
         let folder = to.parent().unwrap_or(Path::new(""));
         std::fs::create_dir_all(folder)?;
         let partial = folder.join(format!(".{}.part", nonce()));
-        let file = File::create_new(&partial)?;
+        let file = around("create a fetched file", || File::create_new(&partial))?;
         Ok(Self { to: to.to_owned(), partial: Some(partial), file, hash: Sha256::new() })
     }
 
     fn write(mut self, bytes: &Bytes) -> io::Result<Self> {
-        self.file.write_all(bytes)?;
+        around("write a fetched file", || self.file.write_all(bytes))?;
         self.hash.update(bytes);
         Ok(self)
     }
@@ -372,9 +379,9 @@ impl Target {
     }
 
     fn publish(mut self) -> io::Result<()> {
-        self.file.sync_all()?;
+        around("sync a fetched file", || self.file.sync_all())?;
         if let Some(partial) = &self.partial {
-            std::fs::rename(partial, &self.to)?;
+            around("rename a fetched file", || std::fs::rename(partial, &self.to))?;
         }
         self.partial = None;
         Ok(())

@@ -9,6 +9,7 @@
 compile_error!("cargo xtask needs Linux or macOS (on Windows: WSL)");
 
 mod bench;
+mod crash;
 mod demo;
 mod digest;
 mod duckdb;
@@ -85,6 +86,12 @@ const TASKS: &[Task] = &[
         arguments: "[--continue] [CASE…]",
         about: "load the same rows by dlt and by Transload and compare all that is there then",
         run: parity::parity_task,
+    },
+    Task {
+        name: "crash",
+        arguments: "[--kills N] …",
+        about: "loads killed, stopped, overtaken and lied to at every failpoint; rows counted",
+        run: crash::crash_task,
     },
     Task {
         name: "bench",

@@ -10,9 +10,9 @@ use async_trait::async_trait;
 
 use crate::{
     AccessRequest, Capabilities, Column, Commit, Dataset, DatasetState, Destination, Error,
-    ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, Publication, Result,
+    ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, LoadId, Publication, Result,
     SchemaChange, Scope, SealedManifest, StagedFile, StagedObject, StagingAccess,
-    StagingCapabilities, StagingDestination,
+    StagingCapabilities, StagingDestination, Survey,
 };
 
 /// A method that may fail.
@@ -33,10 +33,16 @@ pub enum Call {
     Publish,
     /// [`Destination::clear`].
     Clear,
+    /// [`Destination::survey`].
+    Survey,
+    /// [`Destination::drop_staging_tables`].
+    DropStagingTables,
     /// [`StagingDestination::stage`].
     Stage,
     /// [`StagingDestination::write_manifest`].
     WriteManifest,
+    /// [`StagingDestination::loads`].
+    Loads,
     /// [`StagingDestination::read_manifests`].
     ReadManifests,
     /// [`StagingDestination::grant`].
@@ -223,6 +229,10 @@ impl Destination for FaultyDestination {
         self.inner.native_type(column)
     }
 
+    fn widens(&self, from: &str, to: &str) -> bool {
+        self.inner.widens(from, to)
+    }
+
     async fn check(&self) -> Result<()> {
         self.faults.through(Call::Check, self.inner.check()).await
     }
@@ -249,6 +259,15 @@ impl Destination for FaultyDestination {
 
     async fn clear(&self, load: &Load) -> Result<()> {
         self.faults.through(Call::Clear, self.inner.clear(load)).await
+    }
+
+    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
+        self.faults.through(Call::Survey, self.inner.survey(dataset)).await
+    }
+
+    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
+        let work = self.inner.drop_staging_tables(dataset, tables);
+        self.faults.through(Call::DropStagingTables, work).await
     }
 }
 
@@ -291,6 +310,10 @@ impl StagingDestination for FaultyStaging {
 
     async fn write_manifest(&self, manifest: &SealedManifest) -> Result<()> {
         self.faults.through(Call::WriteManifest, self.inner.write_manifest(manifest)).await
+    }
+
+    async fn loads(&self, scope: &Scope) -> Result<Vec<LoadId>> {
+        self.faults.through(Call::Loads, self.inner.loads(scope)).await
     }
 
     async fn read_manifests(&self, scope: &Scope) -> Result<Vec<SealedManifest>> {

@@ -168,6 +168,7 @@ impl World {
             bytes: bytes.len() as u64,
             sha256,
             columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+            bounds: BTreeMap::new(),
         };
         let path = self.folder.path().join(file.path());
         if let Some(parent) = path.parent() {

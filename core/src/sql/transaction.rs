@@ -5,7 +5,7 @@ use std::fmt;
 
 use async_trait::async_trait;
 
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Result, failpoint};
 
 use super::{InsertFile, Statement};
 
@@ -164,6 +164,7 @@ pub async fn run_transaction(
     session: &mut dyn Session,
     transaction: &Transaction,
 ) -> Result<Vec<u64>> {
+    passed(failpoint::before("begin"))?;
     session.begin().await?;
     let mut changed = Vec::with_capacity(transaction.steps.len());
     for step in &transaction.steps {
@@ -190,8 +191,10 @@ pub async fn run_transaction(
 }
 
 async fn run_step(session: &mut dyn Session, step: &Step) -> Result<u64> {
+    passed(failpoint::before(&step.name))?;
     let changed =
         session.execute(&step.work).await.map_err(|error| error.with("step", &step.name))?;
+    passed(failpoint::after(&step.name))?;
     match &step.expect {
         Expect::Any => Ok(changed),
         Expect::Rows { rows, .. } if *rows == changed => Ok(changed),
@@ -200,6 +203,13 @@ async fn run_step(session: &mut dyn Session, step: &Step) -> Result<u64> {
             .with("expected", rows)
             .with("found", changed)),
     }
+}
+
+/// What a test wants to have gone wrong is a connection that broke.
+fn passed(point: std::io::Result<()>) -> Result<()> {
+    point.map_err(|error| {
+        Error::new(ErrorKind::Transient, "the connection broke").with_source(error)
+    })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The steps of `test`, in the order in which they run: what is quick to fail comes first.
 
 use super::{Session, server_tests};
+use crate::crash;
 use crate::duckdb;
 use crate::failure::{Failure, Outcome};
 use crate::metadata::Graph;
@@ -35,6 +36,14 @@ pub(super) const STEPS: &[Step] = &[
         run: |session| session.environment().map(|_| ()),
     },
     Step { name: "tests", about: "every test, those that need the server included", run: tests },
+    Step {
+        name: "crash",
+        about: "every row once after kills and lost answers, some hundred of each",
+        run: |session| {
+            let workspace = session.workspace;
+            crash::short(workspace, session.environment()?)
+        },
+    },
     Step { name: "features-linked", about: "a feature links its plugin", run: features_linked },
     Step { name: "docs", about: "the documentation builds without a warning", run: docs },
     Step {
@@ -63,7 +72,7 @@ fn clippy(session: &mut Session<'_>) -> Outcome {
             "--workspace",
             "--all-targets",
             "--features",
-            "full",
+            "full,failpoints",
             "--",
             "-D",
             "warnings",

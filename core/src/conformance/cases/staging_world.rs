@@ -1,5 +1,6 @@
 //! What a case for staging destinations works with: a store, a dataset of its own below it, and a package in a folder.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::conformance::case::{Failure, Outcome};
@@ -94,6 +95,7 @@ impl StagingWorld {
             bytes: bytes.len() as u64,
             sha256,
             columns: vec!["c".into()],
+            bounds: BTreeMap::new(),
         };
         self.write(&file, bytes)?;
         Ok(file)

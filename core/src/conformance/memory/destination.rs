@@ -14,7 +14,7 @@ use crate::{
     AccessKind, Capabilities, Column, Commit, CommitRecord, CopySource, Dataset, DatasetState,
     Destination, Epoch, Error, ErrorKind, ExistingColumn, Fence, FileFormat, IdentifierCase,
     IdentifierRules, Inquiry, Job, JobContext, JobOutcome, JobStatistics, Load, MergeStrategy,
-    Publication, ReplaceStrategy, Result, SchemaChange, Secret, StagingAccess, StorageKind,
+    Publication, ReplaceStrategy, Result, SchemaChange, Secret, StagingAccess, StorageKind, Survey,
     WriteDisposition,
 };
 
@@ -115,6 +115,11 @@ impl Destination for MemoryDestination {
         })
     }
 
+    fn widens(&self, _from: &str, _to: &str) -> bool {
+        // Values have the type with which they came.
+        false
+    }
+
     async fn check(&self) -> Result<()> {
         self.enter()
     }
@@ -185,6 +190,10 @@ impl Destination for MemoryDestination {
                             found.columns.push(Column { nullable: true, ..column.clone() });
                         }
                     }
+                }
+                SchemaChange::WidenColumn { table, .. } => {
+                    return Err(Error::new(ErrorKind::Unsupported, "no column is widened here")
+                        .with("table", table));
                 }
             }
             made.push(format!("{change:?}"));
@@ -321,6 +330,27 @@ impl Destination for MemoryDestination {
                 Some((load_id, epoch)) => *load_id != load.load_id || *epoch > load.epoch,
                 None => true,
             });
+        }
+        Ok(())
+    }
+
+    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
+        self.enter()?;
+        let datasets = self.place.lock();
+        let commits = datasets.get(&dataset.name).map(|found| found.commits.as_slice());
+        let staging = datasets.get(&dataset.staging);
+        Ok(Survey {
+            loads: commits.unwrap_or_default().iter().map(|c| c.load_id.clone()).collect(),
+            staging_tables: staging
+                .map(|staging| staging.tables.keys().cloned().collect())
+                .unwrap_or_default(),
+        })
+    }
+
+    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
+        self.enter()?;
+        if let Some(staging) = self.place.lock().get_mut(&dataset.staging) {
+            staging.tables.retain(|name, _| !tables.contains(name));
         }
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! The in-memory store.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -8,7 +8,7 @@ use async_trait::async_trait;
 
 use crate::{
     AccessRequest, Error, ErrorKind, FileFormat, FollowUp, Job, JobContext, JobOutcome,
-    JobStatistics, MANIFEST_NAME, Result, Scope, SealedManifest, Sha256Hex, StagedFile,
+    JobStatistics, LoadId, MANIFEST_NAME, Result, Scope, SealedManifest, Sha256Hex, StagedFile,
     StagedObject, StagingAccess, StagingCapabilities, StagingDestination, StorageKind,
 };
 
@@ -113,6 +113,15 @@ impl StagingDestination for MemoryStaging {
             false => Err(Error::new(ErrorKind::Terminal, "the load id is taken by another load")
                 .with("load", &manifest.load_id)),
         }
+    }
+
+    async fn loads(&self, scope: &Scope) -> Result<Vec<LoadId>> {
+        // `<dataset>/<pipeline>/<load id>/…`
+        let load_of = |key: &String| key.split('/').nth(2).map(LoadId::new);
+        let prefix = scope.prefix();
+        let objects = self.lock();
+        let loads = objects.keys().filter(|key| key.starts_with(&prefix)).filter_map(load_of);
+        Ok(loads.collect::<BTreeSet<_>>().into_iter().collect())
     }
 
     async fn read_manifests(&self, scope: &Scope) -> Result<Vec<SealedManifest>> {
