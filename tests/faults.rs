@@ -93,18 +93,22 @@ impl Destination for Faulty {
     }
 
     async fn check(&self) -> Result<()> {
+        self.is_there()?;
         self.inner.check().await
     }
 
     async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState> {
+        self.is_there()?;
         self.inner.describe(inquiry).await
     }
 
     async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
+        self.is_there()?;
         self.inner.apply(dataset, changes).await
     }
 
     async fn fence(&self, dataset: &Dataset, pipeline: &str, owner: &str) -> Result<Fence> {
+        self.is_there()?;
         self.inner.fence(dataset, pipeline, owner).await
     }
 
@@ -115,6 +119,7 @@ impl Destination for Faulty {
     async fn publish(&self, publication: &Publication, context: &JobContext<'_>) -> Result<Commit> {
         let lost = |kind| Err(Error::new(kind, "the connection broke"));
         let first = self.publications.fetch_add(1, Ordering::SeqCst) == 0;
+        self.is_there()?;
         match self.fault.as_str() {
             "answer lost" if first => {
                 self.inner.publish(publication, context).await?;
@@ -134,6 +139,7 @@ impl Destination for Faulty {
     }
 
     async fn clear(&self, load: &Load) -> Result<()> {
+        self.is_there()?;
         self.inner.clear(load).await
     }
 

@@ -270,10 +270,10 @@ async fn two_resources_may_not_want_different_things_of_one_table() {
     assert_eq!(failed.error.context("b"), Some("replace"));
 }
 
-/// What the README says under "Staging to Redshift", with the configuration that it shows.
+/// What the README says under "Staging to Redshift", with the configuration that it shows. `tests/redshift.rs` loads with it.
 #[cfg(feature = "redshift")]
-#[tokio::test]
-async fn redshift_resolves_its_configuration_and_refuses_to_load_for_now() {
+#[test]
+fn the_readmes_configuration_of_redshift_is_read() {
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path();
     let readme = include_str!("../README.md");
@@ -288,10 +288,7 @@ async fn redshift_resolves_its_configuration_and_refuses_to_load_for_now() {
         .folder(folder)
         .build()
         .unwrap();
-    let failed = pipeline.run(Resource::rows("players", players())).await.unwrap_err();
-    assert_eq!(failed.error.kind(), ErrorKind::Unsupported);
-    let shown = format!("{:?}", failed.error);
-    assert!(shown.contains("redshift") && !shown.contains("<password>"), "{shown}");
+    assert!(!format!("{pipeline:?}").contains("<password>"));
 }
 
 #[tokio::test]

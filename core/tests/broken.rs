@@ -13,7 +13,7 @@ use transload_core::sql::{Row, staging_name};
 use transload_core::{
     Capabilities, Column, Commit, Dataset, DatasetState, Destination, Disposition, Epoch, Error,
     ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, Publication, Result,
-    SchemaChange, StagingDestination,
+    SchemaChange, StagingDestination, Survey,
 };
 
 /// What is wrong with it.
@@ -119,6 +119,10 @@ impl Destination for Broken {
 
     fn native_type(&self, column: &Column) -> Result<String> {
         self.inner.native_type(column)
+    }
+
+    fn widens(&self, from: &str, to: &str) -> bool {
+        self.inner.widens(from, to)
     }
 
     async fn check(&self) -> Result<()> {
@@ -277,6 +281,14 @@ impl Destination for Broken {
             }
             _ => self.inner.clear(load).await,
         }
+    }
+
+    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
+        self.inner.survey(dataset).await
+    }
+
+    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
+        self.inner.drop_staging_tables(dataset, tables).await
     }
 }
 

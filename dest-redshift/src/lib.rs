@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use transload_core::settings::Settings;
-use transload_core::sql::{SqlClient as _, SqlDestination};
+use transload_core::sql::{Row, SqlClient as _, SqlDestination, Statement};
 use transload_core::{
     CONTRACT_VERSION, Capabilities, Column, Commit, Dataset, DatasetState, Destination, Error,
     ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, Plugin, Publication, Result,
@@ -74,6 +74,14 @@ impl RedshiftDestination {
         };
         let client = Redshift::new(read, dialect.clone())?;
         Ok(Self { sql: SqlDestination::new(client, dialect, capabilities) })
+    }
+
+    /// Runs a query and returns its rows as texts: for those who look at what was loaded.
+    ///
+    /// # Errors
+    /// Those of Redshift.
+    pub async fn query(&self, query: &str) -> Result<Vec<Row>> {
+        self.sql.client().query(&Statement::new(query)).await
     }
 }
 

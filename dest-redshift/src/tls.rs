@@ -214,3 +214,159 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Encrypted<S> {
         Pin::new(&mut *self.0).poll_shutdown(context)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::path::PathBuf;
+
+    use rustls::ServerConfig;
+    use rustls::pki_types::PrivateKeyDer;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio_rustls::TlsAcceptor;
+    use transload_core::Destination as _;
+    use transload_core::settings::Settings;
+
+    use super::*;
+    use crate::RedshiftDestination;
+    use crate::config::tests::{CANARY, COMPLETE};
+
+    fn file(name: &str) -> PathBuf {
+        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("src/testdata").join(name)
+    }
+
+    /// Reads the first message, and answers that the password is wrong: so far only a connection that is trusted gets.
+    async fn greet(mut stream: impl AsyncRead + AsyncWrite + Unpin) -> Vec<u8> {
+        let length = stream.read_u32().await.unwrap() as usize;
+        let mut message = vec![0; length - 4];
+        stream.read_exact(&mut message).await.unwrap();
+        let fields = b"SFATAL\0C28P01\0Mwrong password\0\0";
+        stream.write_all(b"E").await.unwrap();
+        stream.write_all(&(fields.len() as u32 + 4).to_be_bytes()).await.unwrap();
+        stream.write_all(fields).await.unwrap();
+        stream.shutdown().await.unwrap();
+        message
+    }
+
+    /// A server for one connection, that encrypts or says that it does not. Returns what it was sent.
+    async fn serve(listener: TcpListener, encrypts: bool) -> Vec<u8> {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut request = [0; 8];
+        stream.peek(&mut request).await.unwrap();
+        if request != [0, 0, 0, 8, 0x04, 0xd2, 0x16, 0x2f] {
+            return greet(stream).await;
+        }
+        stream.read_exact(&mut request).await.unwrap();
+        if !encrypts {
+            stream.write_all(b"N").await.unwrap();
+            let mut rest = Vec::new();
+            // A connection that is torn down tells as much as one that is closed.
+            let _ = stream.read_to_end(&mut rest).await;
+            return rest;
+        }
+        stream.write_all(b"S").await.unwrap();
+        match acceptor().accept(stream).await {
+            Ok(stream) => greet(stream).await,
+            Err(_) => Vec::new(),
+        }
+    }
+
+    fn acceptor() -> TlsAcceptor {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let chain = CertificateDer::pem_file_iter(file("server.pem")).unwrap();
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(
+                chain.map(Result::unwrap).collect(),
+                PrivateKeyDer::from_pem_file(file("server.key")).unwrap(),
+            )
+            .unwrap();
+        TlsAcceptor::from(Arc::new(config))
+    }
+
+    /// What a login says, and what the server saw of it.
+    async fn login(
+        host: &str,
+        sslmode: &str,
+        authority: Option<&str>,
+        encrypts: bool,
+    ) -> (Error, Vec<u8>) {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let server = tokio::spawn(serve(listener, encrypts));
+        let mut pairs = COMPLETE.to_vec();
+        pairs.retain(|(key, _)| *key != "credentials.host");
+        pairs.extend([
+            ("credentials.host", host),
+            ("credentials.port", &port),
+            ("credentials.sslmode", sslmode),
+        ]);
+        let authority = authority.map(|name| file(name).display().to_string());
+        if let Some(authority) = &authority {
+            pairs.push(("credentials.sslrootcert", authority));
+        }
+        let destination =
+            RedshiftDestination::new(&Settings::from_pairs("redshift", &pairs)).unwrap();
+        let error = destination.check().await.unwrap_err();
+        (error, server.await.unwrap())
+    }
+
+    #[tokio::test]
+    async fn only_who_shows_the_right_certificate_is_told_anything() {
+        let trusted = Some("authority.pem");
+        for (host, sslmode, authority, is_trusted) in [
+            ("localhost", "verify-full", trusted, true),
+            ("localhost", "require", trusted, true),
+            ("127.0.0.1", "verify-ca", trusted, true),
+            ("127.0.0.1", "verify-full", trusted, false),
+            ("127.0.0.1", "require", trusted, false),
+            ("localhost", "verify-full", Some("another-authority.pem"), false),
+            ("localhost", "verify-ca", Some("another-authority.pem"), false),
+            ("localhost", "verify-full", None, false),
+        ] {
+            let case = format!("{sslmode} to {host} by {authority:?}");
+            let (error, seen) = login(host, sslmode, authority, true).await;
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{case}: {error:?}");
+            let said = format!("{error:?}");
+            assert_eq!(said.contains("wrong password"), is_trusted, "{case}: {said}");
+            assert_eq!(said.contains("no encrypted connection"), !is_trusted, "{case}: {said}");
+            assert_eq!(!seen.is_empty(), is_trusted, "{case}");
+            assert!(!said.contains(CANARY), "{said}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_server_that_does_not_encrypt_is_told_nothing_unless_that_is_asked_for() {
+        let (error, seen) = login("localhost", "require", Some("authority.pem"), false).await;
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
+        assert!(
+            seen.is_empty() && format!("{error:?}").contains("no encrypted connection"),
+            "{error:?}"
+        );
+        let (error, seen) = login("localhost", "disable", None, false).await;
+        assert!(format!("{error:?}").contains("wrong password"), "{error:?}");
+        assert!(String::from_utf8_lossy(&seen).contains("application_name\0transload\0"));
+    }
+
+    #[test]
+    fn a_file_without_certificates_is_refused() {
+        let error = Tls::new(SslMode::VerifyFull, Some(&file("server.key"))).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+    }
+
+    #[tokio::test]
+    async fn a_port_where_nobody_listens_may_be_tried_again() {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        drop(listener);
+        assert!(TcpStream::connect(format!("127.0.0.1:{port}")).await.is_err());
+        let pairs = [&COMPLETE[..], &[("credentials.port", port.as_str())]].concat();
+        let settings = Settings::from_pairs("redshift", &pairs);
+        let error = RedshiftDestination::new(&settings).unwrap().check().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Transient, "{error:?}");
+        assert!(error.hint().unwrap().contains("security group"));
+    }
+}

@@ -118,6 +118,14 @@ impl Loader<'_> {
             true => {
                 let access = self.access(sealed.route, &rows, &scratch, Step::Publish).await?;
                 transfer::check_hashes(folder, &rows, &access).await?;
+                let context = JobContext {
+                    load: held.load(),
+                    schema: &manifest.schema,
+                    folder,
+                    access: &StagingAccess::None,
+                    on_bytes: &|_| (),
+                };
+                self.stage_lists(sealed.route, &rows, &context, &scratch).await?;
                 access
             }
             // Its jobs have read the files.

@@ -175,14 +175,7 @@ impl Loader<'_> {
                     if !matches!(job, Job::Custom(_)) {
                         check_hashes(folder, rows, &access).await?;
                     }
-                    if let (Job::Copy(copy), Some(staging), Way::Staged(_)) =
-                        (job, self.staging, route.way)
-                        && self.destination.plugin.capabilities().copies_by_list
-                    {
-                        let folder = scratch.folder()?;
-                        let context = JobContext { folder: &folder, on_bytes: &|_| (), ..context };
-                        self.stage_lists(&*staging.plugin, copy, &context).await?;
-                    }
+                    self.stage_lists(route, std::slice::from_ref(job), &context, scratch).await?;
                     let on_bytes = &counting(Step::Copy);
                     let context = JobContext { access: &access, on_bytes, ..context };
                     retries.job(|| self.destination.plugin.run(job, &context)).await
@@ -322,7 +315,7 @@ impl Scratch {
         self.fetched().contains(key)
     }
 
-    fn folder(&self) -> Result<PathBuf> {
+    pub(super) fn folder(&self) -> Result<PathBuf> {
         if self.folder.get().is_none() {
             let folder = tempfile::Builder::new().prefix("transload-").tempdir().map_err(|error| {
                 Error::new(ErrorKind::Terminal, "could not create a folder for fetched files")

@@ -6,7 +6,6 @@
 //! It listens on the address that it is given, once all is ready. The S3 server and the keys with which it assumes roles
 //! stand in the variables of the test stack; its users `loader` (may make schemas) and `reader` (may not) have the password
 //! in `TRANSLOAD_TEST_REDSHIFT_PASSWORD`.
-#![expect(clippy::print_stderr, reason = "a program talks to whoever ran it")]
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on may panic"))]
 
 mod copy;
@@ -19,7 +18,6 @@ mod sql;
 mod wire;
 
 use std::io;
-use std::process::ExitCode;
 use std::sync::Arc;
 
 use tokio::net::TcpListener;
@@ -31,17 +29,7 @@ use session::Shared;
 
 // One thread: the server behind it ends with the thread that started it.
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    match run().await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-async fn run() -> io::Result<()> {
+async fn main() -> io::Result<()> {
     let address = std::env::args().nth(1);
     let address =
         address.ok_or_else(|| io::Error::other("where to listen is the first argument"))?;

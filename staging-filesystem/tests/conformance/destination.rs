@@ -12,7 +12,7 @@ use transload_core::sql::Row;
 use transload_core::{
     Capabilities, Column, Commit, DataType, Dataset, DatasetState, Destination, Fence, FileFormat,
     Inquiry, Job, JobContext, JobOutcome, Load, Publication, Result, SchemaChange,
-    StagingDestination,
+    StagingDestination, Survey,
 };
 
 use crate::common::Place;
@@ -36,6 +36,10 @@ impl Destination for JsonLines {
 
     fn native_type(&self, column: &Column) -> Result<String> {
         self.0.native_type(column)
+    }
+
+    fn widens(&self, from: &str, to: &str) -> bool {
+        self.0.widens(from, to)
     }
 
     async fn check(&self) -> Result<()> {
@@ -64,6 +68,14 @@ impl Destination for JsonLines {
 
     async fn clear(&self, load: &Load) -> Result<()> {
         self.0.clear(load).await
+    }
+
+    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
+        self.0.survey(dataset).await
+    }
+
+    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
+        self.0.drop_staging_tables(dataset, tables).await
     }
 }
 

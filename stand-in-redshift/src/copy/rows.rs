@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::io::Read as _;
 
-use arrow::array::{Array, ArrayRef, AsArray as _};
+use arrow::array::{Array, ArrayRef, AsArray as _, make_array};
 use arrow::datatypes::DataType as ArrowType;
 use arrow::util::display::{ArrayFormatter, FormatOptions};
 use bytes::Bytes;
@@ -265,13 +265,18 @@ fn texts_of(array: &ArrayRef) -> Option<Vec<Option<String>>> {
         };
         return Some((0..array.len()).map(|row| present(row).then(|| hex(row))).collect());
     }
+    if let ArrowType::Timestamp(unit, Some(_)) = array.data_type() {
+        // Points in time are kept in UTC, whatever the zone that they are shown in.
+        let local = ArrowType::Timestamp(*unit, None);
+        let local = array.to_data().into_builder().data_type(local).build().ok()?;
+        let texts = texts_of(&make_array(local))?;
+        let in_utc = |text: Option<String>| text.map(|text| format!("{text}+00"));
+        return Some(texts.into_iter().map(in_utc).collect());
+    }
     let options = FormatOptions::default();
     let formatter = ArrayFormatter::try_new(array, &options).ok()?;
-    Some(
-        (0..array.len())
-            .map(|row| present(row).then(|| formatter.value(row).to_string()))
-            .collect(),
-    )
+    let text = |row: usize| present(row).then(|| formatter.value(row).to_string());
+    Some((0..array.len()).map(text).collect())
 }
 
 #[cfg(test)]
