@@ -495,6 +495,16 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_needs_some_time() {
+        for key in ["request_timeout", "job_timeout"] {
+            let read =
+                |seconds| Settings::from_pairs("load", &[(key, seconds)]).read::<LoadSettings>();
+            assert!(read("1").is_ok());
+            assert_eq!(read("0").unwrap_err().context("code"), Some("E_CONFIG_RANGE"));
+        }
+    }
+
+    #[test]
     fn a_pipeline_needs_a_name_and_a_destination() {
         assert_eq!(
             pipeline("a/b").destination("duckdb").build().unwrap_err().message(),

@@ -4,7 +4,7 @@ use transload_core::ErrorKind;
 
 use super::destination::bring;
 use super::state::{At, LOADS, Loader, Request, StagingTable, State, bit};
-use super::{CommitRow, Design, Fence, Scenario, Unknown};
+use super::{CommitRow, Design, Fence, Order, Scenario, Unknown};
 use crate::load::protocol::{Claim, Doing, Recovery, Seen, Verdict, after_error, after_look};
 
 /// One thing that may happen.
@@ -187,14 +187,16 @@ impl Events<'_> {
             load_id: &scenario.ids[usize::from(load)],
             digest: &scenario.digest,
             previous: scenario.previous[usize::from(load)].map(|previous| &scenario.ids[previous]),
-            order_matters: scenario.order_matters && self.design.checks_order,
+            order_matters: scenario.order_matters && self.design.order != Order::NotChecked,
         };
         let seen = Seen {
             commit: is_there.then(|| &scenario.records[usize::from(load)]),
             last: last.checked_sub(1).map(|last| &scenario.ids[usize::from(last)]),
         };
         let publish = if self.design.looks_first { At::Fencing } else { At::Moving };
+        let comes_late = self.design.order == Order::CheckedFirst && seen.last != claim.previous;
         let at = match after_look(load, &claim, &seen) {
+            _ if comes_late => At::Refused,
             Verdict::Publish(_) => publish,
             Verdict::Published(_) => At::CleaningUp,
             Verdict::OutOfOrder => At::Refused,
@@ -217,7 +219,8 @@ impl Events<'_> {
             let mut after = self.with(i, Loader { staged, ..loader });
             after.objects[table] |= of_load;
             self.push("a file is staged", after, true);
-        } else if !has_manifest {
+        }
+        if !has_manifest && (loader.staged == all || !self.design.manifest_is_last) {
             let mut after = self.before;
             after.manifests |= of_load;
             self.push("the manifest is written", after, true);

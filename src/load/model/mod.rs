@@ -37,7 +37,9 @@ struct Design {
     unknown: Unknown,
     /// The loader looks before it raises the fence, and not afterwards.
     looks_first: bool,
-    checks_order: bool,
+    order: Order,
+    /// The manifest is written when all files are staged, and not before.
+    manifest_is_last: bool,
     cleans_up_when_fenced: bool,
 }
 
@@ -84,6 +86,15 @@ enum Unknown {
     DoneAgainWithoutLooking,
 }
 
+/// How the order of loads is checked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Order {
+    AsTheEngine,
+    NotChecked,
+    /// Even before it is known whether the load itself is published.
+    CheckedFirst,
+}
+
 impl Design {
     /// Every guard in place.
     fn whole(isolation: Isolation) -> Self {
@@ -97,7 +108,8 @@ impl Design {
             one_transaction: true,
             unknown: Unknown::AsTheEngine,
             looks_first: false,
-            checks_order: true,
+            order: Order::AsTheEngine,
+            manifest_is_last: true,
             cleans_up_when_fenced: false,
         }
     }
@@ -161,6 +173,10 @@ impl Scenario {
         Self { order_matters: true, replaces: true, ..self }
     }
 
+    fn on_time(self) -> Self {
+        Self { most_in_flight: 0, ..self }
+    }
+
     fn all_loads(&self) -> u8 {
         state::bit(LOADS) - 1
     }
@@ -182,6 +198,7 @@ fn nothing_is_wrong(isolation: Isolation) {
     let mut all = 0;
     for (name, scenario) in [
         ("one load of two tables", Scenario::one_load_of_two_tables()),
+        ("the same, where no answer comes late", Scenario::one_load_of_two_tables().on_time()),
         ("two loads, one after the other", Scenario::two_loads()),
         ("two hosts with a load each", Scenario::a_load_each()),
         ("two hosts with a load each that replaces", Scenario::a_load_each().replacing()),

@@ -88,7 +88,7 @@ pub(super) fn search(design: &Design, scenario: &Scenario, until: Option<Wrong>)
             }
         }
     }
-    if until.is_none()
+    if until.is_none_or(|until| until == Wrong::DeadEnd)
         && wrong.is_empty()
         && let Some(dead_end) = dead_end(states.len(), healthy, good)
     {

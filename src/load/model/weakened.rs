@@ -1,7 +1,7 @@
 //! One guard taken away at a time, and what then goes wrong: a model that finds nothing shows nothing.
 
 use super::search::{Wrong, search};
-use super::{CommitRow, Design, Fence, Isolation, Jobs, Scenario, Unknown};
+use super::{CommitRow, Design, Fence, Isolation, Jobs, Order, Scenario, Unknown};
 
 const BOTH: [Isolation; 2] = [Isolation::Snapshots, Isolation::Locks];
 
@@ -65,13 +65,13 @@ fn with_staging_tables_that_all_share_rows_are_doubled_and_lost() {
 
 #[test]
 fn with_jobs_that_append_a_lost_answer_alone_fails_a_load() {
-    let scenario = Scenario { most_in_flight: 0, ..Scenario::one_load_of_two_tables() };
+    let scenario = Scenario::one_load_of_two_tables().on_time();
     is_caught(Wrong::Refused, &scenario, |design| design.jobs = Jobs::Append);
 }
 
 #[test]
 fn with_jobs_that_append_and_no_row_check_rows_are_doubled() {
-    let scenario = Scenario { most_in_flight: 0, ..Scenario::one_load_of_two_tables() };
+    let scenario = Scenario::one_load_of_two_tables().on_time();
     is_caught(Wrong::Doubled, &scenario, |design| {
         design.jobs = Jobs::Append;
         design.counts_rows = false;
@@ -115,7 +115,19 @@ fn where_the_look_comes_before_the_fence_rows_are_doubled_even_if_the_commit_swa
 #[test]
 fn where_the_order_is_not_checked_older_rows_replace_newer_ones() {
     is_caught(Wrong::Reordered, &Scenario::a_load_each().replacing(), |design| {
-        design.checks_order = false;
+        design.order = Order::NotChecked;
+    });
+}
+
+#[test]
+fn where_the_order_is_checked_before_the_look_a_lost_answer_is_a_dead_end() {
+    is_caught(Wrong::DeadEnd, &two_loads(), |design| design.order = Order::CheckedFirst);
+}
+
+#[test]
+fn where_the_manifest_is_not_written_last_it_names_files_that_are_not_there() {
+    is_caught(Wrong::ManifestTooEarly, &Scenario::one_load_of_two_tables(), |design| {
+        design.manifest_is_last = false;
     });
 }
 
