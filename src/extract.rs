@@ -238,6 +238,7 @@ impl Sink {
         for (column, count) in normalized.discarded.values {
             *self.discarded.entry(column).or_default() += count;
         }
+        self.warnings.extend(normalized.warnings);
         self.see(target, normalized.seen)?;
         self.write(normalized.batches)?;
         Ok((count, bytes))

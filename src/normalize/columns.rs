@@ -18,6 +18,7 @@ use transload_core::{Column, DataType, Error, ErrorKind, Result};
 
 use super::coerce::{self, Value};
 use super::layout::SlotId;
+use super::timestamp;
 use crate::arrow_types::{Defaults, arrow_type};
 
 /// What became of a value.
@@ -44,6 +45,8 @@ pub(super) struct ColumnValues {
     nulls: NullBufferBuilder,
     values: Values,
     scratch: String,
+    /// The first row whose time was cut to the precision of the column.
+    pub(super) first_cut: Option<usize>,
 }
 
 /// One value for each row; that of a NULL means nothing.
@@ -125,6 +128,7 @@ impl ColumnValues {
             nulls: NullBufferBuilder::new(0),
             values,
             scratch: String::new(),
+            first_cut: None,
         })
     }
 
@@ -161,6 +165,7 @@ impl ColumnValues {
             return;
         }
         self.nulls.truncate(rows);
+        self.first_cut = self.first_cut.filter(|row| *row < rows);
         match &mut self.values {
             Values::Text(values) | Values::Binary(values) => values.truncate(rows),
             Values::Bool(values) => values.truncate(rows),
@@ -215,6 +220,8 @@ impl ColumnValues {
     }
 
     fn coerce(&mut self, value: &Value<'_>) -> Option<()> {
+        // The row that is being written: those before it have a value or a NULL.
+        let row = self.nulls.len();
         match &mut self.values {
             Values::Text(values) => {
                 if self.data_type == DataType::Json {
@@ -232,10 +239,14 @@ impl ColumnValues {
                     coerce::to_bigint(value).filter(|value| fits(*value, arrow_type))?
                 }
                 (DataType::Timestamp, ArrowType::Timestamp(unit, _)) => {
-                    in_unit(coerce::to_timestamp(value)?, *unit)?
+                    let micros = coerce::to_timestamp(value)?;
+                    note_cut(&mut self.first_cut, row, value, micros, *unit);
+                    in_unit(micros, *unit)?
                 }
                 (DataType::Time, ArrowType::Time32(unit) | ArrowType::Time64(unit)) => {
-                    in_unit(coerce::to_time(value)?, *unit)?
+                    let micros = coerce::to_time(value)?;
+                    note_cut(&mut self.first_cut, row, value, micros, *unit);
+                    in_unit(micros, *unit)?
                 }
                 (DataType::Date, _) => coerce::to_date(value)?.into(),
                 _ => return None,
@@ -297,6 +308,19 @@ fn fits(value: i64, arrow_type: &ArrowType) -> bool {
         ArrowType::Int16 => i16::try_from(value).is_ok(),
         ArrowType::Int32 => i32::try_from(value).is_ok(),
         _ => true,
+    }
+}
+
+/// Notes the first row whose time has decimals of the second that the column does not.
+fn note_cut(first: &mut Option<usize>, row: usize, value: &Value<'_>, micros: i64, unit: TimeUnit) {
+    let is_cut = || match unit {
+        TimeUnit::Second => micros % 1_000_000 != 0,
+        TimeUnit::Millisecond => micros % 1_000 != 0,
+        TimeUnit::Microsecond | TimeUnit::Nanosecond => false,
+    };
+    let is_finer = || matches!(value, Value::Text(text) if timestamp::is_finer_than_micros(text));
+    if first.is_none() && (is_cut() || is_finer()) {
+        *first = Some(row);
     }
 }
 

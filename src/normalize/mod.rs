@@ -365,6 +365,7 @@ impl Normalizer {
             refused,
             refused_by_schema,
             discarded,
+            cuts,
             seen,
         } = shredded;
         let is_current = generation == self.snapshot.generation;
@@ -406,7 +407,13 @@ impl Normalizer {
                 }
             }
         }
-        Ok(Some(Normalized { batches, refused, discarded, seen, warnings: Vec::new() }))
+        let mut warnings = Vec::new();
+        for cut in cuts {
+            if self.warned.insert((cut.table, cut.column)) {
+                warnings.push(cut.warning.to_string());
+            }
+        }
+        Ok(Some(Normalized { batches, refused, discarded, seen, warnings }))
     }
 
     /// The schema after the chunks so far.

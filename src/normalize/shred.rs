@@ -18,7 +18,7 @@ use super::ids;
 use super::layout::{LEFT_OUT, Layout, List, Mark, NONE, Role, SlotId, no_new_table};
 use super::parser::{Offset, Parser, too_many_digits};
 use super::root::RootIds;
-use super::table::{RowLinks, TableAdditions, TableValues};
+use super::table::{Cut, RowLinks, TableAdditions, TableValues};
 use super::text;
 use super::{Discarded, Snapshot, TableBatch};
 use crate::contract::ContractMode;
@@ -39,6 +39,8 @@ pub(crate) struct Shredded {
     pub(super) refused_by_schema: bool,
     /// What the contract leaves out of rows that are loaded.
     pub(super) discarded: Discarded,
+    /// Columns whose times were cut.
+    pub(super) cuts: Vec<Cut>,
     /// What the cursor of an incremental resource met.
     pub(super) seen: Seen,
 }
@@ -175,17 +177,19 @@ impl Shredder<'_> {
             refused: Vec::new(),
             refused_by_schema: false,
             discarded: Discarded::default(),
+            cuts: Vec::new(),
             seen: Seen::default(),
         };
         let mut tables: Vec<Option<TableValues>> =
             self.layout.tables.into_iter().map(Some).collect();
         for table in self.in_order.into_iter().filter_map(|index| tables[index].take()) {
-            let (batch, additions) =
+            let (batch, additions, cuts) =
                 table.finish(snapshot, |error, input| match rows.rows.get(input) {
                     Some(row) => place(error, rows, row, Offset(0)),
                     None => error,
                 })?;
             shredded.batches.push(batch);
+            shredded.cuts.extend(cuts);
             if !additions.is_empty() {
                 shredded.additions.push(additions);
             }

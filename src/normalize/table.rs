@@ -48,6 +48,15 @@ pub(super) struct TableAdditions {
     pub(super) assumed: Vec<Column>,
 }
 
+/// A column whose times were cut to its precision.
+#[derive(Debug)]
+pub(super) struct Cut {
+    pub(super) table: String,
+    pub(super) column: String,
+    /// What to say of it, with the first row.
+    pub(super) warning: Error,
+}
+
 pub(super) struct TableValues {
     pub(super) name: String,
     /// The table in which this one is nested. None for a root, and for a table that hints made one.
@@ -410,7 +419,7 @@ impl TableValues {
         self,
         snapshot: &Snapshot,
         place: impl Fn(Error, usize) -> Error,
-    ) -> Result<(TableBatch, TableAdditions)> {
+    ) -> Result<(TableBatch, TableAdditions, Vec<Cut>)> {
         let mut additions = TableAdditions {
             name: self.name.clone(),
             parent: self.parent,
@@ -420,8 +429,24 @@ impl TableValues {
         };
         let mut fields = Vec::with_capacity(self.columns.len());
         let mut arrays = Vec::with_capacity(self.columns.len());
+        let mut cuts = Vec::new();
         for (index, values) in self.columns.into_iter().enumerate() {
+            let first_cut = values.first_cut;
             let (column, array) = values.finish(self.rows)?;
+            if let Some(row) = first_cut {
+                let warning = Error::new(
+                    ErrorKind::BadData,
+                    "times are cut to the precision of their column",
+                )
+                .with("code", "W_PRECISION")
+                .with("table", &self.name)
+                .with("column", &column.name);
+                cuts.push(Cut {
+                    table: self.name.clone(),
+                    column: column.name.clone(),
+                    warning: place(warning, self.inputs[row] as usize),
+                });
+            }
             if !column.nullable
                 && let Some(row) = (0..array.len()).find(|row| array.is_null(*row))
             {
@@ -451,7 +476,7 @@ impl TableValues {
                     .with("table", &self.name)
                     .with_source(error)
             })?;
-        Ok((TableBatch { table: self.name, batch }, additions))
+        Ok((TableBatch { table: self.name, batch }, additions, cuts))
     }
 }
 

@@ -73,6 +73,14 @@ pub(super) fn time_from_text(text: &str) -> Option<i64> {
     Some((micros - offset).rem_euclid(DAY))
 }
 
+/// Whether a text has decimals of the second beyond its microseconds.
+pub(super) fn is_finer_than_micros(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    let Some(point) = memchr::memchr2(b'.', b',', bytes) else { return false };
+    let decimals = bytes[point + 1..].iter().take_while(|byte| byte.is_ascii_digit());
+    decimals.skip(6).any(|digit| *digit != b'0')
+}
+
 fn in_range(micros: i64) -> Option<i64> {
     (FIRST..=LAST).contains(&micros).then_some(micros)
 }

@@ -258,3 +258,34 @@ fn nul_leaves_names_and_is_refused_in_text() {
     // What dlt takes for a marker of its own is text like any other.
     assert_eq!(Run::of("{\"s\":\"\u{f026}12\"}").tables(), "t(s text)");
 }
+
+#[test]
+fn times_that_lose_decimals_are_said_once_for_a_column() {
+    let columns = json!({
+        "at": {"name": "at", "data_type": "timestamp", "precision": 3},
+        "day": {"name": "day", "data_type": "time"},
+    });
+    let schema = schema_with(json!({"name": "t", "columns": columns}));
+    let mut normalizer = Normalizer::new(schema, Options::new("1")).unwrap();
+    let mut warnings = |rows: &str| {
+        let chunk = split(rows).remove(0);
+        normalizer.json("t", &chunk, None).unwrap().warnings
+    };
+    let none = r#"{"at":"2024-01-02T03:04:05.120000Z","new":"2024-01-02T03:04:05.1234560000Z","day":"10:00:00.5"}"#;
+    assert_eq!(warnings(none), [""; 0]);
+    let rows = [
+        r#"{"at":"2024-01-02T03:04:05.12Z"}"#,
+        r#"{"at":"2024-01-02T03:04:05.1234Z","at":1}"#,
+        r#"{"at":"2024-01-02T03:04:05.1234Z","l":[{"x":"2024-01-02T03:04:05.1234567Z"}]}"#,
+        r#"{"at":"2024-01-02T03:04:05.1234Z"}"#,
+    ];
+    let said = warnings(&rows.join("\n"));
+    assert_eq!(said.len(), 2, "{said:?}");
+    for (said, parts) in said.iter().zip([["column: at", "line: 3"], ["table: t__l", "line: 3"]]) {
+        assert!(
+            said.contains("W_PRECISION") && parts.iter().all(|part| said.contains(part)),
+            "{said}"
+        );
+    }
+    assert_eq!(warnings(&rows.join("\n")), [""; 0]);
+}
