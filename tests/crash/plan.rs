@@ -126,22 +126,21 @@ fn kills(explored: &[Explored], number: u64, random: &mut Random) -> Vec<Trial> 
     let single = (number - number / CHANCE).min(all.len() as u64);
     let mut trials = choose(all, single as usize, random);
     // By chance: several in a row, at some time after a point, or between the calls.
-    let mut left = number - single;
-    while left > 0 {
+    for _ in single..number {
         let Explored { case, points, between, .. } = random.pick(explored);
         let (destination, points) = match random.below(4) {
-            0 => (VISITED, between.len() * 2),
+            0 => (VISITED, between.len()),
             _ => (DUCKDB, points.len()),
         };
-        let count = (1 + random.below(3) as u64).min(left);
-        let strike = |random: &mut Random| Strike {
-            at: 1 + random.below(points),
-            micros: (random.below(2) == 0).then(|| random.below(3000) as u64),
-        };
-        let strikes = (0..count).map(|_| strike(random)).collect();
+        let at = |random: &mut Random| 1 + random.below(points);
+        // The first one is sure to kill. Those after it find less to do, and may come too late.
+        let mut strikes = vec![Strike { at: at(random), micros: None }];
+        for _ in 0..random.below(3) {
+            let micros = (random.below(2) == 0).then(|| random.below(3000) as u64);
+            strikes.push(Strike { at: at(random), micros });
+        }
         let disk = *random.pick(&disks(*case));
         trials.push(Trial::Kills { case: *case, disk, strikes, destination });
-        left -= count;
     }
     trials
 }
