@@ -2,19 +2,28 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
+#[path = "faults/apart.rs"]
+mod apart;
+#[path = "faults/damage.rs"]
+mod damage;
+#[path = "faults/reader.rs"]
+mod reader;
+
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::time::Instant;
 use transload::core::settings::Settings;
 use transload::core::{
     CONTRACT_VERSION, Capabilities, Commit, Dataset, DatasetState, Destination, Fence, Inquiry,
     Job, JobContext, JobOutcome, Load, Plugin, Publication, SchemaChange, Survey, settings,
 };
 use transload::{
-    Column, Error, ErrorKind, LoadStatus, Pipeline, Registry, Resource, Result, WriteDisposition,
-    plugins,
+    Column, Error, ErrorKind, Event, LoadStatus, Pipeline, PipelineBuilder, Registry, Resource,
+    Result, WriteDisposition, plugins,
 };
 
 settings! {
@@ -34,13 +43,13 @@ struct Faulty {
     fault: String,
     publications: AtomicUsize,
     /// When somebody first came.
-    first_call: std::sync::OnceLock<tokio::time::Instant>,
+    first_call: OnceLock<Instant>,
 }
 
 impl Faulty {
     /// Fails as long as the destination is away.
     fn is_there(&self) -> Result<()> {
-        let first = *self.first_call.get_or_init(tokio::time::Instant::now);
+        let first = *self.first_call.get_or_init(Instant::now);
         let is_away = match self.fault.as_str() {
             "gone" => true,
             "gone when it publishes" => self.publications.load(Ordering::SeqCst) > 0,
@@ -54,14 +63,14 @@ impl Faulty {
 }
 
 /// How long a destination is away.
-const GONE: std::time::Duration = std::time::Duration::from_secs(30);
+const GONE: Duration = Duration::from_secs(30);
 
 fn create(settings: &Settings) -> Result<Arc<dyn Destination>> {
     let FaultySettings { database, fault } = settings.read()?;
     let registry = plugins::registry();
     let (_, create) = registry.destination("duckdb")?;
     let inner = create(&Settings::from_pairs("duckdb", &[("database", &database)]))?;
-    let (publications, first_call) = (AtomicUsize::new(0), std::sync::OnceLock::new());
+    let (publications, first_call) = (AtomicUsize::new(0), OnceLock::new());
     Ok(Arc::new(Faulty { inner, fault, publications, first_call }))
 }
 
@@ -88,17 +97,14 @@ impl Destination for Faulty {
     }
 
     async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState> {
-        self.is_there()?;
         self.inner.describe(inquiry).await
     }
 
     async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
-        self.is_there()?;
         self.inner.apply(dataset, changes).await
     }
 
     async fn fence(&self, dataset: &Dataset, pipeline: &str, owner: &str) -> Result<Fence> {
-        self.is_there()?;
         self.inner.fence(dataset, pipeline, owner).await
     }
 
@@ -109,7 +115,6 @@ impl Destination for Faulty {
     async fn publish(&self, publication: &Publication, context: &JobContext<'_>) -> Result<Commit> {
         let lost = |kind| Err(Error::new(kind, "the connection broke"));
         let first = self.publications.fetch_add(1, Ordering::SeqCst) == 0;
-        self.is_there()?;
         match self.fault.as_str() {
             "answer lost" if first => {
                 self.inner.publish(publication, context).await?;
@@ -117,13 +122,18 @@ impl Destination for Faulty {
             }
             "request lost" if first => lost(ErrorKind::OutcomeUnknown),
             "met another" if first => lost(ErrorKind::Transient),
+            "hangs after the commit" if first => {
+                self.inner.publish(publication, context).await?;
+                std::future::pending().await
+            }
+            "hangs before the commit" if first => std::future::pending().await,
+            "hangs" => std::future::pending().await,
             "never again" => lost(ErrorKind::Terminal),
             _ => self.inner.publish(publication, context).await,
         }
     }
 
     async fn clear(&self, load: &Load) -> Result<()> {
-        self.is_there()?;
         self.inner.clear(load).await
     }
 
@@ -137,6 +147,10 @@ impl Destination for Faulty {
 }
 
 fn pipeline(folder: &Path, host: &str, fault: &str) -> Pipeline {
+    builder(folder, host, fault).build().unwrap()
+}
+
+fn builder(folder: &Path, host: &str, fault: &str) -> PipelineBuilder {
     let plugin = Plugin {
         name: "faulty",
         aliases: &[],
@@ -158,8 +172,6 @@ fn pipeline(folder: &Path, host: &str, fault: &str) -> Pipeline {
         .pipelines_dir(host)
         .setting("destination.faulty.database", database.to_string_lossy())
         .setting("destination.faulty.fault", fault)
-        .build()
-        .unwrap()
 }
 
 fn rows(n: i64) -> Resource {
@@ -183,6 +195,35 @@ async fn a_lost_answer_loads_once() {
         assert_eq!(count(folder, "select count(*) from d.t__tags"), 16, "{fault}");
         assert_eq!(count(folder, "select count(*) from d._dlt_loads"), 2, "{fault}");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_hangs_is_given_up_and_the_load_is_there_once() {
+    for fault in ["hangs after the commit", "hangs before the commit"] {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path();
+        let begun = Instant::now();
+        let pipeline = builder(folder, "host", fault).setting("load.job_timeout", "60");
+        let info = pipeline.build().unwrap().run(rows(5)).await.unwrap();
+        assert_eq!(info.loads[0].status, LoadStatus::Loaded, "{fault}");
+        assert!(begun.elapsed() >= Duration::from_secs(60), "{fault}");
+        assert!(begun.elapsed() < Duration::from_secs(70), "{fault}");
+        assert_eq!(count(folder, "select count(*) from d.t"), 5, "{fault}");
+        assert_eq!(count(folder, "select count(*) from d._dlt_loads"), 1, "{fault}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_destination_that_hangs_for_ever_fails_the_load_which_can_be_resumed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let hanging = builder(folder, "host", "hangs").setting("load.job_timeout", "60").build();
+    let failed = hanging.unwrap().run(rows(5)).await.unwrap_err();
+    assert_eq!(failed.error.kind(), ErrorKind::OutcomeUnknown);
+    assert!(failed.error.hint().unwrap().contains("load.job_timeout"));
+    assert_eq!(failed.info.loads[0].status, LoadStatus::Pending);
+    pipeline(folder, "host", "none").resume().await.unwrap();
+    assert_eq!(count(folder, "select count(*) from d.t"), 5);
 }
 
 /// Leaves a sealed package behind that was not published.
@@ -269,137 +310,27 @@ async fn a_column_of_another_type_is_refused_before_anything_is_sealed() {
     assert_eq!(count(folder, "select count(*) from d.t"), 2);
 }
 
-/// Every file of a folder and of those below it.
-fn files_of(folder: &Path) -> Vec<std::path::PathBuf> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        match entry.unwrap().path() {
-            path if path.is_dir() => files.extend(files_of(&path)),
-            path => files.push(path),
-        }
-    }
-    files
-}
-
-#[tokio::test]
-async fn no_file_of_a_package_is_torn_or_flipped_unseen() {
-    let folder = tempfile::tempdir().unwrap();
-    let folder = folder.path();
-    let package = pending(folder, "host", rows(50)).await;
-    let resume = async || pipeline(folder, "host", "none").resume().await;
-    let mut refused = 0;
-    // A manifest and the files of two tables. The receipt of the try that failed is written anew each time.
-    let files = files_of(&package).into_iter().filter(|file| !file.ends_with("receipt.json"));
-    let files: Vec<_> = files.filter(|file| !file.ends_with("@source")).collect();
-    assert_eq!(files.len(), 3, "{files:?}");
-    for file in &files {
-        let whole = std::fs::read(file).unwrap();
-        let end = whole.len() - 1;
-        let flipped = [0, 1, end / 4, end / 2, end / 3 * 2, end - 1, end].map(|at| {
-            let mut bytes = whole.clone();
-            bytes[at] ^= 4;
-            bytes
-        });
-        let torn = [0, 1, end / 2, end].map(|at| whole[..at].to_vec());
-        // A page that never came to the disk is a page of zeros.
-        let blank = [0, end / 2].map(|at| {
-            let mut bytes = whole.clone();
-            bytes[at..].fill(0);
-            bytes
-        });
-        let longer = [[&whole[..], b"\n"].concat()];
-        for damaged in flipped.iter().chain(&torn).chain(&blank).chain(&longer) {
-            std::fs::write(file, damaged).unwrap();
-            let failed = resume().await.unwrap_err();
-            assert_eq!(failed.error.kind(), ErrorKind::Terminal, "{}: {failed}", file.display());
-            assert!(failed.error.hint().is_some(), "{failed}");
-            assert_eq!(std::fs::read(file).unwrap(), *damaged, "nobody repairs or removes it");
-            refused += 1;
-        }
-        std::fs::write(file, &whole).unwrap();
-    }
-    assert_eq!(refused, 3 * 14);
-    resume().await.unwrap();
-    assert_eq!(count(folder, "select count(*) from d.t"), 50);
-    assert_eq!(count(folder, "select count(*) from d.t__tags"), 100);
-}
-
 #[tokio::test(start_paused = true)]
-async fn a_destination_that_is_gone_for_a_while_is_waited_for_or_the_load_resumed() {
+async fn a_destination_that_is_gone_for_thirty_seconds_fails_no_load() {
     for fault in ["gone", "gone when it publishes"] {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path();
-        let began = tokio::time::Instant::now();
-        let pipeline = pipeline(folder, "host", fault);
-        let mut runs = 1;
-        let mut result = pipeline.run(rows(5)).await;
-        while let Err(failed) = result {
-            assert_eq!(failed.error.kind(), ErrorKind::Transient, "{failed}");
-            assert!(runs < 4, "{fault}: it is not waited for");
-            runs += 1;
-            let sealed = failed.info.loads.first().is_some_and(|l| l.status == LoadStatus::Pending);
-            result = if sealed { pipeline.resume().await } else { pipeline.run(rows(5)).await };
-        }
+        let waits = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&waits);
+        let observer = move |event: Event| {
+            if let Event::Retrying { seconds, .. } = event {
+                seen.lock().unwrap().push(seconds);
+            }
+        };
+        let began = Instant::now();
+        let pipeline = builder(folder, "host", fault).observer(observer).build().unwrap();
+        let info = pipeline.run(rows(5)).await.unwrap();
+        assert_eq!(info.loads[0].status, LoadStatus::Loaded, "{fault}");
         assert!(began.elapsed() >= GONE, "{fault}: nobody was away");
+        assert!(waits.lock().unwrap().iter().sum::<f64>() > 20.0, "{fault}: waits are seen");
         drop(pipeline);
         assert_eq!(count(folder, "select count(*) from d.t"), 5, "{fault}");
         assert_eq!(count(folder, "select count(*) from d.t__tags"), 10, "{fault}");
         assert_eq!(count(folder, "select count(*) from d._dlt_loads"), 1, "{fault}");
-    }
-}
-
-/// Replaces again and again while somebody reads, who counts what differs from whole loads.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_in_a_loop_sees_the_old_rows_or_the_new_ones() {
-    use std::sync::atomic::AtomicBool;
-    use transload::core::ReplaceStrategy;
-
-    const LOADS: i64 = 12;
-    let settings = |path: &str| Settings::from_pairs("duckdb", &[("database", path)]);
-    let duckdb = |path: &str| transload_dest_duckdb::DuckDbDestination::new(&settings(path));
-    let claimed = duckdb("none.duckdb").unwrap().capabilities().replace_strategies.clone();
-    assert!(claimed.contains(&ReplaceStrategy::TruncateAndInsert));
-    for strategy in claimed {
-        let folder = tempfile::tempdir().unwrap();
-        let folder = folder.path();
-        // Load `n` has `n + 1` rows, each with two nested ones.
-        let load = |n: i64| {
-            let rows = (0..=n).map(move |row| serde_json::json!({ "n": n, "tags": [row, row] }));
-            Resource::rows("t", rows)
-                .write_disposition(WriteDisposition::Replace)
-                .replace_strategy(strategy)
-        };
-        let pipeline = pipeline(folder, "host", "none");
-        pipeline.run(load(0)).await.unwrap();
-        let path = folder.join("faults.duckdb");
-        let reader = duckdb(path.to_str().unwrap()).unwrap();
-        let is_over = Arc::new(AtomicBool::new(false));
-        let over = Arc::clone(&is_over);
-        let reading = tokio::spawn(async move {
-            let sql = "select min(n) as least, max(n) as most, count(*) as rows, \
-                       (select count(*) from d.t__tags) as tags, \
-                       (select count(*) from d.t__tags where _dlt_parent_id not in (select _dlt_id from d.t)) \
-                       as orphans from d.t";
-            let mut seen = std::collections::BTreeSet::new();
-            while !over.load(Ordering::SeqCst) {
-                let answer = reader.query(sql).await.unwrap();
-                let number =
-                    |at: usize| answer[0][at].as_ref().map(|text| text.parse::<i64>().unwrap());
-                let (least, most) = (number(0).expect("never empty"), number(1).unwrap());
-                assert_eq!(least, most, "rows of two loads");
-                assert_eq!(number(2), Some(most + 1), "rows");
-                assert_eq!(number(3), Some(2 * (most + 1)), "nested rows");
-                assert_eq!(number(4), Some(0), "nested rows without a parent");
-                seen.insert(most);
-                tokio::task::yield_now().await;
-            }
-            seen
-        });
-        for n in 1..LOADS {
-            pipeline.run(load(n)).await.unwrap();
-        }
-        is_over.store(true, Ordering::SeqCst);
-        let seen = reading.await.unwrap();
-        assert!(seen.len() > 1, "{strategy:?}: the reader saw {seen:?} only");
     }
 }

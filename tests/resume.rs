@@ -155,14 +155,16 @@ async fn a_load_whose_uploads_had_not_all_ended_cannot_be_resumed_and_that_is_sa
     };
     let info = builder(folder).observer(observer).build().unwrap().resume().await.unwrap();
     assert!(info.loads.is_empty());
-    let warnings = warnings.lock().unwrap();
+    let warnings = warnings.lock().unwrap().clone();
     assert!(warnings[0].contains("without its manifest"), "{warnings:?}");
 
     let failed = pipeline(folder).resume_load(&load_id).await.unwrap_err();
     assert!(failed.error.message().contains("its files were not all there"), "{failed}");
     assert!(failed.error.hint().unwrap().contains("load its source again"));
-    let failed = pipeline(folder).resume_load(&LoadId::new("1.5")).await.unwrap_err();
-    assert_eq!(failed.error.message(), "there is no such load to resume");
+    for unknown in ["1.5", "../../evil", ".."] {
+        let failed = pipeline(folder).resume_load(&LoadId::new(unknown)).await.unwrap_err();
+        assert_eq!(failed.error.message(), "there is no such load to resume", "{unknown}");
+    }
 }
 
 #[tokio::test]

@@ -1,9 +1,11 @@
 //! The chain through an S3 server: staged there, fetched, published in DuckDB; and the store as a destination of its own.
 
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use transload::{
-    Endpoint, FileFormat, LoadInfo, LoadStatus, PipelineBuilder, Resource, WriteDisposition,
+    Endpoint, Event, FileFormat, LoadInfo, LoadStatus, PipelineBuilder, Resource, Step, Stop,
+    WriteDisposition,
 };
 
 /// What `cargo xtask up` exports.
@@ -137,6 +139,55 @@ async fn a_wrong_secret_is_said_without_the_secret_and_the_load_can_be_resumed()
         .query_row("select count(*) from lake.events", [], |row| row.get(0))
         .expect("counts");
     assert_eq!(rows, 500);
+}
+
+#[tokio::test]
+#[ignore = "needs an S3 server: cargo xtask e2e filesystem"]
+async fn a_load_is_finished_from_what_lies_in_s3_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = bucket_url("orphaned");
+    let secret = variable("TRANSLOAD_TEST_S3_SECRET");
+    let through_s3 =
+        || builder(folder.path(), &url, &secret).destination("duckdb").staging("filesystem");
+    // It ends once everything is staged, and its disk is lost.
+    let stop: Arc<OnceLock<Stop>> = Arc::default();
+    let handle = Arc::clone(&stop);
+    let observer = move |event: Event| {
+        if let Event::StepEnded(Step::Stage) = event {
+            handle.get().expect("is set").stop();
+        }
+    };
+    let stopped = through_s3().observer(observer).build().expect("builds");
+    stop.set(stopped.stop_handle()).expect("is set once");
+    let failed = stopped.run(rows()).await.expect_err("is stopped");
+    let load_id = only(&failed.info).load_id.clone().expect("a load");
+    drop(stopped);
+    std::fs::remove_dir_all(folder.path().join("pipelines")).expect("the disk is lost");
+
+    let resumed = through_s3().build().expect("builds").resume().await.expect("resumes");
+    let receipt = only(&resumed);
+    assert_eq!((receipt.load_id.as_ref(), receipt.status), (Some(&load_id), LoadStatus::Loaded));
+    assert_eq!(
+        receipt.digest,
+        only(&failed.info).digest,
+        "the manifest is the one that was sealed"
+    );
+    assert!(
+        receipt.files.iter().all(|file| file.url.as_ref().is_some_and(|at| at.starts_with(&url)))
+    );
+    std::fs::remove_dir_all(folder.path().join("pipelines")).expect("the disk is lost again");
+    let again = through_s3().build().expect("builds");
+    assert!(again.resume().await.expect("resumes").loads.is_empty());
+    let done = again.resume_load(&load_id).await.expect("is reported");
+    assert_eq!(only(&done).status, LoadStatus::Loaded);
+    drop(again);
+
+    let database =
+        duckdb::Connection::open(folder.path().join("s3_pipeline.duckdb")).expect("opens");
+    let count = |sql: &str| -> i64 { database.query_row(sql, [], |row| row.get(0)).expect(sql) };
+    assert_eq!(count("select count(*) from lake.events"), 500);
+    assert_eq!(count("select count(*) from lake.events__tags"), 1000);
+    assert_eq!(count("select count(*) from lake._dlt_loads"), 1);
 }
 
 #[tokio::test]

@@ -16,7 +16,8 @@ use crate::{
 /// The engine calls [`describe`](Self::describe), [`apply`](Self::apply), [`fence`](Self::fence), then
 /// [`run`](Self::run) for each job, then [`publish`](Self::publish), then [`clear`](Self::clear). After a crash or a
 /// lost answer it begins again at the beginning, so every method must bear being repeated. A dropped future is a lost
-/// answer: what was sent may or may not be applied.
+/// answer: what was sent may or may not be applied. The engine drops what does not answer in time, and what runs when
+/// another job fails.
 ///
 /// The trait has no default methods, so that a wrapper cannot forget one.
 #[async_trait]
@@ -104,7 +105,7 @@ pub struct DatasetState {
     pub tables: BTreeMap<String, Vec<ExistingColumn>>,
     /// The newest stored schema of that name, as JSON.
     pub schema: Option<String>,
-    /// The hashes of all stored versions of that schema.
+    /// The hashes of all stored versions of that schema, the newest first: a load stores its schema where it is not that.
     pub schema_hashes: Vec<String>,
     /// The newest committed state of the pipeline.
     pub state: Option<StateRow>,

@@ -227,7 +227,7 @@ impl fmt::Display for AccessKind {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum StagingAccess {
-    /// There is no staging in this load.
+    /// There is no staging in this load, or nothing of it is left to be read.
     None,
     /// Local paths by key.
     LocalPaths(BTreeMap<String, PathBuf>),
@@ -263,7 +263,8 @@ pub struct JobContext<'a> {
     pub schema: &'a Schema,
     /// The local folder of the package.
     pub folder: &'a Path,
-    /// How staged files can be read.
+    /// How the staged files of the job can be read, or those of the publication where it loads them itself. A step of the
+    /// destination's own is let at all files of the load.
     pub access: &'a StagingAccess,
     /// Called with the number of bytes that were moved since the last call.
     pub on_bytes: &'a (dyn Fn(u64) + Send + Sync),

@@ -25,6 +25,7 @@ mod secret;
 pub mod settings;
 pub mod sql;
 mod staging;
+mod transport;
 
 pub use bounds::Bounds;
 pub use capabilities::{
@@ -53,6 +54,7 @@ pub use schema::{
 };
 pub use secret::{Redactor, Secret};
 pub use staging::{AccessRequest, Scope, StagedObject, StagingDestination};
+pub use transport::check_encrypted;
 
 #[doc(hidden)]
 pub use inventory;

@@ -1,5 +1,6 @@
 //! Progress of a run, on stderr: a moving line a step on a terminal, plain lines elsewhere.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -17,10 +18,10 @@ const PAUSE: Duration = Duration::from_secs(5);
 pub(super) struct Watcher {
     terminal: Terminal,
     moves: bool,
-    current: Mutex<Option<Current>>,
+    current: Mutex<BTreeMap<Step, Current>>,
 }
 
-/// The step that runs.
+/// A step that is under way. Staging and copying go on at once.
 struct Current {
     step: Step,
     jobs: Option<usize>,
@@ -58,17 +59,23 @@ impl Observer for Watcher {
                     let jobs = jobs.unwrap_or_default();
                     self.terminal.say(&format!("{}: begins{jobs}", step.as_str()));
                 }
-                *current = Some(begun);
+                current.insert(step, begun);
             }
-            Event::Rows { rows, bytes } => self.advance(&mut current, |current| {
+            Event::Rows { rows, bytes } => self.advance(&mut current, Step::Normalise, |current| {
                 current.rows += rows;
                 current.bytes += bytes;
             }),
-            Event::FileWritten(_) => self.advance(&mut current, |current| current.files += 1),
-            Event::Bytes(bytes) => self.advance(&mut current, |current| current.bytes += bytes),
-            Event::JobEnded(_) => self.advance(&mut current, |current| current.ended += 1),
+            Event::FileWritten(_) => {
+                self.advance(&mut current, Step::Normalise, |current| current.files += 1);
+            }
+            Event::Bytes { step, bytes } => {
+                self.advance(&mut current, step, |current| current.bytes += bytes);
+            }
+            Event::JobEnded { step, .. } => {
+                self.advance(&mut current, step, |current| current.ended += 1);
+            }
             Event::StepEnded(step) => {
-                if let Some(ended) = current.take().filter(|current| current.step == step) {
+                if let Some(ended) = current.remove(&step) {
                     let figures = ended.figures(false);
                     let time = seconds(ended.begun.elapsed().as_secs_f64());
                     let line =
@@ -104,8 +111,13 @@ impl Watcher {
         bar
     }
 
-    fn advance(&self, current: &mut Option<Current>, change: impl Fn(&mut Current)) {
-        let Some(current) = current else { return };
+    fn advance(
+        &self,
+        current: &mut BTreeMap<Step, Current>,
+        step: Step,
+        change: impl Fn(&mut Current),
+    ) {
+        let Some(current) = current.get_mut(&step) else { return };
         change(current);
         match &current.bar {
             Some(bar) => bar.set_message(current.figures(true)),
@@ -121,7 +133,7 @@ impl Watcher {
 impl Drop for Watcher {
     fn drop(&mut self) {
         let current = self.current.get_mut().unwrap_or_else(PoisonError::into_inner);
-        if let Some(bar) = current.take().and_then(|current| current.bar) {
+        for bar in std::mem::take(current).into_values().filter_map(|current| current.bar) {
             bar.abandon();
         }
     }

@@ -58,12 +58,22 @@ pub enum Event {
     /// A file of the package is ready.
     FileWritten(DataFile),
     /// Bytes moved, up or down.
-    Bytes(u64),
+    Bytes {
+        /// The step that moves them. Several may be under way at once.
+        step: Step,
+        /// How many, since the last time.
+        bytes: u64,
+    },
     /// A job ended well.
-    JobEnded(JobId),
+    JobEnded {
+        /// The step that it belongs to.
+        step: Step,
+        /// The job.
+        job: JobId,
+    },
     /// A step ended well.
     StepEnded(Step),
-    /// Something failed and is tried again.
+    /// Something failed and is tried again after a wait.
     Retrying {
         /// What failed.
         error: ErrorReport,

@@ -242,13 +242,13 @@ pub(crate) fn may_come_late(manifest: &Manifest) -> bool {
     manifest.tables.iter().all(adds) && !remembers(manifest)
 }
 
-/// The files of a load as copies from the staging storage: what its uploads asked for.
-pub(crate) fn staged_files(manifest: &Manifest, url: impl Fn(&str) -> String) -> Vec<FollowUp> {
-    let copy = |file: &DataFile| {
+/// The files of a load as they lie in the staging storage.
+pub(crate) fn staged_files(manifest: &Manifest, url: impl Fn(&str) -> String) -> Vec<StagedFile> {
+    let staged = |file: &DataFile| {
         let key = manifest.key_of(file);
-        FollowUp::Copy(StagedFile { file: file.clone(), url: url(&key), key, etag: None })
+        StagedFile { file: file.clone(), url: url(&key), key, etag: None }
     };
-    manifest.files.iter().map(copy).collect()
+    manifest.files.iter().map(staged).collect()
 }
 
 /// The files of a load that are not among these objects, by key and size.
@@ -319,6 +319,15 @@ pub(crate) fn coalesce(follow_ups: Vec<FollowUp>) -> Vec<Job> {
         .into_iter()
         .map(|(table, files)| Job::Copy(CopyJob { table, files: files.into_values().collect() }));
     copies.chain(custom.into_values()).collect()
+}
+
+/// The rows in the files of a job.
+pub(crate) fn rows_of(job: &Job) -> u64 {
+    match job {
+        Job::Load(job) => job.file.rows,
+        Job::Copy(job) => job.files.iter().map(|staged| staged.file.rows).sum(),
+        _ => 0,
+    }
 }
 
 /// The publication of a load.
@@ -541,7 +550,8 @@ mod tests {
     fn a_staged_load_is_copied_from_where_its_uploads_went() {
         let manifest =
             manifest(WriteDisposition::Append, vec![file("players", 1, 1), file("players", 2, 1)]);
-        let jobs = coalesce(staged_files(&manifest, |key| format!("s3://b/{key}")));
+        let files = staged_files(&manifest, |key| format!("s3://b/{key}"));
+        let jobs = coalesce(files.into_iter().map(FollowUp::Copy).collect());
         check_coverage(&manifest, &jobs).unwrap();
         let [Job::Copy(copy)] = &jobs[..] else { panic!("one copy") };
         assert!(copy.files[0].url.starts_with("s3://b/d/p/1.5/players/000001-"));

@@ -85,7 +85,7 @@ fn has_root_key(table: &Table) -> bool {
 }
 
 /// Whether rows are in a nested table that do not say which root they belong to. A column that must have a value cannot
-/// be added to it any more.
+/// be added to it any more: a merge finds its rows through those around them.
 pub(super) fn lacks_root_key(schema: &Schema, table: &str) -> bool {
     has_seen(schema, table) && !schema.tables.get(table).is_some_and(has_root_key)
 }
@@ -93,9 +93,7 @@ pub(super) fn lacks_root_key(schema: &Schema, table: &str) -> bool {
 /// Looks whether the rows of a table can be merged as the schema asks, before any of them is read.
 ///
 /// # Errors
-/// [`ErrorKind::Configuration`] for a strategy that there is not or that lacks a key; and where rows of nested tables
-/// were loaded without the id of their root, so that a merge would not find them. Those directly below the root are
-/// found by the id of their parent, which is the same.
+/// [`ErrorKind::Configuration`] for a strategy that there is not or that lacks a key.
 pub(crate) fn check_merge(
     schema: &Schema,
     table: &str,
@@ -103,27 +101,7 @@ pub(crate) fn check_merge(
     max_identifier_length: usize,
 ) -> Result<()> {
     let names = SystemNames::new(naming, max_identifier_length);
-    RowPlan::of(schema, table, &names)?;
-    if !propagates(schema, table, &names)? {
-        return Ok(());
-    }
-    for name in schema.chain_of(table).into_iter().skip(1) {
-        let parent = schema.tables.get(name).and_then(|nested| nested.parent.as_deref());
-        if parent != Some(table) && lacks_root_key(schema, name) {
-            return Err(Error::new(
-                ErrorKind::Configuration,
-                "a nested table has rows that do not say which root they belong to",
-            )
-            .with("table", table)
-            .with("nested table", name)
-            .with("missing column", &names.root_id)
-            .with_hint(
-                "a merge could not replace them: load into another table, or drop the nested tables at the destination \
-                 and in its schema and load them anew; tables that are merged from the first load on have the column",
-            ));
-        }
-    }
-    Ok(())
+    RowPlan::of(schema, table, &names).map(drop)
 }
 
 /// Whether a column is in no file, since the destination fills it: the time from which and until which a row holds, where

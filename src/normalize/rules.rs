@@ -62,6 +62,7 @@ impl Rules {
             let patterns = patterns.as_array().into_iter().flatten().filter_map(Json::as_str);
             default_hints.push((hint.clone(), patterns.map(Pattern::new).collect::<Result<_>>()?));
         }
+        check_propagation(schema)?;
         for table in schema.tables.values() {
             check_filters(table.name.as_str(), table.hints.get("filters"))?;
         }
@@ -106,6 +107,39 @@ impl Rules {
         }
         if is_variant { column.with_hint("variant") } else { column }
     }
+}
+
+/// Columns that nested rows would get from the rows above them must not be missing without a word. Only the id of the
+/// root is carried, see [`super::root::propagates`].
+fn check_propagation(schema: &Schema) -> Result<()> {
+    let config = schema.normalizers.get("json").and_then(|json| json.get("config"));
+    let Some(propagation) = config.and_then(|config| config.get("propagation")) else {
+        return Ok(());
+    };
+    let of_tables = propagation.get("tables").and_then(Json::as_object).into_iter().flatten();
+    let of_tables = of_tables.map(|(table, mapping)| (table.as_str(), mapping));
+    let of_roots = propagation.get("root").map(|mapping| ("every root table", mapping));
+    let is_root_id = |from: &str, to: &Json| {
+        let (from, to) = (from.to_lowercase(), to.as_str().unwrap_or_default().to_lowercase());
+        from.ends_with("dlt_id") && to.ends_with("dlt_root_id")
+    };
+    for (table, mapping) in of_roots.into_iter().chain(of_tables) {
+        let foreign = mapping.as_object().into_iter().flatten();
+        if let Some((from, to)) = foreign.into_iter().find(|(from, to)| !is_root_id(from, to)) {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "the schema gives columns of a row to the rows nested in it, which cannot be done here",
+            )
+            .with("table", table)
+            .with("column", from)
+            .with("becomes", to)
+            .with_hint(
+                "take it out of `propagation` in the schema's `json` normaliser, and join by `_dlt_parent_id` or \
+                 `_dlt_root_id`",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Rows that a filter would leave out must not be loaded as if there were none.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use transload_core::settings::{Setting, SettingKind, SettingValue, Settings};
 use transload_core::{Dataset, Error, ErrorKind, Plugin, Redactor, Registry, Result, Secret};
@@ -38,11 +39,37 @@ impl Setting for Workers {
     }
 }
 
+/// A time for an answer to come, in seconds. There must be some.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeout(pub Duration);
+
+impl Setting for Timeout {
+    const KIND: SettingKind = SettingKind::Integer;
+
+    fn read(settings: &Settings, key: &str) -> Result<Self> {
+        let time = Duration::read(settings, key)?;
+        if time.is_zero() {
+            let reason = "0 is out of range: 1 second at least";
+            return Err(settings.wrong(key, reason).with("code", "E_CONFIG_RANGE"));
+        }
+        Ok(Self(time))
+    }
+}
+
 transload_core::settings! {
     /// The settings under `[load]`.
     pub struct LoadSettings {
-        /// Jobs that run at once.
+        /// Jobs that run at once: uploads and jobs of the destination together. Each side may have a lower limit of its
+        /// own.
         pub workers: Workers = "20",
+        /// Seconds for which something that may pass by itself is tried again, from its first failure: a lost connection,
+        /// a service that is gone or busy. With 0 nothing is tried again.
+        pub retry_timeout: Duration = "300",
+        /// Seconds after which a request that moves no rows counts as lost.
+        pub request_timeout: Timeout = "600",
+        /// Seconds after which the upload of a file, a job of the destination or the publication counts as lost. What
+        /// hangs in the destination is then fenced off, looked for, and done again if it is not there.
+        pub job_timeout: Timeout = "21600",
         /// Whether the data files of a package are removed from the working folder once it is published. Its manifest
         /// and its receipt stay.
         pub delete_completed_jobs: bool = "true",

@@ -22,7 +22,7 @@ use resume::Origin;
 
 pub use builder::{
     DestinationSettings, LoadSettings, NormalizeSettings, ParquetSettings, PipelineBuilder,
-    SchemaSettings, Workers, WriterSettings, pipeline,
+    SchemaSettings, Timeout, Workers, WriterSettings, pipeline,
 };
 
 use crate::arrow_types::Defaults;
@@ -32,7 +32,9 @@ use crate::hints;
 use crate::incremental::Memory;
 use crate::load::negotiate::negotiate;
 use crate::load::plan;
-use crate::load::{Chosen, Endpoint, Event, LoadInfo, Loader, Observer, Receipt, RunError, Step};
+use crate::load::{
+    Chosen, Endpoint, Event, LoadInfo, Loader, Observer, Patience, Receipt, RunError, Step,
+};
 use crate::load::{known_loads, receipt_of};
 use crate::normalize::{AddedColumns, Naming, Options, random_id};
 use crate::package::WorkingFolder;
@@ -417,6 +419,15 @@ impl Pipeline {
             stop: &self.stop,
             workers: self.load.workers.0.max(1),
             keeps_staging_tables: self.load.keep_staging_tables,
+            patience: self.patience(),
+        }
+    }
+
+    fn patience(&self) -> Patience {
+        Patience {
+            retry: self.load.retry_timeout,
+            request: self.load.request_timeout.0,
+            job: self.load.job_timeout.0,
         }
     }
 

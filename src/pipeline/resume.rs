@@ -5,12 +5,14 @@ use std::path::Path;
 
 use transload_core::{
     Dataset, Error, ErrorKind, Inquiry, LoadId, Result, Scope, SealedManifest, StagingDestination,
+    escape_segment,
 };
 
 use super::Pipeline;
 use crate::clock;
 use crate::load::{
-    Chosen, Event, LoadInfo, LoadStatus, Receipt, Retries, RunError, name_urls, plan, receipt_of,
+    Chosen, Event, LoadInfo, LoadStatus, Receipt, Retries, RunError, Staged, name_urls, plan,
+    receipt_of,
 };
 use crate::package::{Package, PackageStatus};
 use crate::set_aside;
@@ -125,7 +127,11 @@ impl Pipeline {
         if here.is_some_and(|package| package.status == PackageStatus::Pending) {
             return Ok(());
         }
-        let Some(staging) = &self.staging else { return Err(self.unknown(load_id, &packages)) };
+        // What is found there becomes the name of a folder here: an id that leaves its place is nobody's.
+        let is_plain = escape_segment(load_id.as_str()) == load_id.as_str();
+        let Some(staging) = self.staging.as_ref().filter(|_| is_plain) else {
+            return Err(self.unknown(load_id, &packages));
+        };
         match self.manifest_of(staging, load_id).await? {
             Some(manifest) => {
                 self.check_place(&manifest, None)?;
@@ -235,12 +241,12 @@ impl Pipeline {
         let (folder, staged) = match (origin, &self.staging) {
             (Origin::Storage, Some(staging)) => {
                 let url = |key: &str| staging.plugin.url(key);
-                (loaded.as_path(), Some(plan::staged_files(manifest, url)))
+                (loaded.as_path(), Staged::whole(plan::staged_files(manifest, url)))
             }
-            (Origin::Storage, None) => (loaded.as_path(), None),
+            (Origin::Storage, None) => (loaded.as_path(), Staged::default()),
             (Origin::Package(folder), _) => {
                 receipt.set_aside = set_aside::summary(folder);
-                (folder, None)
+                (folder, Staged::default())
             }
         };
         let result = loader.load(folder, manifest, staged, &mut receipt).await;
@@ -296,7 +302,8 @@ impl Pipeline {
         staging: &Chosen<dyn StagingDestination>,
     ) -> Result<Vec<SealedManifest>> {
         let scope = self.scope(None);
-        let found = self.retried(|| staging.plugin.loads(&scope)).await?;
+        let mut found = self.retried(|| staging.plugin.loads(&scope)).await?;
+        found.retain(|load_id| escape_segment(load_id.as_str()) == load_id.as_str());
         let here = self.working.packages()?;
         let mut known: BTreeSet<&LoadId> = here.iter().map(|package| &package.load_id).collect();
         let dropped = self.working.dropped();
@@ -483,7 +490,9 @@ impl Pipeline {
         &self,
         step: impl Fn() -> F,
     ) -> Result<T> {
-        Retries::default().run(&self.redacting_observer(), &self.stop, step).await
+        let observer = self.redacting_observer();
+        let retries = Retries { patience: self.patience(), observer: &observer, stop: &self.stop };
+        retries.request(step).await
     }
 }
 

@@ -190,7 +190,10 @@ fn bomb(max_ratio: u64) -> Error {
     Error::new(ErrorKind::BadData, "the file grows too much when it is unpacked")
         .with("code", "E_BOMB")
         .with("max_ratio", max_ratio)
-        .with_hint("if the file is what it should be, unpack it first or raise max_ratio")
+        .with_hint(
+            "if the file is what it should be, unpack it first, or raise `max_unpack_ratio` under \
+             `[sources.filesystem]`",
+        )
 }
 
 /// What is wrong with packed content; `at` is the byte of the file, packed.

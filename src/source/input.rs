@@ -15,7 +15,7 @@ pub(crate) use find::find_files;
 pub(crate) use marks::{check_held, marks, without};
 
 use super::arrow_ipc::ArrowReader;
-use super::compress::{UnpackLimits, decompress};
+use super::compress::decompress;
 use super::csv::{CsvColumn, CsvLimits, CsvReader};
 use super::identity::FileIdentity;
 use super::json::JsonPath;
@@ -162,7 +162,7 @@ fn chunks_of_stream(
         .with("format", format)
         .with_hint("leave `path` out"));
     }
-    let reader = decompress(reader, origin, UnpackLimits::default(), warnings)?.reader;
+    let reader = decompress(reader, origin, options.unpack, warnings)?.reader;
     let shape = match (format, &options.path) {
         (SourceFormat::Arrow, _) => return Ok(Box::new(ArrowReader::new(reader, origin))),
         (SourceFormat::Csv, _) => {

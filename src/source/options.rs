@@ -4,6 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
+use super::compress::UnpackLimits;
 use super::csv::CsvOptions;
 
 /// What a file holds, where its name does not say so or says something else.
@@ -52,4 +53,7 @@ pub(crate) struct SourceOptions {
     pub(crate) path: Option<String>,
     /// How CSV is read.
     pub(crate) csv: CsvOptions,
+    /// How far they may grow when they are unpacked.
+    #[serde(skip)]
+    pub(crate) unpack: UnpackLimits,
 }

@@ -1,6 +1,8 @@
 //! dlt's own files in a dataset: loads, versions of the schema, states of pipelines. Either tool reads what the other
 //! wrote.
 
+use std::collections::BTreeSet;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
@@ -234,13 +236,13 @@ pub(crate) async fn describe_schema(
     state: &mut DatasetState,
 ) -> Result<()> {
     let files = files(store, dataset, VERSIONS, schema).await?;
-    state.schema_hashes = files.iter().filter_map(|file| hash_of_hex(&file.hex)).collect();
     let committed = row_of::<VersionRow>(newest, VERSIONS, schema);
-    if let Some((_, row)) = &committed {
-        state.schema_hashes.push(row.version_hash.clone());
-    }
-    state.schema_hashes.sort();
-    state.schema_hashes.dedup();
+    let stored = files.iter().filter_map(|file| hash_of_hex(&file.hex));
+    let mut hashes: Vec<String> =
+        committed.iter().map(|(_, row)| row.version_hash.clone()).chain(stored).collect();
+    let mut seen = BTreeSet::new();
+    hashes.retain(|hash| seen.insert(hash.clone()));
+    state.schema_hashes = hashes;
     let row = match (files.first(), committed) {
         (Some(file), committed)
             if committed.as_ref().is_none_or(|(load_id, _)| *load_id < file.load_id) =>

@@ -5,7 +5,7 @@ use std::time::Duration;
 use object_store::aws::{AmazonS3, AmazonS3Builder};
 use object_store::{ClientOptions, RetryConfig};
 use transload_core::settings::Settings;
-use transload_core::{Error, ErrorKind, Result};
+use transload_core::{Error, ErrorKind, Result, check_encrypted};
 
 use crate::config::S3Credentials;
 
@@ -48,6 +48,13 @@ pub(crate) fn amazon_s3(
             .ok_or_else(|| {
                 settings.wrong(key, "it is no address").with_hint("write `https://host:port`")
             })?;
+        let host = url.host_str().unwrap_or_default().to_owned();
+        check_encrypted(
+            url.scheme(),
+            &host,
+            credentials.allow_insecure,
+            "credentials.allow_insecure",
+        )?;
         if virtual_hosted {
             let host = format!("{bucket}.{}", url.host_str().unwrap_or_default());
             url.set_host(Some(&host)).map_err(|_| {

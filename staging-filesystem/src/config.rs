@@ -33,8 +33,10 @@ settings! {
         /// The region of the bucket; without it `us-east-1`.
         pub region_name: Option<String>,
         /// The address of a store that is not Amazon's, `https://host:port`. With `http://` everything but the secret
-        /// key itself is readable on the way.
+        /// key itself is readable on the way; so it is for this machine, unless `allow_insecure` is set.
         pub endpoint_url: Option<String>,
+        /// Whether the store may be another machine and `endpoint_url` begin with `http://`.
+        pub allow_insecure: bool = "false",
         /// Whether the bucket stands in the `path` of a URL (the default) or in its host name (`virtual`).
         pub s3_url_style: Option<String>,
         /// Not read yet: a profile of `~/.aws`.

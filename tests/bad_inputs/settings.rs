@@ -14,15 +14,21 @@ const GOOD: &str = "package/ok_manifest.json";
 fn config() {
     for entry in entries("config") {
         let text = std::fs::read_to_string(entry.path()).expect("the file");
-        let section = match text.contains("workers") {
-            true => "normalize",
-            false => "destination.filesystem",
+        let is_store = text.contains("endpoint_url");
+        let (section, before) = match text.contains("workers") {
+            true => ("normalize", String::new()),
+            false if is_store => (
+                "destination.filesystem",
+                "bucket_url = \"s3://bucket\"\n[destination.filesystem.credentials]\n\
+                 aws_access_key_id = \"id\"\n"
+                    .to_owned(),
+            ),
+            false => ("destination.filesystem", "bucket_url = \"staged\"\n".to_owned()),
         };
         for command in [&["config", "check"][..], &["run", "--table", "t", "--source", "t.jsonl"]] {
             let folder = Folder::new();
             let config = format!(
-                "[destination.duckdb]\ncredentials = \"x.duckdb\"\n[{section}]\n{}{text}",
-                if section == "normalize" { "" } else { "bucket_url = \"staged\"\n" },
+                "[destination.duckdb]\ncredentials = \"x.duckdb\"\n[{section}]\n{before}{text}",
             );
             folder.write(".transload/config.toml", config.as_bytes());
             folder.write("t.jsonl", b"{\"id\":1}\n");

@@ -86,9 +86,8 @@ fn the_second_signal_ends_a_run_at_once() {
     assert_eq!(sandbox.count("select count(*) from lake._dlt_loads"), 1);
 }
 
-#[test]
-fn what_was_sealed_before_the_signal_is_resumed() {
-    let sandbox = Sandbox::new();
+/// Leaves a sealed load behind that was not staged. Returns its id.
+fn pending(sandbox: &Sandbox) -> String {
     // A port at which nobody listens.
     let nowhere = [
         ("DESTINATION__FILESYSTEM__BUCKET_URL", "s3://lake/staged"),
@@ -96,20 +95,60 @@ fn what_was_sealed_before_the_signal_is_resumed() {
         ("DESTINATION__FILESYSTEM__CREDENTIALS__AWS_ACCESS_KEY_ID", "id"),
         ("DESTINATION__FILESYSTEM__CREDENTIALS__AWS_SECRET_ACCESS_KEY", "not-a-secret"),
     ];
-    let mut running = Running::start(&sandbox, PLAYERS_FILE, &nowhere);
+    let mut running = Running::start(sandbox, PLAYERS_FILE, &nowhere);
     running.says("trying again");
     running.signal(Signal::INT);
     running.says(STOPPING);
     running.signal(Signal::INT);
     assert_eq!(running.code(), Some(3));
-
     let status = sandbox.run(&["status", "--output", "json"]).with_code(0).json();
-    let pending =
-        status["pipelines"][0]["pending"][0]["load_id"].as_str().expect("it is pending").to_owned();
+    status["pipelines"][0]["pending"][0]["load_id"].as_str().expect("it is pending").to_owned()
+}
+
+#[test]
+fn what_was_sealed_before_the_signal_is_resumed() {
+    let sandbox = Sandbox::new();
+    let pending = pending(&sandbox);
     let resumed = [&["resume", &pending], &THROUGH_STAGING[..], &["--output", "json"]].concat();
     let json = sandbox.run(&resumed).with_code(0).json();
     assert_eq!(json["loads"][0]["load_id"], pending.as_str());
     assert_eq!(json["loads"][0]["status"], "loaded");
     assert_eq!(sandbox.count("select count(*) from lake.players"), 3);
     assert_eq!(sandbox.count("select count(*) from lake._dlt_loads"), 1);
+}
+
+#[test]
+fn the_first_signal_ends_a_wait_for_a_destination_that_is_busy() {
+    let sandbox = Sandbox::new();
+    pending(&sandbox);
+    let elsewhere = duckdb::Connection::open(sandbox.path("players.duckdb")).expect("it opens");
+    let mut running = Running::start(&sandbox, PLAYERS_FILE, &[]);
+    running.says("trying again");
+    running.signal(Signal::TERM);
+    running.says(STOPPING);
+    running.says("error: the run was asked to stop");
+    assert_eq!(running.code(), Some(3), "after one signal");
+    drop(elsewhere);
+    sandbox.load_players(&[]).with_code(0);
+    assert_eq!(sandbox.count("select count(*) from lake.players"), 3);
+    assert_eq!(sandbox.count("select count(*) from lake._dlt_loads"), 1);
+}
+
+#[test]
+fn a_run_that_was_killed_is_finished_from_the_storage_on_an_empty_disk() {
+    let sandbox = Sandbox::new();
+    let mut running = Running::start(&sandbox, PLAYERS_FILE, &[]);
+    // Whether the kill comes before the commit or after it: every row is there once in the end.
+    running.says("publish: begins");
+    running.signal(Signal::KILL);
+    assert_eq!(running.code(), None);
+    std::fs::remove_dir_all(sandbox.path("home/.transload")).expect("the disk is lost");
+
+    let resume = [&["resume"], &THROUGH_STAGING[..]].concat();
+    for _ in 0..2 {
+        sandbox.run(&resume).with_code(0);
+        assert_eq!(sandbox.count("select count(*) from lake.players"), 3);
+        assert_eq!(sandbox.count("select count(*) from lake.players__titles"), 3);
+        assert_eq!(sandbox.count("select count(*) from lake._dlt_loads"), 1);
+    }
 }

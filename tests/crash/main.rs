@@ -28,7 +28,7 @@ use crate::random::Random;
 use crate::trial::{Outcome, Trial};
 
 /// What the tests make of it. The long run asks for more.
-const SHORT: Numbers = Numbers { kills: 240, answers: 240, zombies: 40, races: 100 };
+const SHORT: Numbers = Numbers { kills: 200, answers: 200, zombies: 32, races: 100 };
 
 /// The seed of the tests.
 const SEED: u64 = 4;

@@ -116,7 +116,7 @@ fn kills(explored: &[Explored], number: u64, random: &mut Random) -> Vec<Trial> 
             for disk in disks(case) {
                 let strikes = strikes.clone();
                 let trial = Trial::Kills { case, disk, strikes, destination: DUCKDB };
-                all.push((format!("{name} {disk:?}"), trial));
+                all.push((name.clone(), trial));
             }
         }
     }
@@ -147,7 +147,7 @@ fn kills(explored: &[Explored], number: u64, random: &mut Random) -> Vec<Trial> 
 fn disks(case: Case) -> Vec<Disk> {
     match case.route {
         Route::Direct => vec![Disk::Same],
-        Route::Folder | Route::S3 => vec![Disk::Same, Disk::EmptyRunAgain],
+        Route::Folder | Route::S3 => vec![Disk::Same, Disk::EmptyRunAgain, Disk::EmptyResume],
     }
 }
 
@@ -215,10 +215,12 @@ fn races(explored: &[Explored], number: u64) -> Vec<Trial> {
 
 fn full_disks(explored: &[Explored]) -> Vec<Trial> {
     let mut trials = Vec::new();
-    for case in explored.iter().map(|one| one.case).filter(|case| case.route != Route::S3) {
+    let cases = explored.iter().map(|one| one.case);
+    for case in cases.filter(|case| case.route != Route::S3 && !case.fresh) {
+        // The files of the package are small, that of the database is not.
         let blocks = match case.way {
-            Way::Append => &[0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 256, 600, 1200, 2400][..],
-            _ => &[2, 8, 32],
+            Way::Append => &[0, 1, 2, 4, 8, 16, 24, 32, 256, 600, 1200, 2400][..],
+            _ => &[8, 1200],
         };
         trials.extend(blocks.iter().map(|blocks| Trial::FullDisk { case, blocks: *blocks }));
     }

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -37,13 +37,14 @@ impl Mishap {
     ];
 }
 
-/// A running proxy. Its threads end with their connections, the one that listens with the process.
+/// A running proxy, until it is dropped.
 pub(crate) struct Proxy {
     shared: Arc<Shared>,
     address: SocketAddr,
 }
 
 struct Shared {
+    is_over: AtomicBool,
     server: SocketAddr,
     mishap: Option<(usize, Mishap)>,
     count: AtomicUsize,
@@ -66,6 +67,7 @@ impl Proxy {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a port on loopback");
         let address = listener.local_addr().expect("it is bound");
         let shared = Arc::new(Shared {
+            is_over: AtomicBool::new(false),
             server,
             mishap,
             count: AtomicUsize::new(0),
@@ -75,6 +77,9 @@ impl Proxy {
         let accepting = Arc::clone(&shared);
         thread::spawn(move || {
             for client in listener.incoming().flatten() {
+                if accepting.is_over.load(Ordering::SeqCst) {
+                    break;
+                }
                 let shared = Arc::clone(&accepting);
                 // A connection that breaks is nobody's fault here.
                 thread::spawn(move || drop(shared.serve(client)));
@@ -95,6 +100,14 @@ impl Proxy {
     /// The request to which it happened.
     pub(crate) fn struck(&self) -> Option<String> {
         self.shared.struck.lock().expect("nobody panics with it").clone()
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, Ordering::SeqCst);
+        // Wakes the thread that listens.
+        let _ = TcpStream::connect(self.address);
     }
 }
 

@@ -41,6 +41,9 @@ pub(crate) enum Disk {
     /// Without: the command is given once more, on an empty disk. A load that was not complete is then made anew; one
     /// that was complete is followed by another one of the same rows.
     EmptyRunAgain,
+    /// Without: the load is resumed on an empty disk, from its manifest in the storage; where that was not there yet, the
+    /// command is given once more.
+    EmptyResume,
 }
 
 /// Where a run is killed: at this failpoint, or so many microseconds after it.
@@ -202,13 +205,15 @@ fn kills(
     destination: Destination,
     outcome: &mut Outcome,
 ) {
+    let manifests = bench.manifests();
     let mut complete = 0;
-    for strike in strikes {
+    for (number, strike) in strikes.iter().enumerate() {
         let recorded = bench.packages(ONE, "loaded").len() > history(case, 0).len();
-        let command = if recorded { Command::Resume } else { Command::Load };
+        let resumes = recorded || (disk == Disk::EmptyResume && number > 0);
+        let command = if resumes { Command::Resume } else { Command::Load };
         let fault = strike.micros.map_or(Fault::Kill, Fault::KillLater);
-        let orders =
-            Orders { destination, fault: Some((strike.at, fault)), ..bench.orders(ONE, command) };
+        let fault = Some((strike.at, fault));
+        let orders = Orders { destination, fault, ..bench.orders(ONE, command) };
         match bench.run(&orders) {
             End::Killed(at) => {
                 outcome.kills += 1;
@@ -219,7 +224,7 @@ fn kills(
         }
         // A reader looks: each load is there as a whole or not at all.
         let possible = match disk {
-            Disk::Same => vec![0, 1],
+            Disk::Same | Disk::EmptyResume => vec![0, 1],
             Disk::EmptyRunAgain => vec![complete, complete + 1],
         };
         let now = check(bench, case, &possible, outcome);
@@ -227,10 +232,17 @@ fn kills(
             outcome.wrong("a load that was complete is gone");
         }
         complete = now;
-        if disk == Disk::EmptyRunAgain {
+        if disk != Disk::Same {
             bench.lose(ONE);
         }
     }
+    let run = |command, outcome: &mut Outcome| {
+        let orders = Orders { destination, ..bench.orders(ONE, command) };
+        match bench.run(&orders) {
+            End::Done(Report { error: None, .. }) => {}
+            end => outcome.wrong(format!("{command:?} on an empty disk failed: {end:?}")),
+        }
+    };
     match disk {
         Disk::Same => {
             finish(bench, case, destination, outcome);
@@ -238,12 +250,17 @@ fn kills(
             check_leftovers(bench, &[], outcome);
         }
         Disk::EmptyRunAgain => {
-            let orders = Orders { destination, ..bench.orders(ONE, Command::Load) };
-            match bench.run(&orders) {
-                End::Done(Report { error: None, .. }) => {}
-                end => outcome.wrong(format!("running again failed: {end:?}")),
-            }
+            run(Command::Load, outcome);
             check(bench, case, &[complete + 1], outcome);
+        }
+        Disk::EmptyResume => {
+            let is_staged = bench.manifests() > manifests;
+            run(Command::Resume, outcome);
+            let possible = if is_staged || complete > 0 { &[1][..] } else { &[0, 1] };
+            if check(bench, case, possible, outcome) == 0 {
+                run(Command::Load, outcome);
+                check(bench, case, &[1], outcome);
+            }
         }
     }
 }

@@ -13,7 +13,7 @@ use transload::core::settings::Settings;
 use transload::core::{
     CONTRACT_VERSION, Capabilities, Commit, Dataset, DatasetState, Destination, Disposition, Fence,
     Inquiry, Job, JobContext, JobOutcome, Load, Plugin, Publication, Schema, SchemaChange,
-    StagingAccess, failpoint, settings,
+    StagingAccess, Survey, failpoint, settings,
 };
 use transload::{Column, Error, ErrorKind, PipelineBuilder, Result, plugins};
 
@@ -227,6 +227,10 @@ impl Destination for Visited {
         inner(&self.database)?.native_type(column)
     }
 
+    fn widens(&self, from: &str, to: &str) -> bool {
+        inner(&self.database).is_ok_and(|inner| inner.widens(from, to))
+    }
+
     async fn check(&self) -> Result<()> {
         visit!(self, "the call check", ErrorKind::Transient, inner => inner.check())
     }
@@ -278,5 +282,14 @@ impl Destination for Visited {
 
     async fn clear(&self, load: &Load) -> Result<()> {
         visit!(self, "the call clear", ErrorKind::Transient, inner => inner.clear(load))
+    }
+
+    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
+        visit!(self, "the call survey", ErrorKind::Transient, inner => inner.survey(dataset))
+    }
+
+    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
+        visit!(self, "the call drop_staging_tables", ErrorKind::Transient,
+            inner => inner.drop_staging_tables(dataset, tables))
     }
 }

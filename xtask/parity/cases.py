@@ -15,6 +15,7 @@ OPTIONS = {
     "merge_strategy",
     "primary_key",
     "merge_key",
+    "merge_options",
     "columns",
     "max_table_nesting",
     "schema_contract",

@@ -42,8 +42,11 @@ def rows_of(path):
 def resource(table, options, path):
     """A resource of dlt for one file."""
     disposition = options.get("write_disposition")
+    of_merge = options.get("merge_options", {})
     if strategy := options.get("merge_strategy"):
-        disposition = {"disposition": disposition, "strategy": strategy}
+        of_merge = {"strategy": strategy, **of_merge}
+    if of_merge:
+        disposition = {"disposition": disposition, **of_merge}
 
     def rows():
         yield rows_of(path)

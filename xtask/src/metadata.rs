@@ -128,9 +128,16 @@ impl Graph {
         })
     }
 
-    /// The way from a member to a package that it is built with, directly or not; both ends named.
+    /// The way from a member to a package that it is built with, directly or not; both ends named. What the member itself
+    /// has only when a feature asks for it is left out.
     pub(crate) fn path(&self, from: &str, wanted: impl Fn(&str) -> bool) -> Option<Vec<String>> {
-        let (start, _) = self.packages.iter().find(|(_, one)| one.member && one.name == from)?;
+        let (start, member) =
+            self.packages.iter().find(|(_, one)| one.member && one.name == from)?;
+        let is_optional = |name: &str| {
+            let mut declared =
+                member.normal_dependencies().filter(|one| one.name == name).peekable();
+            declared.peek().is_some() && declared.all(|one| one.optional)
+        };
         let mut came_from: BTreeMap<&str, &str> = BTreeMap::new();
         let mut queue = VecDeque::from([start.as_str()]);
         while let Some(identifier) = queue.pop_front() {
@@ -139,7 +146,9 @@ impl Graph {
                 return Some(self.names_back(identifier, &came_from));
             }
             for next in &package.built_with {
-                if next != start && !came_from.contains_key(next.as_str()) {
+                let left_out = identifier == start
+                    && self.packages.get(next).is_some_and(|package| is_optional(&package.name));
+                if next != start && !left_out && !came_from.contains_key(next.as_str()) {
                     came_from.insert(next, identifier);
                     queue.push_back(next);
                 }
@@ -205,25 +214,30 @@ mod tests {
         "workspace_members": ["ours 1"],
         "packages": [
             {"id": "ours 1", "name": "ours", "dependencies": [
-                {"name": "middle", "kind": null, "optional": true},
+                {"name": "middle", "kind": null, "optional": false},
+                {"name": "asked-for", "kind": null, "optional": true},
                 {"name": "helper", "kind": "dev", "optional": false}]},
             {"id": "middle 1", "name": "middle"},
             {"id": "far 1", "name": "far"},
+            {"id": "asked-for 1", "name": "asked-for"},
             {"id": "helper 1", "name": "helper"}],
         "resolve": {"nodes": [
             {"id": "ours 1", "deps": [
                 {"pkg": "middle 1", "dep_kinds": [{"kind": null}]},
+                {"pkg": "asked-for 1", "dep_kinds": [{"kind": null}]},
                 {"pkg": "helper 1", "dep_kinds": [{"kind": "dev"}]}]},
             {"id": "middle 1", "deps": [{"pkg": "far 1", "dep_kinds": [{"kind": null}]}]},
             {"id": "far 1", "deps": []},
+            {"id": "asked-for 1", "deps": []},
             {"id": "helper 1", "deps": []}]}}"#;
 
     #[test]
-    fn a_path_goes_through_other_packages_but_not_through_tests() {
+    fn a_path_goes_through_other_packages_but_not_through_tests_and_features() {
         let graph = Graph::parse(METADATA).unwrap();
         let path = graph.path("ours", |name| name == "far").unwrap();
         assert_eq!(path, ["ours", "middle", "far"]);
         assert!(graph.path("ours", |name| name == "helper").is_none());
+        assert!(graph.path("ours", |name| name == "asked-for").is_none());
     }
 
     #[test]
@@ -231,7 +245,7 @@ mod tests {
         let graph = Graph::parse(METADATA).unwrap();
         let ours = graph.member("ours").unwrap();
         let names: Vec<_> = ours.normal_dependencies().map(|one| one.name.as_str()).collect();
-        assert_eq!(names, ["middle"]);
+        assert_eq!(names, ["middle", "asked-for"]);
         assert!(graph.member("middle").is_err());
     }
 }

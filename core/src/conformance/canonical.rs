@@ -22,7 +22,8 @@ pub(super) fn canonical(column: &Column, text: &str) -> Option<String> {
         DataType::Bigint | DataType::Decimal | DataType::Wei => number(text.trim())?,
         DataType::Binary => {
             let hex = text.strip_prefix("\\x").unwrap_or(text).to_ascii_lowercase();
-            let is_hex = hex.len() % 2 == 0 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let is_hex =
+                hex.len().is_multiple_of(2) && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
             return is_hex.then_some(hex);
         }
         DataType::Json => canonical_json(&serde_json::from_str::<Value>(text).ok()?),

@@ -164,7 +164,7 @@ impl Faults {
 }
 
 /// Lets others run so many times.
-async fn give_way(times: u32) {
+pub(super) async fn give_way(times: u32) {
     for _ in 0..times {
         let mut asked = false;
         poll_fn(|context| {

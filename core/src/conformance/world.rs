@@ -131,7 +131,7 @@ impl World {
         &mut self,
         table: &str,
         columns: &[&str],
-        rows: &[Row],
+        rows: Vec<Row>,
     ) -> Outcome<DataFile> {
         let all = self.columns(table);
         let chosen: Vec<Column> = columns
@@ -144,7 +144,7 @@ impl World {
             })
             .collect::<Outcome<_>>()?;
         let gzip = self.gzip && self.format != FileFormat::Parquet;
-        let bytes = files::file(self.format, gzip, &chosen, rows, self.capabilities())?;
+        let bytes = files::file(self.format, gzip, &chosen, &rows, self.capabilities())?;
         self.file_of(table, columns, rows.len() as u64, &bytes, gzip)
     }
 
@@ -190,7 +190,7 @@ impl World {
             .iter()
             .filter(|column| !column.has_hint("x-valid-from") && !column.has_hint("x-valid-to"));
         let names: Vec<&str> = loaded.map(|column| column.name.as_str()).collect();
-        Ok(Part::of(table, [self.file(table, &names, &rows)?]))
+        Ok(Part::of(table, [self.file(table, &names, rows)?]))
     }
 
     /// A load with these chains, later than all before it.

@@ -139,3 +139,24 @@ fn filters_are_refused_and_not_overlooked() {
     table.hints.insert("filters".into(), json!({"excludes": ["re:^secret"]}));
     assert_eq!(check_settings(&schema).unwrap_err().kind(), ErrorKind::Unsupported);
 }
+
+#[test]
+fn columns_for_nested_rows_are_refused_and_not_overlooked() {
+    let with = |propagation: Json| {
+        let mut schema = new_schema("s", Naming::SnakeCase);
+        schema.normalizers["json"]["config"] = json!({ "propagation": propagation });
+        check_settings(&schema)
+    };
+    let root_id = json!({"_dlt_id": "_dlt_root_id"});
+    with(json!({"tables": {"t": root_id}, "root": root_id})).unwrap();
+    with(json!({"tables": {"T": {"_DLT_ID": "_DLT_ROOT_ID"}}})).unwrap();
+    with(json!({"root": {}})).unwrap();
+    for propagation in [
+        json!({"root": {"_dlt_load_id": "_dlt_load_id"}}),
+        json!({"tables": {"t": {"_dlt_id": "_dlt_root_id", "day": "parent_day"}}}),
+    ] {
+        let error = with(propagation).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(error.context("becomes").is_some(), "{error:?}");
+    }
+}

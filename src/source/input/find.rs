@@ -14,6 +14,7 @@ use crate::source::remote::{Stores, is_url, local_path};
 pub(crate) async fn find_files(resources: &mut [Resource], stores: &Stores) -> Result<()> {
     for resource in resources {
         if let RowSource::Files(files) = &mut resource.source {
+            files.options.unpack = stores.unpack_limits();
             files.found = expand(&files.named, &files.options, stores).await?;
         }
     }

@@ -9,6 +9,9 @@ transload_core::settings! {
     pub struct SourceSettings {
         /// The keys to the buckets.
         pub credentials: SourceCredentials,
+        /// Bytes that may come out for each byte of a compressed file. What grows more is taken for a bomb: a small file made
+        /// to fill memory or disk. The first 16 MiB are never held against it.
+        pub max_unpack_ratio: u64 = "1000",
     }
 }
 
@@ -25,6 +28,8 @@ transload_core::settings! {
         pub region_name: Option<String>,
         /// The address of a store that is not the vendor's own, `https://host:port`.
         pub endpoint_url: Option<String>,
+        /// Whether the store may be another machine and `endpoint_url` begin with `http://`.
+        pub allow_insecure: bool = "false",
         /// Whether the bucket stands in the `path` of a URL (the default) or in its host name (`virtual`).
         pub s3_url_style: Option<String>,
         /// The address of the service account, for `gs://`.

@@ -10,10 +10,11 @@ use object_store::aws::AmazonS3Builder;
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::{ClientOptions, ObjectStore, RetryConfig};
-use transload_core::{Error, ErrorKind, Redactor, Result};
+use transload_core::{Error, ErrorKind, Redactor, Result, check_encrypted};
 
 use super::address::Bucket;
 use super::{Patience, SourceSettings};
+use crate::source::compress::UnpackLimits;
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a server may send nothing. There is no limit on a whole answer, which may be a file of any size.
@@ -53,6 +54,11 @@ impl Stores {
             web: OnceLock::new(),
             patience: Patience::default(),
         }
+    }
+
+    /// How far compressed files may grow when they are unpacked.
+    pub(crate) fn unpack_limits(&self) -> UnpackLimits {
+        UnpackLimits { max_ratio: self.settings.max_unpack_ratio, ..UnpackLimits::default() }
     }
 
     #[cfg(test)]
@@ -132,7 +138,7 @@ impl Stores {
             .with_virtual_hosted_style_request(is_virtual);
         let mut options = options();
         if let Some(endpoint) = &self.s3_endpoint {
-            let mut url = endpoint_url(endpoint)?;
+            let mut url = endpoint_url(endpoint, keys.allow_insecure)?;
             if is_virtual {
                 let host = format!("{bucket}.{}", url.host_str().unwrap_or_default());
                 url.set_host(Some(&host)).map_err(|_| {
@@ -168,7 +174,7 @@ impl Stores {
             GoogleCloudStorageBuilder::new().with_bucket_name(bucket).with_retry(retries());
         let mut options = options();
         if let Some(endpoint) = &keys.endpoint_url {
-            let url = endpoint_url(endpoint)?;
+            let url = endpoint_url(endpoint, keys.allow_insecure)?;
             options = options.with_allow_http(url.scheme() == "http");
             builder = builder.with_base_url(url.as_str().trim_end_matches('/'));
         }
@@ -203,7 +209,7 @@ impl Stores {
             .with_retry(retries());
         let mut options = options();
         if let Some(endpoint) = &keys.endpoint_url {
-            let url = endpoint_url(endpoint)?;
+            let url = endpoint_url(endpoint, keys.allow_insecure)?;
             options = options.with_allow_http(url.scheme() == "http");
             builder = builder
                 .with_endpoint(url.as_str().trim_end_matches('/').to_owned())
@@ -265,8 +271,8 @@ fn unfit(_: object_store::Error) -> Error {
         .with("section", "sources.filesystem.credentials")
 }
 
-fn endpoint_url(text: &str) -> Result<url::Url> {
-    url::Url::parse(text)
+fn endpoint_url(text: &str, allow_insecure: bool) -> Result<url::Url> {
+    let url = url::Url::parse(text)
         .ok()
         .filter(|url| matches!(url.scheme(), "http" | "https"))
         .filter(|url| {
@@ -274,7 +280,11 @@ fn endpoint_url(text: &str) -> Result<url::Url> {
         })
         .ok_or_else(|| {
             wrong("endpoint_url", "it is no address").with_hint("write `https://host:port`")
-        })
+        })?;
+    let host = url.host_str().unwrap_or_default();
+    let key = "sources.filesystem.credentials.allow_insecure";
+    check_encrypted(url.scheme(), host, allow_insecure, key)?;
+    Ok(url)
 }
 
 #[cfg(test)]

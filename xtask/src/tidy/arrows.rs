@@ -59,6 +59,15 @@ fn heavy(package: &Package, graph: &Graph, place: &str) -> Option<Finding> {
     if !matches!(package.name.as_str(), CONTRACT | "xtask") {
         return None;
     }
+    // What is optional is looked at no further: the conformance suite writes Parquet, for tests. So nothing may be on by
+    // itself.
+    if package.features.contains_key("default") {
+        return Some(Finding::new(
+            place,
+            format!("{} has features that are on by default", package.name),
+            "leave `default` out: who needs a feature asks for it",
+        ));
+    }
     let path = graph.path(&package.name, is_heavy)?.join(" → ");
     Some(Finding::new(
         place,

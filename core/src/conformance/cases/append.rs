@@ -40,8 +40,8 @@ async fn rows_that_are_there_twice_are_both_loaded(world: &mut World) -> Outcome
 async fn files_with_the_same_rows_are_both_loaded(world: &mut World) -> Outcome {
     world.put(players());
     let files = [
-        world.file("players", &["id", "name"], &rows![[1, "a"]])?,
-        world.file("players", &["id", "name"], &rows![[1, "a"]])?,
+        world.file("players", &["id", "name"], rows![[1, "a"]])?,
+        world.file("players", &["id", "name"], rows![[1, "a"]])?,
     ];
     world.load(vec![Chain::append(Part::of("players", files))]).await?;
     world.expect("players", &["id", "name"], rows![[1, "a"], [1, "a"]]).await
@@ -54,7 +54,7 @@ async fn many_files_are_one_table(world: &mut World) -> Outcome {
         files.push(world.file(
             "players",
             &["id", "name"],
-            &rows![[number, "x"], [number + 100, "y"]],
+            rows![[number, "x"], [number + 100, "y"]],
         )?);
     }
     world.load(vec![Chain::append(Part::of("players", files))]).await?;
@@ -105,9 +105,9 @@ async fn a_load_without_rows_leaves_the_rows_alone(world: &mut World) -> Outcome
 async fn columns_that_a_file_lacks_are_null(world: &mut World) -> Outcome {
     world.put(table("t", &[("a", DataType::Bigint), ("b", DataType::Text), ("c", DataType::Bool)]));
     let files = [
-        world.file("t", &["a"], &rows![[1]])?,
-        world.file("t", &["b", "c"], &rows![["x", "true"]])?,
-        world.file("t", &["a", "b", "c"], &rows![[3, "z", "false"]])?,
+        world.file("t", &["a"], rows![[1]])?,
+        world.file("t", &["b", "c"], rows![["x", "true"]])?,
+        world.file("t", &["a", "b", "c"], rows![[3, "z", "false"]])?,
     ];
     world.load(vec![Chain::append(Part::of("t", files))]).await?;
     world
@@ -122,8 +122,8 @@ async fn columns_that_a_file_lacks_are_null(world: &mut World) -> Outcome {
 async fn files_may_have_their_columns_in_any_order(world: &mut World) -> Outcome {
     world.put(table("t", &[("a", DataType::Text), ("b", DataType::Text)]));
     let files = [
-        world.file("t", &["a", "b"], &rows![["a1", "b1"]])?,
-        world.file("t", &["b", "a"], &rows![["b2", "a2"]])?,
+        world.file("t", &["a", "b"], rows![["a1", "b1"]])?,
+        world.file("t", &["b", "a"], rows![["b2", "a2"]])?,
     ];
     world.load(vec![Chain::append(Part::of("t", files))]).await?;
     world.expect("t", &["a", "b"], rows![["a1", "b1"], ["a2", "b2"]]).await
@@ -133,8 +133,8 @@ async fn a_commit_counts_the_rows_of_each_table(world: &mut World) -> Outcome {
     world.put(players());
     world.put(table("clubs", &[("name", DataType::Text)]));
     let files = [
-        world.file("players", &["id"], &rows![[1], [2]])?,
-        world.file("players", &["id"], &rows![[3]])?,
+        world.file("players", &["id"], rows![[1], [2]])?,
+        world.file("players", &["id"], rows![[3]])?,
     ];
     let chains = vec![
         Chain::append(Part::of("players", files)),

@@ -45,7 +45,7 @@ async fn the_files_of_a_table_are_one_copy(world: &mut World) -> Outcome {
     world.put(players());
     let mut files = Vec::new();
     for id in 0..5_i64 {
-        files.push(world.file("players", &["id", "name"], &rows![[id, "x"]])?);
+        files.push(world.file("players", &["id", "name"], rows![[id, "x"]])?);
     }
     let jobs = copied(world, Part::of("players", files), 1).await?;
     same!(jobs, 1, "the number of jobs");

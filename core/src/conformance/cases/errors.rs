@@ -133,7 +133,7 @@ async fn a_step_that_it_does_not_know_is_unsupported(world: &mut World) -> Outco
 
 async fn staging_a_file_is_not_its_work(world: &mut World) -> Outcome {
     world.put(players());
-    let file = world.file("players", &["id", "name"], &rows![[1, "a"]])?;
+    let file = world.file("players", &["id", "name"], rows![[1, "a"]])?;
     let kind = refused(world, Job::Stage(StageJob { file, key: "a/b".into() })).await?;
     ensure!(matches!(kind, ErrorKind::Unsupported | ErrorKind::Bug), "it is {kind}");
     Ok(())
@@ -168,7 +168,7 @@ async fn a_format_that_it_does_not_claim_is_unsupported(world: &mut World) -> Ou
 
 async fn a_file_that_is_gone_is_not_worth_another_try(world: &mut World) -> Outcome {
     world.put(players());
-    let file = world.file("players", &["id", "name"], &rows![[1, "a"]])?;
+    let file = world.file("players", &["id", "name"], rows![[1, "a"]])?;
     world.lose(&file)?;
     let error = failed(world, Part::of("players", [file])).await?;
     ensure!(
@@ -198,7 +198,7 @@ async fn a_value_that_is_not_of_its_type_is_bad_data_and_is_not_shown(
     world: &mut World,
 ) -> Outcome {
     world.put(table("t", &[("n", DataType::Text)]));
-    let text = world.file("t", &["n"], &rows![["value-that-nobody-may-see"]])?;
+    let text = world.file("t", &["n"], rows![["value-that-nobody-may-see"]])?;
     world.put(table("t", &[("n", DataType::Date)]));
     let error = failed(world, Part::of("t", [text])).await?;
     same!(error.kind(), ErrorKind::BadData, "the kind of {error:?}");
@@ -211,7 +211,7 @@ async fn a_value_that_is_not_of_its_type_is_bad_data_and_is_not_shown(
 
 async fn staged_files_without_a_way_in_are_refused(world: &mut World) -> Outcome {
     world.put(players());
-    let file = world.file("players", &["id", "name"], &rows![[1, "a"]])?;
+    let file = world.file("players", &["id", "name"], rows![[1, "a"]])?;
     let mut package = world.package(vec![Chain::append(Part::of("players", [file.clone()]))]);
     let destination = Arc::clone(&world.destination);
     let state = world.state().await?;

@@ -439,7 +439,7 @@ async fn the_rows_of_several_files_are_merged_as_one(world: &mut World) -> Outco
     let mut files = Vec::new();
     for (seq, name) in [(1, "first"), (3, "last"), (2, "second")] {
         let rows = with_row_keys(world, seq, rows![[1, name, seq]]);
-        files.push(world.file("players", &["id", "name", "seq", "_dlt_id"], &rows)?);
+        files.push(world.file("players", &["id", "name", "seq", "_dlt_id"], rows)?);
     }
     let disposition = world.merging();
     world.load(vec![Chain::of(disposition, [Part::of("players", files)])]).await?;
@@ -450,7 +450,7 @@ async fn a_merge_that_fails_changes_nothing(world: &mut World) -> Outcome {
     world.put(keyed(&[]));
     merged(world, 1, rows![[1, "a"]]).await?;
     let rows = with_row_keys(world, 2, rows![[1, "b"], [2, "c"]]);
-    let file = world.file("players", &["id", "name", "_dlt_id"], &rows)?;
+    let file = world.file("players", &["id", "name", "_dlt_id"], rows)?;
     let part = Part::of("players", [DataFile { rows: 9, ..file }]);
     let disposition = world.merging();
     let failed = world.load(vec![Chain::of(disposition, [part])]).await;

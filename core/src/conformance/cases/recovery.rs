@@ -42,8 +42,8 @@ fn package(world: &mut World, disposition: Disposition) -> Outcome<Package> {
         world.part("players", rows![[1, "a"], [2, "b"]])?,
         world.part("players__games", rows![["x", "1"]])?,
     ];
-    parts[0].files.push(world.file("players", &["id", "name"], &rows![[3, "c"]])?);
-    parts[1].files.push(world.file("players__games", &["value"], &rows![["y"]])?);
+    parts[0].files.push(world.file("players", &["id", "name"], rows![[3, "c"]])?);
+    parts[1].files.push(world.file("players__games", &["value"], rows![["y"]])?);
     let mut package = world.package(vec![Chain::of(disposition, parts)]);
     package.state = Some(world.state_row(5));
     Ok(package)

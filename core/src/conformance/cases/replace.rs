@@ -5,6 +5,7 @@ use std::cell::Cell;
 use super::publication::both;
 use super::{games, players, table};
 use crate::conformance::case::{Case, NULL, Outcome, cases, ensure, rows};
+use crate::conformance::faults::give_way;
 use crate::conformance::package::{Chain, Part};
 use crate::conformance::world::World;
 use crate::{Column, DataFile, DataType, Disposition};
@@ -89,7 +90,7 @@ async fn other_tables_stay_as_they_are(world: &mut World) -> Outcome {
 async fn a_replacement_that_fails_leaves_the_old_rows(world: &mut World) -> Outcome {
     chain(world).await?;
     let good = world.part("players", rows![[9, "z"]])?;
-    let bad = world.file("players__games", &["value"], &rows![["y"]])?;
+    let bad = world.file("players__games", &["value"], rows![["y"]])?;
     let bad = Part::of("players__games", [DataFile { rows: 7, ..bad }]);
     let disposition = world.replacing();
     let failed = world.load(vec![Chain::of(disposition, [good, bad])]).await;
@@ -124,6 +125,7 @@ async fn readers_see_the_old_rows_or_the_new_ones_and_never_none(world: &mut Wor
             if last {
                 return Outcome::Ok(());
             }
+            give_way(1).await;
         }
     };
     let (written, read) = both(write, read).await;
@@ -139,8 +141,8 @@ async fn a_column_may_be_added_on_the_way(world: &mut World) -> Outcome {
     grown.put(Column::new("born", DataType::Date));
     world.put(grown);
     let files = [
-        world.file("players", &["id", "born"], &rows![[2, "2001-02-03"]])?,
-        world.file("players", &["id", "name"], &rows![[3, "c"]])?,
+        world.file("players", &["id", "born"], rows![[2, "2001-02-03"]])?,
+        world.file("players", &["id", "name"], rows![[3, "c"]])?,
     ];
     let disposition = world.replacing();
     world.load(vec![Chain::of(disposition, [Part::of("players", files)])]).await?;

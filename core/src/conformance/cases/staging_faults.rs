@@ -89,7 +89,7 @@ async fn a_damaged_object_is_not_handed_out(world: &mut StagingWorld) -> Outcome
 async fn an_object_that_is_gone_is_not_handed_out(world: &mut StagingWorld) -> Outcome {
     let file = world.file("players", b"the rows")?;
     let staged = world.stage(&file).await?;
-    world.staging.remove(&[staged.key.clone()]).await?;
+    world.staging.remove(std::slice::from_ref(&staged.key)).await?;
     let to = world.folder.path().join("fetched");
     let error = world.staging.fetch(&staged, &to).await.err();
     let kind = error.as_ref().map(crate::Error::kind);

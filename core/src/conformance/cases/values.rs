@@ -34,9 +34,9 @@ async fn a_file_without_rows_brings_none(world: &mut World) -> Outcome {
 async fn files_with_and_without_rows_are_one_load(world: &mut World) -> Outcome {
     world.put(texts());
     let files = [
-        world.file("t", &["id", "text"], &rows![])?,
-        world.file("t", &["id", "text"], &rows![[1, "a"]])?,
-        world.file("t", &["id", "text"], &rows![])?,
+        world.file("t", &["id", "text"], rows![])?,
+        world.file("t", &["id", "text"], rows![[1, "a"]])?,
+        world.file("t", &["id", "text"], rows![])?,
     ];
     world.load(vec![Chain::append(Part::of("t", files))]).await?;
     world.expect("t", &["id", "text"], rows![[1, "a"]]).await

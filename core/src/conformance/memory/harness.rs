@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Wake, Waker};
 use std::thread::Thread;
 
 use async_trait::async_trait;
@@ -100,7 +100,7 @@ impl Wake for Unpark {
 fn block_on(mut future: CaseFuture<'_>) {
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);
-    while let Poll::Pending = Future::poll(future.as_mut(), &mut context) {
+    while Future::poll(future.as_mut(), &mut context).is_pending() {
         std::thread::park();
     }
 }
