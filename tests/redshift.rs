@@ -16,8 +16,8 @@ use transload::arrow::array::{
 };
 use transload::arrow::datatypes::{DataType as ArrowType, Field, Schema, TimeUnit};
 use transload::{
-    ColumnHints, DataType, ErrorKind, Event, FileFormat, LoadInfo, LoadStatus, PipelineBuilder,
-    ReplaceStrategy, Resource, WriteDisposition,
+    ColumnHints, DataType, ErrorKind, Event, FileFormat, LoadInfo, LoadStatus, MergeStrategy,
+    PipelineBuilder, ReplaceStrategy, Resource, WriteDisposition,
 };
 
 /// Rows that are hard to carry: quotes, escapes, line ends, NULL and empty texts, numbers at their ends.
@@ -288,6 +288,32 @@ async fn tables_grow_and_are_replaced_with_their_nested_ones() {
     assert_eq!((case.count("t").await, case.count("t__l").await), (0, 0));
     let left = "SELECT COUNT(*) FROM svv_redshift_columns WHERE schema_name = '{d}_staging'";
     assert_eq!(case.one(left).await, "0", "staging tables are dropped");
+}
+
+#[tokio::test]
+#[ignore = "needs Redshift: cargo xtask e2e redshift [--live]"]
+async fn rows_are_merged_with_what_is_nested_in_them() {
+    for strategy in [MergeStrategy::DeleteInsert, MergeStrategy::Upsert] {
+        for staged in [true, false] {
+            let case = Case::new("merge");
+            for text in [
+                r#"[{"id": 1, "v": "a", "l": [1, 2]}, {"id": 2, "v": "b", "l": [3]}]"#,
+                r#"[{"id": 2, "v": "B", "l": [4, 5]}, {"id": 3, "v": "c"}]"#,
+            ] {
+                let builder = if staged { case.staged() } else { case.direct() };
+                let resource = Resource::json("t", text)
+                    .write_disposition(WriteDisposition::Merge)
+                    .merge_strategy(strategy)
+                    .primary_key(["id"]);
+                builder.build().unwrap().run(resource).await.unwrap();
+            }
+            let rows = case.ask("SELECT id, v FROM {d}.t ORDER BY id").await;
+            assert_eq!(rows, ["1|a", "2|B", "3|c"], "{strategy:?}, staged: {staged}");
+            let lists = case.ask("SELECT value FROM {d}.t__l ORDER BY value").await;
+            assert_eq!(lists, ["1", "2", "4", "5"], "{strategy:?}, staged: {staged}");
+            assert_eq!(case.count("_dlt_loads").await, 2);
+        }
+    }
 }
 
 #[tokio::test]

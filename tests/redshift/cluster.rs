@@ -15,7 +15,7 @@ pub(crate) fn variable(name: &str) -> String {
 }
 
 /// Whether the tests run on a cluster of their user's.
-fn is_live() -> bool {
+pub(crate) fn is_live() -> bool {
     std::env::var_os("TRANSLOAD_TEST_REDSHIFT_LIVE").is_some()
 }
 
@@ -87,7 +87,7 @@ impl Case {
 }
 
 /// The cluster, as its user would configure it.
-fn login(name: &str) -> Vec<(&'static str, String)> {
+pub(crate) fn login(name: &str) -> Vec<(&'static str, String)> {
     if is_live() {
         let text = variable("DESTINATION__REDSHIFT__CREDENTIALS");
         let parts = connection_string(&text).expect("a connection string");
