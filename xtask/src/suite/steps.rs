@@ -4,6 +4,7 @@ use super::{Session, server_tests};
 use crate::duckdb;
 use crate::failure::{Failure, Outcome};
 use crate::metadata::Graph;
+use crate::new_destination;
 use crate::process;
 use crate::real_data;
 use crate::tidy;
@@ -36,6 +37,11 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step { name: "tests", about: "every test, those that need the server included", run: tests },
     Step { name: "features-linked", about: "a feature links its plugin", run: features_linked },
+    Step {
+        name: "new-destination",
+        about: "a stranger's destination, made outside the workspace, passes and loads",
+        run: |session| new_destination::try_one(session.workspace),
+    },
     Step { name: "docs", about: "the documentation builds without a warning", run: docs },
     Step {
         name: "real-data",
