@@ -517,6 +517,42 @@ async fn pipelines_publish_into_one_dataset_at_the_same_time() {
 
 #[tokio::test]
 #[ignore = "needs the stand-in for Redshift: cargo xtask e2e redshift"]
+async fn a_run_that_is_dropped_cancels_its_statement_and_leaves_no_transaction() {
+    let case = Case::new("dropped");
+    case.staged().build().unwrap().run(rows(1)).await.unwrap();
+    // Somebody has the fence, so that the next run waits for it in a transaction of its own.
+    let holder = cluster::cluster("holder");
+    holder.query("BEGIN").await.unwrap();
+    holder.query(&format!("LOCK {}._transload_fence", case.name)).await.unwrap();
+    // PostgreSQL's own views: how many sessions of this application are there, and how many of them wait.
+    let sessions = async |condition: &str| {
+        let sql = format!(
+            "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = '{}' AND {condition}",
+            case.name
+        );
+        case.one(&sql).await.parse::<u64>().unwrap()
+    };
+    let waits = async {
+        while sessions("wait_event_type = 'Lock'").await == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let pipeline = case.staged().build().unwrap();
+    tokio::select! {
+        ended = pipeline.run(rows(2)) => panic!("it did not wait: {ended:?}"),
+        () = waits => {}
+    }
+    while sessions("state <> 'idle'").await > 0 {
+        tokio::task::yield_now().await;
+    }
+    holder.query("COMMIT").await.unwrap();
+    drop(pipeline);
+    case.staged().build().unwrap().resume().await.unwrap();
+    assert_eq!((case.count("events").await, case.count("_dlt_loads").await), (3, 2));
+}
+
+#[tokio::test]
+#[ignore = "needs the stand-in for Redshift: cargo xtask e2e redshift"]
 async fn who_may_not_write_is_told_before_anything_is_read() {
     let case = Case::new("reader");
     let reader = variable("TRANSLOAD_TEST_REDSHIFT_READER");

@@ -136,15 +136,19 @@ pub(crate) fn pipeline(name: &str, dataset: &str, folder: &Path) -> PipelineBuil
     })
 }
 
-/// Asks the cluster, as its user would.
-pub(crate) async fn query(sql: &str) -> Vec<String> {
-    let login = login("transload_test_look");
+/// The cluster, to be asked as its user would.
+pub(crate) fn cluster(application: &str) -> RedshiftDestination {
+    let login = login(application);
     let keys: Vec<(String, String)> =
         login.into_iter().map(|(key, value)| (format!("credentials.{key}"), value)).collect();
     let pairs: Vec<(&str, &str)> =
         keys.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    let settings = Settings::from_pairs("redshift", &pairs);
-    let cluster = RedshiftDestination::new(&settings).expect("is configured");
+    RedshiftDestination::new(&Settings::from_pairs("redshift", &pairs)).expect("is configured")
+}
+
+/// Asks the cluster.
+pub(crate) async fn query(sql: &str) -> Vec<String> {
+    let cluster = cluster("transload_test_look");
     let rows = cluster.query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     let text = |value: Option<String>| value.unwrap_or_else(|| "~".to_owned());
     rows.into_iter().map(|row| row.into_iter().map(text).collect::<Vec<_>>().join("|")).collect()
