@@ -6,6 +6,8 @@
 mod load;
 #[path = "cli/look.rs"]
 mod look;
+#[path = "cli/merge.rs"]
+mod merge;
 #[path = "cli/refuse.rs"]
 mod refuse;
 #[path = "cli/signals.rs"]
