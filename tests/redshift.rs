@@ -520,10 +520,10 @@ async fn pipelines_publish_into_one_dataset_at_the_same_time() {
 async fn a_run_that_is_dropped_cancels_its_statement_and_leaves_no_transaction() {
     let case = Case::new("dropped");
     case.staged().build().unwrap().run(rows(1)).await.unwrap();
-    // Somebody has the fence, so that the next run waits for it in a transaction of its own.
+    // Somebody has the table, so that the next run waits for it in the transaction of its publication.
     let holder = cluster::cluster("holder");
     holder.query("BEGIN").await.unwrap();
-    holder.query(&format!("LOCK {}._transload_fence", case.name)).await.unwrap();
+    holder.query(&format!("LOCK {}.events", case.name)).await.unwrap();
     // PostgreSQL's own views: how many sessions of this application are there, and how many of them wait.
     let sessions = async |condition: &str| {
         let sql = format!(
