@@ -1,4 +1,4 @@
-//! Which trials are made: every failpoint of every case as far as the numbers go, chance beyond that.
+//! Which trials are made: one at every failpoint by name, others as far as the numbers go, and some by chance.
 
 use std::collections::BTreeSet;
 
@@ -104,6 +104,9 @@ fn choose<T>(mut all: Vec<(String, T)>, number: usize, random: &mut Random) -> V
     first.into_iter().chain(rest).take(number).map(|(_, trial)| trial).collect()
 }
 
+/// One in so many is left to chance.
+const CHANCE: u64 = 5;
+
 const DUCKDB: Destination = Destination::DuckDb;
 const VISITED: Destination = Destination::Visited(Oddity::Plain);
 
@@ -120,10 +123,10 @@ fn kills(explored: &[Explored], number: u64, random: &mut Random) -> Vec<Trial> 
             }
         }
     }
-    let every = all.len() as u64;
-    let mut trials = choose(all, number as usize, random);
-    // Beyond every single one: several in a row, at some time after a point, or between the calls.
-    let mut left = number.saturating_sub(every);
+    let single = (number - number / CHANCE).min(all.len() as u64);
+    let mut trials = choose(all, single as usize, random);
+    // By chance: several in a row, at some time after a point, or between the calls.
+    let mut left = number - single;
     while left > 0 {
         let Explored { case, points, between, .. } = random.pick(explored);
         let (destination, points) = match random.below(4) {
@@ -179,10 +182,10 @@ fn answers(explored: &[Explored], number: u64, random: &mut Random) -> Vec<Trial
             }
         }
     }
-    let every = all.len() as u64;
-    let mut trials = choose(all, number as usize, random);
-    // Beyond every single one: at any point of a visited destination, with any error.
-    for _ in every..number {
+    let single = (number - number / CHANCE).min(all.len() as u64);
+    let mut trials = choose(all, single as usize, random);
+    // By chance: at any point of a visited destination, with any error.
+    for _ in single..number {
         let Explored { case, points, .. } = random.pick(explored);
         let at = 1 + random.below(points.len() * 2);
         let (case, code) = (*case, *random.pick(&CODES));
