@@ -63,6 +63,12 @@ impl Dialect for DuckDbDialect {
         true
     }
 
+    fn position(&self) -> Option<&str> {
+        // https://duckdb.org/docs/stable/sql/statements/select (row ids) and .../sql/dialect/order_preservation: rows are
+        // inserted in the order of the files, and a table from which nothing was deleted numbers them so.
+        Some("rowid")
+    }
+
     fn aliases_in_delete(&self) -> bool {
         true
     }

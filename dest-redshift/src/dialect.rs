@@ -83,6 +83,11 @@ impl Dialect for RedshiftDialect {
         false
     }
 
+    fn position(&self) -> Option<&str> {
+        // COPY reads files on all slices at once.
+        None
+    }
+
     fn aliases_in_delete(&self) -> bool {
         // Guide, "DELETE": the table has no alias.
         false

@@ -49,11 +49,14 @@ fn a_mark_for_a_row_that_is_not_there_is_no_row() {
 
 #[test]
 fn duplicate_new_keys_within_a_load_become_one_row() {
-    let world = World::new();
     let text = r#"[{"id": 1, "name": "a", "at": 1}, {"id": 1, "name": "b", "at": 2}]"#;
-    let sort = ColumnHints::new("at").hint("dedup_sort", "desc");
-    world.load(merged(Upsert, text).columns([sort]));
+    let world = World::new();
+    world.load(merged(Upsert, text));
     assert_eq!(rows(&world), ["1, b"]);
+    let world = World::new();
+    let sort = ColumnHints::new("at").hint("dedup_sort", "asc");
+    world.load(merged(Upsert, text).columns([sort]));
+    assert_eq!(rows(&world), ["1, a"]);
 }
 
 #[test]

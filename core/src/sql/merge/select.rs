@@ -86,12 +86,12 @@ impl<'a> Merge<'a> {
             .map(|(column, order)| format!("{} {order} NULLS LAST", self.quote(column)))
             .into_iter()
             .collect();
-        let tie = match row_key(member.table) {
-            Ok(row_key) => vec![row_key.name.as_str()],
+        match (self.dialect.position(), row_key(member.table)) {
+            (Some(position), _) => order.push(format!("{position} DESC")),
+            (None, Ok(row_key)) => order.push(self.quote(&row_key.name)),
             // Whichever of them: flat rows without an id have nothing nested that could come from another one.
-            Err(_) => key.to_vec(),
-        };
-        order.extend(tie.into_iter().map(|name| self.quote(name)));
+            (None, Err(_)) => order.extend(key.iter().map(|name| self.quote(name))),
+        }
         let columns = self.columns(member);
         Ok(format!(
             "(SELECT {columns} FROM (SELECT {columns}, ROW_NUMBER() OVER (PARTITION BY {} ORDER BY {}) AS {number} \
