@@ -62,6 +62,14 @@ fn of_duplicates_within_a_load_the_last_one_stays_with_its_own_list() {
 }
 
 #[test]
+fn duplicates_that_bring_one_id_of_their_own_have_their_list_once() {
+    let world = World::new();
+    let row = r#"{"_dlt_id": "mine", "id": 1, "name": "a", "l": [1, 2]}"#;
+    world.load(merged(DeleteInsert, &format!("[{row}, {row}]")));
+    assert_eq!((rows(&world), world.count("t__l")), (vec!["1, a".to_owned()], 2));
+}
+
+#[test]
 fn the_last_of_many_duplicates_stays_wherever_they_lie() {
     let world = World::new();
     let text: String =

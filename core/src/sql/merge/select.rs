@@ -62,6 +62,18 @@ impl<'a> Merge<'a> {
         })
     }
 
+    /// The staged rows of a nested table, each once: rows of one key may have brought the same ids, and the same lists with
+    /// them.
+    pub(super) fn once(&self, member: &Member<'_>, staged: &str) -> Result<String> {
+        match self.chooses() {
+            true => {
+                let key = [row_key(member.table)?.name.as_str()];
+                self.one_of_each(staged, member, &key, None, None)
+            }
+            false => Ok(staged.to_owned()),
+        }
+    }
+
     /// The column and the order by which one row of a key is chosen.
     fn dedup_sort(&self) -> Option<(&'a str, &'static str)> {
         let column = self.root.table.complete_columns().find(|c| c.has_hint("dedup_sort"))?;
