@@ -216,6 +216,12 @@ mod tests {
     }
 
     #[test]
+    fn what_the_toolkit_asks_for_is_said_in_duckdbs_words() {
+        let statements = transload_core::conformance::statements(&DuckDbDialect);
+        insta::assert_snapshot!(statements.unwrap());
+    }
+
+    #[test]
     fn a_type_is_widened_only_where_no_value_changes() {
         for (from, to) in [
             ("TINYINT", "BIGINT"),

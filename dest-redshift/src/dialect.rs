@@ -300,6 +300,11 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn what_the_toolkit_asks_for_is_said_in_redshifts_words() {
+        insta::assert_snapshot!(transload_core::conformance::statements(&dialect()).unwrap());
+    }
+
+    #[test]
     fn tables_are_made_and_widened_by_these_statements() {
         let mut table = Table::root("players", WriteDisposition::Append);
         table.put(Column::new("id", DataType::Bigint).not_null().with_hint("cluster"));
