@@ -6,6 +6,8 @@
 mod load;
 #[path = "cli/look.rs"]
 mod look;
+#[path = "cli/merge.rs"]
+mod merge;
 #[path = "cli/packages.rs"]
 mod packages;
 #[path = "cli/refuse.rs"]

@@ -16,8 +16,8 @@ use transload::arrow::array::{
 };
 use transload::arrow::datatypes::{DataType as ArrowType, Field, Schema, TimeUnit};
 use transload::{
-    ColumnHints, DataType, ErrorKind, Event, FileFormat, LoadInfo, LoadStatus, PipelineBuilder,
-    ReplaceStrategy, Resource, WriteDisposition,
+    ColumnHints, DataType, ErrorKind, Event, FileFormat, LoadInfo, LoadStatus, MergeStrategy,
+    PipelineBuilder, ReplaceStrategy, Resource, WriteDisposition,
 };
 
 /// Rows that are hard to carry: quotes, escapes, line ends, NULL and empty texts, numbers at their ends.
@@ -292,6 +292,32 @@ async fn tables_grow_and_are_replaced_with_their_nested_ones() {
 
 #[tokio::test]
 #[ignore = "needs Redshift: cargo xtask e2e redshift [--live]"]
+async fn rows_are_merged_with_what_is_nested_in_them() {
+    for strategy in [MergeStrategy::DeleteInsert, MergeStrategy::Upsert] {
+        for staged in [true, false] {
+            let case = Case::new("merge");
+            for text in [
+                r#"[{"id": 1, "v": "a", "l": [1, 2]}, {"id": 2, "v": "b", "l": [3]}]"#,
+                r#"[{"id": 2, "v": "B", "l": [4, 5]}, {"id": 3, "v": "c"}]"#,
+            ] {
+                let builder = if staged { case.staged() } else { case.direct() };
+                let resource = Resource::json("t", text)
+                    .write_disposition(WriteDisposition::Merge)
+                    .merge_strategy(strategy)
+                    .primary_key(["id"]);
+                builder.build().unwrap().run(resource).await.unwrap();
+            }
+            let rows = case.ask("SELECT id, v FROM {d}.t ORDER BY id").await;
+            assert_eq!(rows, ["1|a", "2|B", "3|c"], "{strategy:?}, staged: {staged}");
+            let lists = case.ask("SELECT value FROM {d}.t__l ORDER BY value").await;
+            assert_eq!(lists, ["1", "2", "4", "5"], "{strategy:?}, staged: {staged}");
+            assert_eq!(case.count("_dlt_loads").await, 2);
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Redshift: cargo xtask e2e redshift [--live]"]
 async fn rows_are_laid_by_distribution_and_sort_keys_and_texts_have_their_lengths() {
     let case = Case::new("keys");
     let resource = Resource::json("t", r#"{"id": 1, "at": "2024-01-02T03:04:05Z", "code": "äö"}"#)
@@ -487,6 +513,42 @@ async fn pipelines_publish_into_one_dataset_at_the_same_time() {
     futures::future::join_all(loads).await;
     assert_eq!(case.count("events").await, 61);
     assert_eq!(case.count("_dlt_loads").await, 7);
+}
+
+#[tokio::test]
+#[ignore = "needs the stand-in for Redshift: cargo xtask e2e redshift"]
+async fn a_run_that_is_dropped_cancels_its_statement_and_leaves_no_transaction() {
+    let case = Case::new("dropped");
+    case.staged().build().unwrap().run(rows(1)).await.unwrap();
+    // Somebody has the table, so that the next run waits for it in the transaction of its publication.
+    let holder = cluster::cluster("holder");
+    holder.query("BEGIN").await.unwrap();
+    holder.query(&format!("LOCK {}.events", case.name)).await.unwrap();
+    // PostgreSQL's own views: how many sessions of this application are there, and how many of them wait.
+    let sessions = async |condition: &str| {
+        let sql = format!(
+            "SELECT COUNT(*) FROM pg_stat_activity WHERE application_name = '{}' AND {condition}",
+            case.name
+        );
+        case.one(&sql).await.parse::<u64>().unwrap()
+    };
+    let waits = async {
+        while sessions("wait_event_type = 'Lock'").await == 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let pipeline = case.staged().build().unwrap();
+    tokio::select! {
+        ended = pipeline.run(rows(2)) => panic!("it did not wait: {ended:?}"),
+        () = waits => {}
+    }
+    while sessions("state <> 'idle'").await > 0 {
+        tokio::task::yield_now().await;
+    }
+    holder.query("COMMIT").await.unwrap();
+    drop(pipeline);
+    case.staged().build().unwrap().resume().await.unwrap();
+    assert_eq!((case.count("events").await, case.count("_dlt_loads").await), (3, 2));
 }
 
 #[tokio::test]

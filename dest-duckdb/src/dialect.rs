@@ -63,6 +63,12 @@ impl Dialect for DuckDbDialect {
         true
     }
 
+    fn position(&self) -> Option<&str> {
+        // https://duckdb.org/docs/stable/sql/statements/select (row ids) and .../sql/dialect/order_preservation: rows are
+        // inserted in the order of the files, and a table from which nothing was deleted numbers them so.
+        Some("rowid")
+    }
+
     fn aliases_in_delete(&self) -> bool {
         true
     }
@@ -207,6 +213,12 @@ mod tests {
             shown.push_str(&format!("{data_type}: {}\n", row.join(" | ")));
         }
         insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn what_the_toolkit_asks_for_is_said_in_duckdbs_words() {
+        let statements = transload_core::conformance::statements(&DuckDbDialect);
+        insta::assert_snapshot!(statements.unwrap());
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use transload_core::{
     AccessKind, BinaryEncoding, BinaryLiteral, Capabilities, CopySource, DataType, FileFormat,
-    IdentifierCase, IdentifierRules, LiteralRules, ReplaceStrategy, StorageKind, WriteDisposition,
+    IdentifierCase, IdentifierRules, LiteralRules, MergeStrategy, ReplaceStrategy, StorageKind,
+    WriteDisposition,
 };
 
 use crate::RedshiftSettings;
@@ -17,7 +18,11 @@ pub(crate) fn capabilities(settings: &RedshiftSettings, copy: &CopyRules) -> Cap
         copies: vec![CopySource {
             // Guide, "COPY from Amazon S3": the only bucket that COPY reads.
             storage: StorageKind::S3,
-            formats: formats(settings, copy),
+            // Guide, "Data format parameters". What cannot be had with these settings is refused when the load is planned.
+            formats: [FileFormat::Parquet, FileFormat::Jsonl, FileFormat::Csv]
+                .into_iter()
+                .filter(|format| copy.takes(*format))
+                .collect(),
             access: access(settings),
         }],
         // Guide, "Using a manifest to specify data files".
@@ -31,7 +36,17 @@ pub(crate) fn capabilities(settings: &RedshiftSettings, copy: &CopyRules) -> Cap
             // Bytes are base64 in our text formats.
             (FileFormat::Csv, DataType::Binary),
         ],
-        write_dispositions: vec![WriteDisposition::Append, WriteDisposition::Replace],
+        write_dispositions: vec![
+            WriteDisposition::Append,
+            WriteDisposition::Replace,
+            WriteDisposition::Merge,
+        ],
+        merge_strategies: vec![
+            MergeStrategy::DeleteInsert,
+            MergeStrategy::Upsert,
+            MergeStrategy::InsertOnly,
+            MergeStrategy::Scd2,
+        ],
         replace_strategies: vec![
             ReplaceStrategy::TruncateAndInsert,
             ReplaceStrategy::InsertFromStaging,
@@ -62,19 +77,6 @@ pub(crate) fn capabilities(settings: &RedshiftSettings, copy: &CopyRules) -> Cap
         file_bytes: Some(128 << 20),
         ..Capabilities::default()
     }
-}
-
-/// Guide, "Data format parameters". What cannot be had with these settings is left out, so that it is refused when the load
-/// is planned: Parquet from another region or with options that columnar formats do not take ("COPY from columnar data
-/// formats"), and CSV, which does not tell an empty text from NULL ("Data conversion parameters"), unless that is agreed
-/// to.
-fn formats(settings: &RedshiftSettings, copy: &CopyRules) -> Vec<FileFormat> {
-    let possible = |format: &FileFormat| match format {
-        FileFormat::Parquet => copy.region.is_none() && copy.options.fit(*format),
-        FileFormat::Csv => settings.csv_empty_as_null,
-        _ => true,
-    };
-    [FileFormat::Parquet, FileFormat::Jsonl, FileFormat::Csv].into_iter().filter(possible).collect()
 }
 
 /// Guide, "Authorization parameters": a role is what Amazon recommends; keys may carry a session token.
@@ -119,8 +121,8 @@ mod tests {
         "copies":[{"storage":"s3","formats":["parquet","jsonl"],
         "access":["temporary_credentials","credentials"]}],
         "copies_by_list":true,"not_carried":[["parquet","time"],["jsonl","time"],["jsonl","binary"],["csv","binary"]],
-        "write_dispositions":["append","replace"],
-        "merge_strategies":[],
+        "write_dispositions":["append","replace","merge"],
+        "merge_strategies":["delete-insert","upsert","insert-only","scd2"],
         "replace_strategies":["truncate-and-insert","insert-from-staging"],
         "loads_in_publication":true,"atomic_publication":true,"max_tables_in_publication":null,"identifiers":{"case":"lower","max_table_length":127,"max_column_length":127},"decimal":[38,9],
         "wei":[38,0],

@@ -9,6 +9,11 @@ use transload_core::{Error, ErrorKind};
 const MESSAGES: &[(&str, ErrorKind, &str)] = &[
     // Developer Guide, "Serializable isolation": "ERROR:1023 DETAIL: Serializable isolation violation on table in Redshift".
     ("Serializable isolation violation", ErrorKind::Transient, ""),
+    // Two loaders make the same schema or table at once, and meet in the indexes of PostgreSQL's catalog: the next try finds
+    // it. Met on PostgreSQL.
+    ("pg_namespace_nspname_index", ErrorKind::Transient, ""),
+    ("pg_class_relname_nsp_index", ErrorKind::Transient, ""),
+    ("pg_type_typname_nsp_index", ErrorKind::Transient, ""),
     // Developer Guide, "Troubleshooting data loads": what was wrong stands in the table that the message names.
     ("stl_load_errors", ErrorKind::BadData, ""),
     ("sys_load_error_detail", ErrorKind::BadData, ""),

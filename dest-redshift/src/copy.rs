@@ -20,6 +20,22 @@ pub(crate) struct CopyRules {
     pub(crate) region: Option<String>,
     /// What the user adds.
     pub(crate) options: CopyOptions,
+    /// Whether an empty text of a CSV may become NULL.
+    pub(crate) csv_empty_as_null: bool,
+}
+
+impl CopyRules {
+    /// Whether COPY takes files of this format, as it is configured: not Parquet from another region or with options that
+    /// columnar formats do not take (Guide, "COPY from columnar data formats"), and not CSV, which does not tell an empty
+    /// text from NULL (Guide, "Data conversion parameters"), unless that is agreed to.
+    pub(crate) fn takes(&self, format: FileFormat) -> bool {
+        match format {
+            FileFormat::Parquet => self.region.is_none() && self.options.fit(format),
+            FileFormat::Jsonl => true,
+            FileFormat::Csv => self.csv_empty_as_null,
+            FileFormat::InsertValues => false,
+        }
+    }
 }
 
 /// The steps that bring the files of these jobs into the target.
@@ -76,6 +92,13 @@ fn copy(
         );
     }
     let format = first.format;
+    if !rules.takes(format) {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "COPY does not take this format, as it is configured",
+        )
+        .with("format", format));
+    }
     // In the order of the files: COPY finds the values of columnar files and of CSV by their place.
     let names = column_list(dialect, list.columns().iter().map(String::as_str));
     let statement =
@@ -101,10 +124,8 @@ fn copy(
             rest.push("EMPTYASNULL".to_owned());
             rest.push("DATEFORMAT 'auto'\nTIMEFORMAT 'auto'".to_owned());
         }
-        FileFormat::InsertValues => {
-            return Err(Error::new(ErrorKind::Unsupported, "COPY does not read this format")
-                .with("format", format));
-        }
+        // Refused above.
+        FileFormat::InsertValues => {}
     }
     let complete = |columns: &[String]| columns.len() == list.columns().len();
     if format != FileFormat::Jsonl
@@ -262,6 +283,11 @@ mod tests {
         Ok(Transaction { steps }.to_string())
     }
 
+    fn with_csv() -> RedshiftDialect {
+        let rules = CopyRules { csv_empty_as_null: true, ..CopyRules::default() };
+        RedshiftDialect { copy: Arc::new(rules), ..dialect() }
+    }
+
     fn copies(files: Vec<StagedFile>) -> Vec<Job> {
         vec![Job::Copy(CopyJob { table: "it's".into(), files })]
     }
@@ -277,6 +303,7 @@ mod tests {
                 role: Some(role.into()),
                 region: None,
                 options: CopyOptions::read(&options).unwrap(),
+                csv_empty_as_null: false,
             };
             RedshiftDialect { copy: Arc::new(rules), ..dialect() }
         };
@@ -304,7 +331,7 @@ mod tests {
             ),
             (dialect(), vec![staged(1, FileFormat::Jsonl, false, &["json"])], credentials(false)),
             (
-                dialect(),
+                with_csv(),
                 vec![
                     staged(1, FileFormat::Csv, true, &["text"]),
                     staged(2, FileFormat::Csv, true, &["text", "time"]),
@@ -366,6 +393,11 @@ mod tests {
             (parquet(), StagingAccess::Configured(AccessKind::Role), ErrorKind::Bug),
             (unknown, credentials(false), ErrorKind::Bug),
             (copies(vec![local]), credentials(false), ErrorKind::Unsupported),
+            (
+                copies(vec![staged(1, FileFormat::Csv, false, &["text"])]),
+                credentials(false),
+                ErrorKind::Unsupported,
+            ),
             (parquet(), odd, ErrorKind::Configuration),
         ] {
             assert_eq!(steps(&dialect(), &jobs, &access).unwrap_err().kind(), kind);

@@ -83,6 +83,11 @@ impl Dialect for RedshiftDialect {
         false
     }
 
+    fn position(&self) -> Option<&str> {
+        // COPY reads files on all slices at once.
+        None
+    }
+
     fn aliases_in_delete(&self) -> bool {
         // Guide, "DELETE": the table has no alias.
         false
@@ -292,6 +297,11 @@ pub(crate) mod tests {
             shown.push_str(&format!("{data_type}: {}\n", row.join(" | ")));
         }
         insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn what_the_toolkit_asks_for_is_said_in_redshifts_words() {
+        insta::assert_snapshot!(transload_core::conformance::statements(&dialect()).unwrap());
     }
 
     #[test]

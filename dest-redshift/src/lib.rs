@@ -95,6 +95,7 @@ fn copy_rules(settings: &RedshiftSettings) -> Result<CopyRules> {
         role: settings.staging_iam_role.clone(),
         region: settings.staging_region.clone(),
         options,
+        csv_empty_as_null: settings.csv_empty_as_null,
     })
 }
 

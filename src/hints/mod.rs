@@ -22,7 +22,7 @@ pub(crate) use unbound::{unbound, unbound_column};
 
 use crate::contract::is_system;
 use crate::incremental::Incremental;
-use crate::normalize::{Naming, check_merge};
+use crate::normalize::{Naming, check_merge, note_root_key};
 use crate::resource::Resource;
 
 /// How the names of this load are made.
@@ -82,6 +82,7 @@ pub(crate) fn apply(schema: &mut Schema, resource: &Resource, names: Names) -> R
             check::hints_of(known).map_err(of_resource)?;
         }
         check_merge(schema, table, names.naming, names.max_length).map_err(of_resource)?;
+        note_root_key(schema, table, names.naming, names.max_length);
     }
     Ok(name)
 }

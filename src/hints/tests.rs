@@ -526,3 +526,16 @@ fn a_merge_that_cannot_be_is_refused_with_the_hints() {
     let error = refused(&chess(), &named("t").nested_hints(["l"], own));
     assert_eq!(error.context("table"), Some("t__l"));
 }
+
+#[test]
+fn a_table_that_is_merged_hands_its_ids_down_from_the_first_load_on() {
+    let mapping = |resource: &Resource| {
+        applied(resource).normalizers["json"]["config"]["propagation"]["tables"].clone()
+    };
+    assert_eq!(
+        mapping(&merging(&[]).primary_key(["id"])),
+        json!({"t": {"_dlt_id": "_dlt_root_id"}})
+    );
+    assert_eq!(mapping(&merging(&[]).merge_strategy(MergeStrategy::Scd2)), Value::Null);
+    assert_eq!(mapping(&named("t")), Value::Null);
+}

@@ -395,7 +395,8 @@ impl Normalizer {
             for batch in &batches {
                 let table = snapshot.schema.tables.get(&batch.table);
                 if table.is_some_and(|table| table.parent.is_none()) {
-                    note_propagation(snapshot, &batch.table);
+                    let Snapshot { schema, names, .. } = &mut *snapshot;
+                    note_propagation(schema, &batch.table, names);
                 }
             }
         }
@@ -448,11 +449,9 @@ fn mark_seen(schema: &mut Schema, table: &str) {
 }
 
 /// Writes down that nested rows carry the id of their root, where dlt looks for it.
-fn note_propagation(snapshot: &mut Snapshot, root: &str) {
-    let names = &snapshot.names;
-    let propagates = root::propagates(&snapshot.schema, root, names).unwrap_or_default();
-    let Some(config) = snapshot.schema.normalizers.get_mut("json").and_then(Json::as_object_mut)
-    else {
+fn note_propagation(schema: &mut Schema, root: &str, names: &SystemNames) {
+    let propagates = root::propagates(schema, root, names).unwrap_or_default();
+    let Some(config) = schema.normalizers.get_mut("json").and_then(Json::as_object_mut) else {
         return;
     };
     if !propagates {
@@ -466,6 +465,12 @@ fn note_propagation(snapshot: &mut Snapshot, root: &str) {
     if let Some(object) = place.as_object_mut() {
         object.insert(names.row_id.clone(), Json::String(names.root_id.clone()));
     }
+}
+
+/// Writes down before the first rows that those nested in the rows of a table carry the id of their root, as dlt does where
+/// a table is merged.
+pub(crate) fn note_root_key(schema: &mut Schema, table: &str, naming: Naming, max_length: usize) {
+    note_propagation(schema, table, &SystemNames::new(naming, max_length));
 }
 
 /// A table for rows that nobody declared one for.

@@ -167,30 +167,14 @@ impl Pipeline {
         let brought = self.finish_pending(info).await?;
         let marks = input::marks(&resources)?;
         resources = input::without(resources, &brought)?;
-        let left = input::marks(&resources)?;
-        let again = marks.len().saturating_sub(left.len());
+        let again = marks.len().saturating_sub(input::marks(&resources)?.len());
         if again > 0 {
             self.observe(Event::Warning(format!(
                 "{again} of the files were being loaded when an earlier run was interrupted; that load is now \
                  complete, and they are not loaded once more"
             )));
         }
-        let (aside, held) = self.set_aside_packages()?;
-        for load_id in &aside {
-            self.observe(Event::Warning(format!(
-                "load {load_id} is set aside and stays out of this run; `transload package restore {load_id}` brings \
-                 it back"
-            )));
-        }
-        input::check_held(&resources, &held)?;
-        resources = input::without(resources, &held)?;
-        let held = left.len().saturating_sub(input::marks(&resources)?.len());
-        if held > 0 {
-            self.observe(Event::Warning(format!(
-                "{held} of the files were read by a load that is set aside, and are not read again while it may come \
-                 back; `transload package drop` gives them up"
-            )));
-        }
+        let (mut resources, notes) = self.leave_out_held(resources)?;
         if resources.is_empty() {
             return Ok(());
         }
@@ -228,7 +212,7 @@ impl Pipeline {
             dataset: self.dataset.name.clone(),
             format: Some(format),
             started_at,
-            warnings: self.warnings.clone(),
+            warnings: self.warnings.iter().cloned().chain(notes).collect(),
             ..self.new_receipt()
         };
         let folder = self.working.begin(&load_id)?;
@@ -250,6 +234,34 @@ impl Pipeline {
         of_package.warnings.extend(warnings);
         of_package.seconds.insert(Step::Normalise, start.elapsed().as_secs_f64());
         self.load_package(Origin::Package(&folder), &manifest, of_package, info).await
+    }
+
+    /// Takes out of the resources the files of loads that are set aside, and says so.
+    fn leave_out_held(&self, resources: Vec<Resource>) -> Result<(Vec<Resource>, Vec<String>)> {
+        let (aside, held) = self.set_aside_packages()?;
+        let mut notes: Vec<String> = aside
+            .iter()
+            .map(|load_id| {
+                format!(
+                    "load {load_id} is set aside and stays out of this run; `transload package restore {load_id}` brings \
+                     it back"
+                )
+            })
+            .collect();
+        input::check_held(&resources, &held)?;
+        let before = input::marks(&resources)?.len();
+        let resources = input::without(resources, &held)?;
+        let held = before.saturating_sub(input::marks(&resources)?.len());
+        if held > 0 {
+            notes.push(format!(
+                "{held} of the files were read by a load that is set aside, and are not read again while it may come \
+                 back; `transload package drop` gives them up"
+            ));
+        }
+        for note in &notes {
+            self.observe(Event::Warning(note.clone()));
+        }
+        Ok((resources, notes))
     }
 
     /// Reads, normalises and writes the rows, and seals the package. After an error nothing is sealed.

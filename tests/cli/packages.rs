@@ -69,7 +69,9 @@ fn a_package_that_fails_for_good_does_not_block_the_pipeline() {
         "transload package restore",
         "transload package drop",
     ]);
-    let on = case.run(&OTHERS).with_code(0);
+    let on = case.run(&[&OTHERS[..], &["--output", "json"]].concat()).with_code(0);
+    let warning = on.json()["loads"][0]["warnings"][0].as_str().map(str::to_owned);
+    assert!(warning.is_some_and(|warning| warning.contains(&case.load)), "{}", on.stdout);
     on.says(&["warning: load ", &case.load, " is set aside and stays out of this run"]);
     assert_eq!(case.sandbox.count("select count(*) from lake.others"), 1);
 

@@ -50,19 +50,35 @@ fn the_same_load_again_changes_nothing_but_the_load() {
 }
 
 #[test]
-fn duplicates_within_a_load_become_one_row_with_its_own_list() {
-    let world = World::new();
-    let text =
-        r#"[{"id": 1, "name": "a", "l": [1, 2, 3]}, {"id": 1, "name": "b", "l": [4, 5, 6]}]"#;
-    world.load(merged(DeleteInsert, text));
-    let [row] = &rows(&world)[..] else { panic!("one row") };
-    let list = world.look("SELECT value FROM t__l ORDER BY value");
-    match row.as_str() {
-        "1, a" => assert_eq!(list, ["1", "2", "3"]),
-        "1, b" => assert_eq!(list, ["4", "5", "6"]),
-        other => panic!("{other}"),
+fn of_duplicates_within_a_load_the_last_one_stays_with_its_own_list() {
+    for world in [World::new(), World::staged()] {
+        let text =
+            r#"[{"id": 1, "name": "a", "l": [1, 2, 3]}, {"id": 1, "name": "b", "l": [4, 5, 6]}]"#;
+        world.load(merged(DeleteInsert, text));
+        assert_eq!(rows(&world), ["1, b"]);
+        assert_eq!(world.look("SELECT value FROM t__l ORDER BY value"), ["4", "5", "6"]);
+        assert_eq!(world.orphans("t__l", "t"), 0);
     }
-    assert_eq!(world.orphans("t__l", "t"), 0);
+}
+
+#[test]
+fn duplicates_that_bring_one_id_of_their_own_have_their_list_once() {
+    let world = World::new();
+    let row = r#"{"_dlt_id": "mine", "id": 1, "name": "a", "l": [1, 2]}"#;
+    world.load(merged(DeleteInsert, &format!("[{row}, {row}]")));
+    assert_eq!((rows(&world), world.count("t__l")), (vec!["1, a".to_owned()], 2));
+}
+
+#[test]
+fn the_last_of_many_duplicates_stays_wherever_they_lie() {
+    let world = World::new();
+    let text: String =
+        (0..30_000).map(|n| format!("{{\"id\": {}, \"name\": \"{n}\"}}\n", n % 7)).collect();
+    world.load(merged(DeleteInsert, &text));
+    let expected: Vec<String> = (0..7)
+        .map(|id| format!("{id}, {}", (0..30_000).rev().find(|n| n % 7 == id).unwrap()))
+        .collect();
+    assert_eq!(rows(&world), expected);
 }
 
 #[test]

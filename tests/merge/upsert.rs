@@ -49,11 +49,14 @@ fn a_mark_for_a_row_that_is_not_there_is_no_row() {
 
 #[test]
 fn duplicate_new_keys_within_a_load_become_one_row() {
-    let world = World::new();
     let text = r#"[{"id": 1, "name": "a", "at": 1}, {"id": 1, "name": "b", "at": 2}]"#;
-    let sort = ColumnHints::new("at").hint("dedup_sort", "desc");
-    world.load(merged(Upsert, text).columns([sort]));
+    let world = World::new();
+    world.load(merged(Upsert, text));
     assert_eq!(rows(&world), ["1, b"]);
+    let world = World::new();
+    let sort = ColumnHints::new("at").hint("dedup_sort", "asc");
+    world.load(merged(Upsert, text).columns([sort]));
+    assert_eq!(rows(&world), ["1, a"]);
 }
 
 #[test]
@@ -64,6 +67,30 @@ fn duplicates_whose_lists_nobody_could_tell_apart_are_refused() {
     let failed = world.try_load(merged(Upsert, text)).unwrap_err();
     assert_eq!(failed.error.kind(), ErrorKind::BadData, "{:?}", failed.error);
     assert_eq!((rows(&world), world.count("t__l")), (vec!["1, a".to_owned()], 1));
+}
+
+#[test]
+fn duplicates_with_the_same_lists_have_them_once() {
+    let world = World::new();
+    let row = |name: &str| {
+        format!(r#"{{"id": 1, "name": "{name}", "l": [{{"x": 1, "m": [1, 2]}}, {{"x": null}}]}}"#)
+    };
+    let text =
+        format!(r#"[{}, {}, {{"id": 2, "name": "c", "l": [{{"x": 3}}]}}]"#, row("a"), row("b"));
+    world.load(merged(Upsert, &text));
+    assert_eq!(rows(&world), ["1, b", "2, c"]);
+    assert_eq!((world.count("t__l"), world.count("t__l__m")), (3, 2));
+}
+
+#[test]
+fn duplicates_whose_lists_differ_in_a_place_or_farther_in_are_refused() {
+    for other in [r#"[{"x": 2, "m": [1]}]"#, r#"[{"x": 1, "m": [1, 2]}]"#, r#"[{"x": 1}]"#, "[]"] {
+        let world = World::new();
+        let one = r#"{"id": 1, "name": "a", "l": [{"x": 1, "m": [1]}]}"#;
+        let text = format!(r#"[{one}, {{"id": 1, "name": "b", "l": {other}}}]"#);
+        let failed = world.try_load(merged(Upsert, &text)).unwrap_err();
+        assert_eq!(failed.error.kind(), ErrorKind::BadData, "{other}: {:?}", failed.error);
+    }
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub(crate) fn variable(name: &str) -> String {
 }
 
 /// Whether the tests run on a cluster of their user's.
-fn is_live() -> bool {
+pub(crate) fn is_live() -> bool {
     std::env::var_os("TRANSLOAD_TEST_REDSHIFT_LIVE").is_some()
 }
 
@@ -87,7 +87,7 @@ impl Case {
 }
 
 /// The cluster, as its user would configure it.
-fn login(name: &str) -> Vec<(&'static str, String)> {
+pub(crate) fn login(name: &str) -> Vec<(&'static str, String)> {
     if is_live() {
         let text = variable("DESTINATION__REDSHIFT__CREDENTIALS");
         let parts = connection_string(&text).expect("a connection string");
@@ -136,15 +136,19 @@ pub(crate) fn pipeline(name: &str, dataset: &str, folder: &Path) -> PipelineBuil
     })
 }
 
-/// Asks the cluster, as its user would.
-pub(crate) async fn query(sql: &str) -> Vec<String> {
-    let login = login("transload_test_look");
+/// The cluster, to be asked as its user would.
+pub(crate) fn cluster(application: &str) -> RedshiftDestination {
+    let login = login(application);
     let keys: Vec<(String, String)> =
         login.into_iter().map(|(key, value)| (format!("credentials.{key}"), value)).collect();
     let pairs: Vec<(&str, &str)> =
         keys.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-    let settings = Settings::from_pairs("redshift", &pairs);
-    let cluster = RedshiftDestination::new(&settings).expect("is configured");
+    RedshiftDestination::new(&Settings::from_pairs("redshift", &pairs)).expect("is configured")
+}
+
+/// Asks the cluster.
+pub(crate) async fn query(sql: &str) -> Vec<String> {
+    let cluster = cluster("transload_test_look");
     let rows = cluster.query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
     let text = |value: Option<String>| value.unwrap_or_else(|| "~".to_owned());
     rows.into_iter().map(|row| row.into_iter().map(text).collect::<Vec<_>>().join("|")).collect()

@@ -14,6 +14,7 @@ import ours
 
 CASE = {"pipeline_name": "parity_pipeline", "dataset_name": "data"}
 MERGE = {"write_disposition": "merge", "primary_key": "id"}
+UPSERT = {**MERGE, "merge_strategy": "upsert"}
 
 FIRST = '{"id":1,"name":"a","l":[1,2],"at":"2024-01-02T03:04:05Z"}'
 SECOND = '{"id":2,"name":"b","l":[3],"o":{"p":1.5}}'
@@ -24,6 +25,13 @@ KEYED = [
     '{"id":2,"v":"B"}\n{"id":3,"v":"c"}',
     '{"id":4,"v":"d","w":1}',
     '{"id":4,"v":"D","w":2}\n{"id":5}',
+]
+
+NESTED = [
+    '{"id":1,"v":"a","l":[{"x":1,"m":[1,2]},{"x":2}]}\n{"id":2,"v":"b","l":[{"x":3}]}',
+    '{"id":2,"v":"B","l":[{"x":4,"m":[5]}]}\n{"id":3,"v":"c"}',
+    '{"id":1,"v":"A"}\n{"id":3,"v":"C","l":[{"x":6,"m":[7]}]}',
+    '{"id":1,"v":"a","l":[{"x":8}]}\n{"id":2,"v":"b","l":[]}',
 ]
 
 # Who loads, into which table, with what, by which options. `fresh`: with nothing left on the machine of earlier loads.
@@ -49,6 +57,24 @@ STORIES = {
         ("dlt", "u", KEYED[1], MERGE),
         ("ours", "u", KEYED[2], {"primary_key": "id"}),
         ("dlt", "u", KEYED[3], MERGE),
+    ],
+    "we-merge-into-dlts": [
+        ("dlt", "u", KEYED[0], {"primary_key": "id"}),
+        ("ours", "u", KEYED[1], MERGE),
+        ("dlt", "u", KEYED[2], {"primary_key": "id"}),
+        ("ours", "u", KEYED[3], MERGE),
+    ],
+    "both-merge-nested-rows": [
+        ("dlt", "t", NESTED[0], MERGE),
+        ("ours", "t", NESTED[1], MERGE),
+        ("dlt", "t", NESTED[2], MERGE),
+        ("ours", "t", NESTED[3], MERGE),
+    ],
+    "both-upsert": [
+        ("ours", "t", NESTED[0], UPSERT),
+        ("dlt", "t", NESTED[1], UPSERT),
+        ("ours", "t", NESTED[2], UPSERT),
+        ("dlt", "t", NESTED[3], UPSERT),
     ],
     "we-replace-dlts": [
         ("dlt", "t", FIRST, {}),

@@ -18,6 +18,7 @@ mod failure;
 mod folder;
 mod fuzz;
 mod metadata;
+mod new_destination;
 mod npm;
 mod parity;
 mod process;
@@ -104,6 +105,12 @@ const TASKS: &[Task] = &[
         arguments: "[TARGET] …",
         about: "random inputs through the engine: cargo xtask fuzz json_rows --seconds 600",
         run: fuzz::fuzz_task,
+    },
+    Task {
+        name: "new-destination",
+        arguments: "NAME [FOLDER]",
+        about: "a crate of one's own, outside this workspace, that passes the conformance suite",
+        run: new_destination::new_destination_task,
     },
     Task {
         name: "tidy",

@@ -7,6 +7,7 @@ mod features;
 mod licences;
 mod lock;
 mod policy;
+mod quotes;
 mod sources;
 mod spdx;
 mod text;
@@ -90,6 +91,7 @@ const CHECKS: &[Check] = &[
         run: sources::check,
     },
     Check { name: "text", about: "no unfinished or stray lines in the sources", run: text::check },
+    Check { name: "quotes", about: "code in the guides is code that is built", run: quotes::check },
     Check {
         name: "crate docs",
         about: "every crate says in its first line what it is",

@@ -41,6 +41,7 @@ mod memory;
 mod moment;
 mod package;
 mod runner;
+mod statements;
 mod suite;
 mod world;
 
@@ -52,4 +53,5 @@ pub use memory::{
     MemoryStaging, MemoryTable, Record,
 };
 pub use runner::{conformance, run, staging_conformance};
+pub use statements::statements;
 pub use suite::{CaseReport, Suite, Verdict};

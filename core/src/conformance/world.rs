@@ -11,11 +11,11 @@ use super::harness::Harness;
 use super::package::{Chain, Package, Part};
 use crate::sql::Row;
 use crate::{
-    AccessRequest, Capabilities, Column, Commit, CopyJob, DataFile, Dataset, DatasetState,
-    Destination, Disposition, Epoch, Error, ErrorKind, Fence, FileFormat, FollowUp, IdentifierCase,
-    Inquiry, Job, JobContext, Load, LoadId, MergeStrategy, ReplaceStrategy, Result, Schema,
-    SchemaChange, Sha256Hex, StageJob, StagedFile, StagingAccess, StagingDestination, StateRow,
-    StorageKind, Table,
+    AccessRequest, Capabilities, Column, Commit, CopyJob, CopyList, DataFile, Dataset,
+    DatasetState, Destination, Disposition, Epoch, Error, ErrorKind, Fence, FileFormat, FollowUp,
+    IdentifierCase, Inquiry, Job, JobContext, Load, LoadId, MergeStrategy, ReplaceStrategy, Result,
+    Schema, SchemaChange, Sha256Hex, StageJob, StagedFile, StagingAccess, StagingDestination,
+    StateRow, StorageKind, Table,
 };
 
 /// The schema that all cases write.
@@ -360,8 +360,19 @@ impl World {
         }
         let files: Vec<StagedFile> = tables.values().flatten().cloned().collect();
         let access = self.access(destination, staging, files).await?;
-        let copy = |(table, files)| Job::Copy(CopyJob { table, files });
-        Ok(Jobs { jobs: tables.into_iter().map(copy).collect(), access })
+        let copies: Vec<CopyJob> =
+            tables.into_iter().map(|(table, files)| CopyJob { table, files }).collect();
+        if destination.capabilities().copies_by_list {
+            for list in copies.iter().map(CopyList::of).collect::<Result<Vec<_>>>()?.concat() {
+                let path = self.folder.path().join(list.file.path());
+                std::fs::write(path, &list.bytes).map_err(|error| {
+                    Error::new(ErrorKind::Terminal, "no list was written").with_source(error)
+                })?;
+                let job = Job::Stage(StageJob { file: list.file, key: list.key });
+                staging.stage(&job, &self.context(package, &StagingAccess::None)).await?;
+            }
+        }
+        Ok(Jobs { jobs: copies.into_iter().map(Job::Copy).collect(), access })
     }
 
     /// The way in on which both sides agree; files are fetched where the destination takes local ones only.

@@ -49,6 +49,10 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     /// THEN DELETE`, `WHEN MATCHED THEN UPDATE`, `WHEN NOT MATCHED AND … THEN INSERT`. Where not, `upsert` updates and inserts.
     fn merges(&self) -> bool;
 
+    /// An expression for the place at which a row came into a table, in the order of its files, where the engine keeps it: of
+    /// the rows of one key the last one stays then, and else any one of them, the same in each statement.
+    fn position(&self) -> Option<&str>;
+
     /// Whether `DELETE FROM t AS d` is understood. Where not, the table is called by its full name in the condition.
     fn aliases_in_delete(&self) -> bool;
 

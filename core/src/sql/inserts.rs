@@ -51,8 +51,12 @@ impl<R: BufRead> InsertStatements<R> {
 
     fn line(&mut self) -> Result<Option<String>> {
         self.lines.next().transpose().map_err(|error| {
-            Error::new(ErrorKind::Terminal, "an insert_values file cannot be read")
-                .with_source(error)
+            // What is no text, or no gzip, will not become it.
+            let kind = match error.kind() {
+                io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput => ErrorKind::BadData,
+                _ => ErrorKind::Terminal,
+            };
+            Error::new(kind, "an insert_values file cannot be read").with_source(error)
         })
     }
 
@@ -149,5 +153,8 @@ mod tests {
             assert_eq!(statements(text, 10).unwrap_err().kind(), ErrorKind::BadData);
         }
         assert!(statements("INSERT INTO {}(a)\nVALUES\n", 10).unwrap().is_empty());
+        let no_text = &b"INSERT INTO {}(a)\nVALUES\n(\xff);"[..];
+        let error = InsertStatements::new(no_text, "t", 10).last().unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadData);
     }
 }

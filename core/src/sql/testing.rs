@@ -71,6 +71,10 @@ impl Dialect for Ansi {
         self.modern
     }
 
+    fn position(&self) -> Option<&str> {
+        self.modern.then_some("place")
+    }
+
     fn aliases_in_delete(&self) -> bool {
         self.modern
     }

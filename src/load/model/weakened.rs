@@ -12,10 +12,8 @@ fn is_caught(wrong: Wrong, scenario: &Scenario, weaken: impl Fn(&mut Design)) {
         let mut design = Design::whole(isolation);
         weaken(&mut design);
         let found = search(&design, scenario, Some(wrong));
-        let way = found.wrong.get(&wrong);
-        let way =
-            way.unwrap_or_else(|| panic!("{isolation:?}: {} states, not found", found.states));
-        println!("{isolation:?}: {wrong:?} after:\n  {}", way.join("\n  "));
+        let is_found = found.wrong.contains_key(&wrong);
+        assert!(is_found, "{isolation:?}: not {wrong:?} in {} states", found.states);
     }
 }
 

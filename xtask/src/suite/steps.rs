@@ -5,6 +5,7 @@ use crate::crash;
 use crate::duckdb;
 use crate::failure::{Failure, Outcome};
 use crate::metadata::Graph;
+use crate::new_destination;
 use crate::process;
 use crate::real_data;
 use crate::tidy;
@@ -45,6 +46,11 @@ pub(super) const STEPS: &[Step] = &[
         },
     },
     Step { name: "features-linked", about: "a feature links its plugin", run: features_linked },
+    Step {
+        name: "new-destination",
+        about: "a stranger's destination, made outside the workspace, passes and loads",
+        run: |session| new_destination::try_one(session.workspace),
+    },
     Step { name: "docs", about: "the documentation builds without a warning", run: docs },
     Step {
         name: "real-data",

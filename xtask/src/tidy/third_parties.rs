@@ -1,4 +1,4 @@
-//! The example plugins in `examples/dest-*` stand for strangers' crates: the contract must do.
+//! The example plugins in `examples/dest-*` and `examples/staging-*` stand for strangers' crates: the contract must do.
 
 use std::fs;
 
@@ -14,7 +14,9 @@ pub(super) fn check(subject: &Subject<'_>) -> Outcome<Vec<Finding>> {
     let mut findings = Vec::new();
     for entry in entries {
         let manifest = entry.path().join("Cargo.toml");
-        if !entry.file_name().to_string_lossy().starts_with("dest-") || !manifest.is_file() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let is_plugin = name.starts_with("dest-") || name.starts_with("staging-");
+        if !is_plugin || !manifest.is_file() {
             continue;
         }
         let place = subject.workspace.relative(&manifest).display().to_string();

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value as Json;
 
-use crate::{Bounds, Column, Error, ErrorKind, MergeStrategy, Result, Table};
+use crate::{Bounds, Column, DataType, Error, ErrorKind, MergeStrategy, Result, Table};
 
 use super::dialect::cast;
 use super::{Dialect, Expect, Statement, Step, column_list};
@@ -166,7 +166,7 @@ impl<'a> Merge<'a> {
                 }
                 _ => None,
             };
-            steps.push(self.insert(member, staged, of_kept));
+            steps.push(self.insert(member, &self.once(member, staged)?, of_kept));
         }
         Ok(steps)
     }
@@ -378,33 +378,59 @@ impl<'a> Merge<'a> {
         Ok(steps)
     }
 
-    /// Rows of one key have the same id under these strategies, and so have what is nested in them: of two such rows nobody
-    /// could say any more what belongs to which.
+    /// Rows of one key have the same id under these strategies, and so have what is nested in them at the same place of a
+    /// list. Where all of them have the same lists it does not matter whose are taken; where they differ nobody could say any
+    /// more what belongs to which.
     fn refuse_mixed_lists(&self, scratch: &Scratch, staged: &str) -> Result<Vec<Step>> {
         if !self.chooses() {
             return Ok(Vec::new());
         }
-        let row_key = self.quote(&row_key(self.root.table)?.name);
+        let root_key = row_key(self.root.table)?;
+        let (id, id_type) = (self.quote(&root_key.name), self.dialect.type_name(root_key)?);
         let mut steps = Vec::new();
         for (member, nested) in self.staged_nested() {
-            if member.table.parent.as_deref() != Some(&self.root.table.name) {
+            let parent = member.table.parent.as_deref();
+            let mut above = std::iter::once((&self.root, staged)).chain(self.staged_nested());
+            // Without rows above there are none to be told apart.
+            let Some((parent, rows)) = above.find(|(m, _)| Some(&*m.table.name) == parent) else {
                 continue;
+            };
+            let parent_id = self.quote(&row_key(parent.table)?.name);
+            let own_id = row_key(member.table)?;
+            let (own_id, link) =
+                (self.quote(&own_id.name), self.quote(self.link(member, "parent_key")?));
+            let copies = format!(
+                "(SELECT {parent_id} AS parent_id, COUNT(*) AS copies FROM {rows} GROUP BY {parent_id} HAVING COUNT(*) > 1)"
+            );
+            // JSON is in many engines no type by which rows can be compared.
+            let comparable = |column: &&Column| column.data_type != Some(DataType::Json);
+            let columns = member.table.complete_columns().filter(comparable);
+            let columns = column_list(self.dialect, columns.map(|column| column.name.as_str()));
+            for wrong in [
+                format!(
+                    "SELECT n.{own_id} FROM {nested} AS n JOIN {copies} AS p ON p.parent_id = n.{link} \
+                     GROUP BY n.{own_id}, p.copies HAVING COUNT(*) <> p.copies"
+                ),
+                format!(
+                    "SELECT n.{own_id} FROM (SELECT DISTINCT {columns} FROM {nested} WHERE {link} IN (SELECT parent_id \
+                     FROM {copies} AS p)) AS n GROUP BY n.{own_id} HAVING COUNT(*) > 1"
+                ),
+            ] {
+                steps.push(Step {
+                    name: format!("look for rows of one key with different {}", member.table.name),
+                    work: Statement::new(format!(
+                        "INSERT INTO {} ({id}) SELECT CAST(NULL AS {id_type}) FROM ({wrong}) AS w",
+                        scratch.removed
+                    ))
+                    .into(),
+                    expect: Expect::Rows {
+                        rows: 0,
+                        otherwise: ErrorKind::BadData,
+                        message: "rows of one load have one primary key and different lists nested in them"
+                            .into(),
+                    },
+                });
             }
-            let parent_key = self.quote(self.link(member, "parent_key")?);
-            steps.push(Step {
-                name: format!("look for rows of one key in {}", self.root.table.name),
-                work: Statement::new(format!(
-                    "INSERT INTO {} ({row_key}) SELECT {row_key} FROM {staged} WHERE {row_key} IN (SELECT {parent_key} \
-                     FROM {nested}) GROUP BY {row_key} HAVING COUNT(*) > 1",
-                    scratch.removed
-                ))
-                .into(),
-                expect: Expect::Rows {
-                    rows: 0,
-                    otherwise: ErrorKind::BadData,
-                    message: "several rows of one load have one primary key, and lists nested in them".into(),
-                },
-            });
         }
         Ok(steps)
     }
@@ -414,7 +440,7 @@ impl<'a> Merge<'a> {
         for (member, staged) in self.staged_nested() {
             let Some(scratch) = &self.scratch else { continue };
             let belongs = self.belongs(member, Side::Staged, &self.ids(&scratch.kept)?)?;
-            steps.push(self.insert(member, staged, Some(belongs)));
+            steps.push(self.insert(member, &self.once(member, staged)?, Some(belongs)));
         }
         Ok(steps)
     }

@@ -62,6 +62,18 @@ impl<'a> Merge<'a> {
         })
     }
 
+    /// The staged rows of a nested table, each once: rows of one key may have brought the same ids, and the same lists with
+    /// them.
+    pub(super) fn once(&self, member: &Member<'_>, staged: &str) -> Result<String> {
+        match self.chooses() {
+            true => {
+                let key = [row_key(member.table)?.name.as_str()];
+                self.one_of_each(staged, member, &key, None, None)
+            }
+            false => Ok(staged.to_owned()),
+        }
+    }
+
     /// The column and the order by which one row of a key is chosen.
     fn dedup_sort(&self) -> Option<(&'a str, &'static str)> {
         let column = self.root.table.complete_columns().find(|c| c.has_hint("dedup_sort"))?;
@@ -86,12 +98,12 @@ impl<'a> Merge<'a> {
             .map(|(column, order)| format!("{} {order} NULLS LAST", self.quote(column)))
             .into_iter()
             .collect();
-        let tie = match row_key(member.table) {
-            Ok(row_key) => vec![row_key.name.as_str()],
+        match (self.dialect.position(), row_key(member.table)) {
+            (Some(position), _) => order.push(format!("{position} DESC")),
+            (None, Ok(row_key)) => order.push(self.quote(&row_key.name)),
             // Whichever of them: flat rows without an id have nothing nested that could come from another one.
-            Err(_) => key.to_vec(),
-        };
-        order.extend(tie.into_iter().map(|name| self.quote(name)));
+            (None, Err(_)) => order.extend(key.iter().map(|name| self.quote(name))),
+        }
         let columns = self.columns(member);
         Ok(format!(
             "(SELECT {columns} FROM (SELECT {columns}, ROW_NUMBER() OVER (PARTITION BY {} ORDER BY {}) AS {number} \
