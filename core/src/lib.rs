@@ -4,6 +4,24 @@
 //! comes out: [`Capabilities`] say what an implementation can do, [`Job`]s and the [`Publication`] say what it shall do,
 //! [`Error`]s say what happens next. The engine computes, plans and schedules; a plugin executes.
 //!
+//! # What stays
+//!
+//! A plugin that builds goes on building while the crate's version is compatible in Cargo's sense:
+//!
+//! - Enums that may grow are `#[non_exhaustive]`. Those that are not (types, formats, dispositions, strategies) are lists that
+//!   plugins must answer in full: a new entry is a change for which they must be changed.
+//! - Structs that a plugin makes are made from their defaults (`..Capabilities::default()`) or by a constructor, with the one
+//!   exception of [`Plugin`]; structs that it is given may get more fields.
+//! - [`Destination`] and [`StagingDestination`] have no default methods, so that a wrapper cannot forget one, and get no more
+//!   methods either.
+//! - `core/tests/contract.rs`, the smallest legal plugin, builds as it is. `core/public-api.txt` shows every public item; a
+//!   change to it is looked at hard.
+//! - What a later version reads, an earlier one may have written: manifests, jobs and receipts keep the names of their fields.
+//!
+//! A change for which plugins must be changed raises [`CONTRACT_VERSION`] and the crate's version together. A plugin that was
+//! built against another version of the contract is refused by name; one that links another, incompatible version of this
+//! *crate* registers with that one, and this one does not see it.
+//!
 //! There is no engine here, no vendor, no Arrow, and no input or output but in the conformance suite.
 
 mod bounds;

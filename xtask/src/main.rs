@@ -22,6 +22,7 @@ mod new_destination;
 mod npm;
 mod parity;
 mod process;
+mod public_api;
 mod python;
 mod real_data;
 mod stack;
@@ -111,6 +112,12 @@ const TASKS: &[Task] = &[
         arguments: "NAME [FOLDER]",
         about: "a crate of one's own, outside this workspace, that passes the conformance suite",
         run: new_destination::new_destination_task,
+    },
+    Task {
+        name: "public-api",
+        arguments: "",
+        about: "write down what the contract offers: tidy shows when it changes",
+        run: public_api::public_api_task,
     },
     Task {
         name: "tidy",

@@ -7,6 +7,7 @@ mod features;
 mod licences;
 mod lock;
 mod policy;
+mod public_api;
 mod quotes;
 mod sources;
 mod spdx;
@@ -92,6 +93,11 @@ const CHECKS: &[Check] = &[
     },
     Check { name: "text", about: "no unfinished or stray lines in the sources", run: text::check },
     Check { name: "quotes", about: "code in the guides is code that is built", run: quotes::check },
+    Check {
+        name: "public api",
+        about: "the contract changes only where a reviewer sees it",
+        run: public_api::check,
+    },
     Check {
         name: "crate docs",
         about: "every crate says in its first line what it is",
