@@ -444,7 +444,12 @@ impl World {
     ) -> Result<Commit> {
         let stores_schema = state.schema_hashes.first() != Some(&package.schema.version_hash);
         let publication = package.publication(&jobs.jobs, previous, stores_schema);
-        destination.publish(&publication, &self.context(package, &jobs.access)).await
+        // As the engine does it: jobs that ran apart have read their files.
+        let access = match destination.capabilities().loads_in_publication {
+            true => &jobs.access,
+            false => &StagingAccess::None,
+        };
+        destination.publish(&publication, &self.context(package, access)).await
     }
 
     /// Takes a load as far as its publication, which is left to the case.

@@ -148,6 +148,15 @@ fn count(path: &Path, file: &DataFile) -> Result<u64> {
     Ok(rows)
 }
 
+/// The files that a job brought. A publication is let at none of them: its jobs have read them.
+fn brought(job: &Job) -> Vec<&DataFile> {
+    match job {
+        Job::Load(job) => vec![&job.file],
+        Job::Copy(job) => job.files.iter().map(|staged| &staged.file).collect(),
+        _ => Vec::new(),
+    }
+}
+
 /// The files of a job, and where each lies.
 fn files<'j>(job: &'j Job, context: &JobContext<'_>) -> Result<Vec<(&'j DataFile, PathBuf)>> {
     match (job, context.access) {
@@ -301,7 +310,7 @@ impl Destination for FolderDestination {
                     }
                     let mut rows = 0;
                     for job in &table.jobs {
-                        for (file, _) in self::files(job, context)? {
+                        for file in brought(job) {
                             files.push(key(load, file));
                             rows += file.rows;
                         }
