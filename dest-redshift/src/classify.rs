@@ -14,6 +14,7 @@ const MESSAGES: &[(&str, ErrorKind, &str)] = &[
     ("pg_namespace_nspname_index", ErrorKind::Transient, ""),
     ("pg_class_relname_nsp_index", ErrorKind::Transient, ""),
     ("pg_type_typname_nsp_index", ErrorKind::Transient, ""),
+    ("tuple concurrently updated", ErrorKind::Transient, ""),
     // Developer Guide, "Troubleshooting data loads": what was wrong stands in the table that the message names.
     ("stl_load_errors", ErrorKind::BadData, ""),
     ("sys_load_error_detail", ErrorKind::BadData, ""),
@@ -109,6 +110,8 @@ const CODES: &[(&str, ErrorKind, &str)] = &[
     // Two loaders made the same table, schema or column at once: the next try finds it.
     ("42P06", ErrorKind::Transient, ""),
     ("42P07", ErrorKind::Transient, ""),
+    // The type of a table's rows has the table's name, and may be met before the table is.
+    ("42710", ErrorKind::Transient, ""),
     ("42701", ErrorKind::Transient, ""),
     ("28", ErrorKind::Configuration, "look at `credentials.username` and `credentials.password`"),
     ("3D000", ErrorKind::Configuration, "look at `credentials.database`"),
@@ -311,6 +314,8 @@ mod tests {
             ("3D000", "database \"dev\" does not exist", None),
             ("42501", "permission denied for schema chess", None),
             ("42P01", "relation \"chess.players\" does not exist", None),
+            ("42710", "type \"players\" already exists", None),
+            ("XX000", "tuple concurrently updated", None),
             ("42601", "syntax error at or near \"FROMM\"", None),
             ("57P01", "terminating connection due to administrator command", None),
             ("57014", "Query (1) cancelled on user's request", None),
