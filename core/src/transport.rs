@@ -5,19 +5,25 @@ use std::net::IpAddr;
 use crate::{Error, ErrorKind, Result};
 
 /// Refuses to speak to another machine without encryption, unless that is allowed: keys and rows would be readable to
-/// whoever stands in between. `scheme` and `host` are those of the address; `key` names the setting that allows it.
+/// whoever stands in between. `host` is that of the address, `key` names the setting that allows it.
 ///
 /// # Errors
 /// [`ErrorKind::Configuration`], with the code `E_TLS_REQUIRED`.
-pub fn check_encrypted(scheme: &str, host: &str, allow_insecure: bool, key: &str) -> Result<()> {
-    if scheme != "http" || allow_insecure || is_this_machine(host) {
+pub fn check_encrypted(
+    is_encrypted: bool,
+    host: &str,
+    allow_insecure: bool,
+    key: &str,
+) -> Result<()> {
+    if is_encrypted || allow_insecure || is_this_machine(host) {
         return Ok(());
     }
-    Err(Error::new(ErrorKind::Configuration, "the address of another machine is not encrypted")
+    Err(Error::new(ErrorKind::Configuration, "the connection to another machine is not encrypted")
         .with("code", "E_TLS_REQUIRED")
         .with("host", host)
         .with_hint(format!(
-            "write `https://`; where the network in between is to be trusted, set `{key} = true`"
+            "write `https://`, or take `sslmode = \"disable\"` out; where the network in between is to be trusted, \
+             set `{key} = true`"
         )))
 }
 
@@ -36,17 +42,18 @@ mod tests {
 
     #[test]
     fn only_this_machine_is_spoken_to_without_encryption() {
-        let allowed = |scheme, host| check_encrypted(scheme, host, false, "allow_insecure");
+        let allowed =
+            |is_encrypted, host| check_encrypted(is_encrypted, host, false, "allow_insecure");
         for host in ["127.0.0.1", "127.8.8.8", "[::1]", "localhost", "LOCALHOST.", "s3.localhost"] {
-            allowed("http", host).unwrap();
+            allowed(false, host).unwrap();
         }
         for host in ["s3.example.com", "10.0.0.1", "[::2]", "localhost.example.com", "0.0.0.0", ""]
         {
-            let error = allowed("http", host).unwrap_err();
+            let error = allowed(false, host).unwrap_err();
             assert_eq!(error.context("code"), Some("E_TLS_REQUIRED"), "{host}");
             assert!(error.hint().unwrap().contains("allow_insecure"));
-            allowed("https", host).unwrap();
-            check_encrypted("http", host, true, "allow_insecure").unwrap();
+            allowed(true, host).unwrap();
+            check_encrypted(false, host, true, "allow_insecure").unwrap();
         }
     }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use transload_core::settings::{Setting, SettingKind, Settings, connection_string};
-use transload_core::{Result, Secret, settings};
+use transload_core::{Result, Secret, check_encrypted, settings};
 
 use crate::options::CopyOptions;
 
@@ -54,9 +54,12 @@ settings! {
         /// Seconds until an attempt to connect is given up. Example: `30`.
         pub connect_timeout: Duration = "15",
         /// How the connection is encrypted: `verify-full` (the certificate and the name in it), `verify-ca` (the
-        /// certificate alone, for tunnels), `require` (as `verify-full`) or `disable` (not at all, only for a
-        /// network that is yours).
+        /// certificate alone, for tunnels), `require` (as `verify-full`) or `disable` (not at all: to this machine, or
+        /// with `allow_insecure`).
         pub sslmode: SslMode = "verify-full",
+        /// Whether another machine may be spoken to without encryption. The password and every row are then readable
+        /// to whoever stands in between. Example: `true`.
+        pub allow_insecure: bool = "false",
         /// A PEM file of the authorities to trust in place of the system's. Example: `redshift-ca-bundle.crt`.
         pub sslrootcert: Option<PathBuf>,
         /// The name that the system views show for the connection. Example: `nightly`.
@@ -155,14 +158,14 @@ pub(crate) fn read(settings: &Settings) -> Result<RedshiftSettings> {
             "expected one second or more",
         ),
     ];
-    match rules.into_iter().find(|(_, holds, _)| !holds) {
-        Some((key, _, reason)) => Err(settings.wrong(key, reason)),
-        None => {
-            CopyOptions::read(read.copy_options.as_deref().unwrap_or_default())
-                .map_err(|reason| settings.wrong("copy_options", reason))?;
-            Ok(read)
-        }
+    if let Some((key, _, reason)) = rules.into_iter().find(|(_, holds, _)| !holds) {
+        return Err(settings.wrong(key, reason));
     }
+    CopyOptions::read(read.copy_options.as_deref().unwrap_or_default())
+        .map_err(|reason| settings.wrong("copy_options", reason))?;
+    let key = "destination.redshift.credentials.allow_insecure";
+    check_encrypted(login.sslmode != SslMode::Disable, host, login.allow_insecure, key)?;
+    Ok(read)
 }
 
 fn is_region(text: &str) -> bool {
@@ -235,6 +238,17 @@ pub(crate) mod tests {
         assert_eq!((login.host.as_str(), login.port), ("h.example", 5439));
         assert_eq!(login.connect_timeout, Duration::from_secs(10));
         assert_eq!(login.sslmode, SslMode::Require);
+    }
+
+    #[test]
+    fn another_machine_is_spoken_to_without_encryption_only_where_that_is_allowed() {
+        let of = |text: &str| parts_of(text).and_then(|settings| read(&settings));
+        of("redshift://u:p@localhost/db?sslmode=disable").unwrap();
+        of("redshift://u:p@db.example.com/db?sslmode=disable&allow_insecure=true").unwrap();
+        let error = of("redshift://u:canary@db.example.com/db?sslmode=disable").unwrap_err();
+        assert_eq!(error.context("code"), Some("E_TLS_REQUIRED"));
+        assert!(error.hint().unwrap().contains("destination.redshift.credentials.allow_insecure"));
+        assert!(!format!("{error:?} {error}").contains("canary"), "{error:?}");
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(crate) fn amazon_s3(
             })?;
         let host = url.host_str().unwrap_or_default().to_owned();
         check_encrypted(
-            url.scheme(),
+            url.scheme() == "https",
             &host,
             credentials.allow_insecure,
             "credentials.allow_insecure",

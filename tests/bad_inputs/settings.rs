@@ -14,6 +14,10 @@ const GOOD: &str = "package/ok_manifest.json";
 fn config() {
     for entry in entries("config") {
         let text = std::fs::read_to_string(entry.path()).expect("the file");
+        if text.starts_with("url = ") {
+            connection_string(&entry, &text);
+            continue;
+        }
         let is_store = text.contains("endpoint_url");
         let (section, before) = match text.contains("workers") {
             true => ("normalize", String::new()),
@@ -41,6 +45,28 @@ fn config() {
             let command = folder.command(&arguments);
             check(&entry, &folder.run(command));
         }
+    }
+}
+
+/// A connection string of a database, as Redshift is given one. What is right is only looked at: nobody listens there.
+fn connection_string(entry: &Entry, text: &str) {
+    let credentials =
+        text.replacen("url", "credentials", 1).replacen("postgresql:", "redshift:", 1);
+    let commands = [&["config", "check"][..], &["run", "--table", "t", "--source", "t.jsonl"]];
+    let tried = if entry.outcome == Outcome::Loads { 1 } else { commands.len() };
+    for command in &commands[..tried] {
+        let folder = Folder::new();
+        let config = format!("[destination.redshift]\n{credentials}");
+        folder.write(".transload/secrets.toml", config.as_bytes());
+        folder.write("t.jsonl", b"{\"id\":1}\n");
+        let mut arguments = command.to_vec();
+        arguments.extend(["--destination", "redshift", "--output", "json"]);
+        arguments.extend(["--pipeline-name", "p", "--dataset-name", "lake"]);
+        let command = folder.command(&arguments);
+        let seen = folder.run(command);
+        check(entry, &seen);
+        let shown = format!("{}{}", seen.stdout, seen.stderr);
+        assert!(!shown.contains("p@ss") && !shown.contains("p%40ss"), "{}: {shown}", entry.id);
     }
 }
 

@@ -283,7 +283,7 @@ fn endpoint_url(text: &str, allow_insecure: bool) -> Result<url::Url> {
         })?;
     let host = url.host_str().unwrap_or_default();
     let key = "sources.filesystem.credentials.allow_insecure";
-    check_encrypted(url.scheme(), host, allow_insecure, key)?;
+    check_encrypted(url.scheme() == "https", host, allow_insecure, key)?;
     Ok(url)
 }
 
