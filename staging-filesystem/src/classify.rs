@@ -106,6 +106,12 @@ pub(crate) fn classify(error: &object_store::Error, redactor: &Redactor) -> Erro
     if hint.is_empty() { classified } else { classified.with_hint(hint) }
 }
 
+/// Whether the store refused without a word.
+pub(crate) fn says_only_a_status(error: &object_store::Error) -> bool {
+    let answer = Answer::of(error);
+    answer.code.is_none() && answer.status.is_some_and(|status| (400..500).contains(&status))
+}
+
 type Row = (ErrorKind, &'static str, &'static str);
 
 /// Source: Amazon S3, "Error responses", list of error codes.

@@ -18,7 +18,7 @@ use transload_core::{
     failpoint,
 };
 
-use crate::classify::{bucket_is_missing, classify, leaves_open};
+use crate::classify::{bucket_is_missing, classify, leaves_open, says_only_a_status};
 use crate::client::{amazon_s3, without_userinfo};
 use crate::config::{FilesystemSettings, Root, root};
 
@@ -240,7 +240,23 @@ impl Store {
         match request("head", self.open()?.head(&path)).await {
             Ok(meta) => Ok(Some(Found { bytes: meta.size, etag: meta.e_tag })),
             Err(object_store::Error::NotFound { .. }) => Ok(None),
-            Err(error) => Err(self.failed("looking for an object", key, &error)),
+            Err(error) => {
+                let error = self.in_words(&path, error).await;
+                Err(self.failed("looking for an object", key, &error))
+            }
+        }
+    }
+
+    /// The error of a request whose answer has no body, in which a store says what is wrong: the object is asked for
+    /// once more, with one. Source: RFC 9110, section 9.3.2, "HEAD".
+    async fn in_words(&self, path: &Path, error: object_store::Error) -> object_store::Error {
+        if !says_only_a_status(&error) {
+            return error;
+        }
+        let got = async { self.open_unclassified()?.get(path).await };
+        match request("get", got).await {
+            Err(told) if !matches!(told, object_store::Error::NotFound { .. }) => told,
+            _ => error,
         }
     }
 

@@ -22,8 +22,6 @@ pub(crate) enum Outcome {
     SetAside,
     /// Nothing of it is there; one error.
     Refused,
-    /// It needs a part of the loader that is not written yet.
-    Later,
 }
 
 /// One input.
@@ -36,8 +34,6 @@ pub(crate) struct Entry {
     /// What is wrong with it.
     pub(crate) what: String,
     pub(crate) outcome: Outcome,
-    /// What it waits for, where the outcome is `later`.
-    pub(crate) needs: Option<String>,
     /// How the resource is described.
     #[serde(default)]
     pub(crate) resource: Described,

@@ -30,8 +30,6 @@ fn every_file_has_an_entry_and_every_entry_a_test() {
         assert!(ids.insert(&entry.id), "{} stands twice", entry.id);
         files.insert(entry.file.clone());
         assert!(CATEGORIES.contains(&entry.category()), "{}", entry.file);
-        let waits = entry.outcome == Outcome::Later;
-        assert_eq!(waits, entry.needs.is_some(), "{}: what it waits for", entry.id);
         let refused = entry.outcome == Outcome::Refused;
         assert!(!refused || entry.rows.is_empty(), "{}: nothing of it is loaded", entry.id);
         assert_eq!(
@@ -53,9 +51,9 @@ fn every_file_has_an_entry_and_every_entry_a_test() {
 }
 
 #[test]
-fn the_page_has_the_differences_and_what_is_still_to_come() {
+fn the_page_has_the_differences() {
     let index = index::read();
-    let mut tables = String::from("| input | outcome | why |\n| --- | --- | --- |\n");
+    let mut table = String::from("| input | outcome | why |\n| --- | --- | --- |\n");
     let mut reasons: BTreeMap<&str, Vec<_>> = BTreeMap::new();
     for entry in &index.entries {
         if let Some(reason) = &entry.difference {
@@ -72,21 +70,13 @@ fn the_page_has_the_differences_and_what_is_still_to_come() {
                 Outcome::Loads => "loads",
                 Outcome::SetAside => "set aside",
                 Outcome::Refused => "refused",
-                Outcome::Later => "later",
             })
             .collect();
         let outcomes: Vec<&str> = outcomes.into_iter().collect();
-        writeln!(tables, "| {} | {} | {reason} |", names.join(", "), outcomes.join(", "))
+        writeln!(table, "| {} | {} | {reason} |", names.join(", "), outcomes.join(", "))
             .expect("a text takes it");
-    }
-    tables.push_str("\n| input | waits for |\n| --- | --- |\n");
-    for entry in &index.entries {
-        if let Some(needs) = &entry.needs {
-            writeln!(tables, "| `{}`: {} | {needs} |", entry.file, entry.what)
-                .expect("a text takes it");
-        }
     }
     let page = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/bad-inputs.md");
     let page = std::fs::read_to_string(page).expect("the page");
-    assert!(page.contains(&tables), "docs/bad-inputs.md must have these tables:\n\n{tables}");
+    assert!(page.contains(&table), "docs/bad-inputs.md must have this table:\n\n{table}");
 }
