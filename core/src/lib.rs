@@ -19,8 +19,8 @@
 //! - What a later version reads, an earlier one may have written: manifests, jobs and receipts keep the names of their fields.
 //!
 //! A change for which plugins must be changed raises [`CONTRACT_VERSION`] and the crate's version together. A plugin that was
-//! built against another version of the contract is refused by name; one that links another, incompatible version of this
-//! *crate* registers with that one, and this one does not see it.
+//! built against another version of the contract is refused by name, and Cargo refuses to build a program with two
+//! incompatible versions of this *crate*, naming who asks for which.
 //!
 //! There is no engine here, no vendor, no Arrow, and no input or output but in the conformance suite.
 
