@@ -76,8 +76,7 @@ fn a_wrong_key_is_said_without_the_key_and_the_load_can_be_resumed() {
     // Base64, as every key is: another one is refused before anything is sent.
     let wrong = "Q0FOQVJZ";
     let sandbox = project(&url, wrong);
-    let ran = sandbox.load_players(&[]);
-    assert_ne!(ran.code, 0);
+    let ran = sandbox.load_players(&[]).with_code(3);
     ran.says(&["the store refused the credentials", "credentials.azure_storage_account_key"]);
     silent_about(&ran, wrong);
 

@@ -90,6 +90,8 @@ fn nothing_prints_a_secret() {
 fn no_url_is_shown_with_its_password() {
     let cases = [
         ("s3://bucket/a@b", "s3://bucket/a@b"),
+        ("abfss://lake@acc.dfs.core.windows.net/a", "abfss://lake@acc.dfs.core.windows.net/a"),
+        ("abfss://u:CANARY@h/a", "abfss://***@h/a"),
         ("https://h/?sig=CANARY&x", "https://h/?***"),
         ("md:db?motherduck_token=CANARY", "md:db?***"),
         ("folder?CANARY", "folder?***"),
