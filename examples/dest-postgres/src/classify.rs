@@ -58,8 +58,8 @@ fn classify_answer(answer: &DbError) -> Error {
     if let Some(place) = answer.where_().and_then(|lines| lines.lines().find_map(place)) {
         error = error.with("at", place);
     }
-    if let Some(column) = answer.column() {
-        error = error.with("column", column);
+    for (what, name) in [("column", answer.column()), ("constraint", answer.constraint())] {
+        error = name.into_iter().fold(error, |error, name| error.with(what, name));
     }
     if hint.is_empty() { error } else { error.with_hint(hint) }
 }

@@ -111,11 +111,8 @@ impl Connection {
         let sink = self.client.copy_in(&sql).await.map_err(|error| classify(&error))?;
         let mut sink = std::pin::pin!(sink);
         while let Some(piece) = pieces.recv().await {
-            // Where the server has refused already, it says why at the end.
-            let piece = piece?;
-            if sink.send(piece).await.is_err() {
-                break;
-            }
+            // A file that breaks off here is a COPY that fails: the sink is dropped, not finished.
+            sink.send(piece?).await.map_err(|error| classify(&error))?;
         }
         let copied = sink.finish().await.map_err(|error| classify(&error));
         self.is_busy = false;
@@ -167,7 +164,10 @@ fn ahead<T: Send + 'static, I: Iterator<Item = Result<T>>>(
 }
 
 fn unreadable(error: io::Error) -> Error {
-    Error::new(ErrorKind::BadData, "a file of the load cannot be read").with_source(error)
+    use io::ErrorKind::{InvalidData, InvalidInput, UnexpectedEof};
+    let is_damaged = matches!(error.kind(), InvalidData | InvalidInput | UnexpectedEof);
+    let kind = if is_damaged { ErrorKind::BadData } else { ErrorKind::Terminal };
+    Error::new(kind, "a file of the load cannot be read").with_source(error)
 }
 
 #[async_trait]
