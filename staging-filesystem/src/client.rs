@@ -53,7 +53,7 @@ pub(crate) fn amazon_s3(
             url.scheme() == "https",
             &host,
             credentials.allow_insecure,
-            "credentials.allow_insecure",
+            &settings.full_key("credentials.allow_insecure"),
         )?;
         if virtual_hosted {
             let host = format!("{bucket}.{}", url.host_str().unwrap_or_default());
