@@ -122,10 +122,10 @@ pub(crate) fn classify(
     if hint.is_empty() { classified } else { classified.with_hint(hint) }
 }
 
-/// Whether the store refused without a word.
+/// Whether the store refused without a word, with a status that has many reasons.
 pub(crate) fn says_only_a_status(error: &object_store::Error) -> bool {
     let answer = Answer::of(error);
-    answer.code.is_none() && answer.status.is_some_and(|status| (400..500).contains(&status))
+    answer.code.is_none() && matches!(answer.status, Some(400 | 401 | 403))
 }
 
 type Row = (ErrorKind, &'static str, &'static str);

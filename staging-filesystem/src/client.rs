@@ -80,7 +80,7 @@ pub(crate) fn endpoint(
         url.scheme() == "https",
         url.host_str().unwrap_or_default(),
         credentials.allow_insecure,
-        "credentials.allow_insecure",
+        &settings.full_key("credentials.allow_insecure"),
     )?;
     Ok(Some(url))
 }
