@@ -2,8 +2,8 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test program uses a part")]
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use futures::TryStreamExt as _;
 use object_store::aws::AmazonS3Builder;
@@ -36,6 +36,7 @@ pub struct Place {
     pub url: String,
     pub folder: TempDir,
     keys: Vec<(&'static str, String)>,
+    raw: OnceLock<Arc<dyn ObjectStore>>,
 }
 
 /// What the running servers export, for example `S3_KEY`.
@@ -62,7 +63,7 @@ impl Place {
     pub fn local() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = folder.path().join("not there yet").display().to_string();
-        Self { kind: Kind::Folder, url, folder, keys: Vec::new() }
+        Self { kind: Kind::Folder, url, folder, keys: Vec::new(), raw: OnceLock::new() }
     }
 
     pub fn s3() -> Self {
@@ -76,6 +77,7 @@ impl Place {
                 ("credentials.aws_secret_access_key", variable("S3_SECRET")),
                 ("credentials.region_name", "us-east-1".into()),
             ],
+            raw: OnceLock::new(),
         }
     }
 
@@ -89,6 +91,7 @@ impl Place {
                 ("credentials.azure_storage_account_name", variable("AZURE_ACCOUNT")),
                 ("credentials.azure_storage_account_key", variable("AZURE_KEY")),
             ],
+            raw: OnceLock::new(),
         }
     }
 
@@ -105,6 +108,7 @@ impl Place {
                 ("credentials.private_key", value("private_key")),
                 ("credentials.private_key_id", value("private_key_id")),
             ],
+            raw: OnceLock::new(),
         }
     }
 
@@ -142,6 +146,10 @@ impl Place {
 
     /// The same place seen without any of our code.
     pub fn raw(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(self.raw.get_or_init(|| self.open_raw()))
+    }
+
+    fn open_raw(&self) -> Arc<dyn ObjectStore> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let place = self.url.split_once("://").and_then(|(_, place)| place.split_once('/'));
         match (self.kind, place) {
