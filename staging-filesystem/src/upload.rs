@@ -96,7 +96,7 @@ async fn in_one(
     let (source, bytes) = source.next(file.bytes + 1).await?;
     source.finish(file)?;
     let path = store.path(key)?;
-    let put = store.open()?.put_opts(&path, bytes.into(), mode.into());
+    let put = store.open()?.put_opts(&path, bytes.into(), store.put_options(mode));
     let put = request("put a data file", put).await;
     match put {
         Ok(_) => Ok(()),
@@ -112,7 +112,8 @@ async fn in_parts(
     on_bytes: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<()> {
     let path = store.path(key)?;
-    let begun = request("begin an upload", store.open()?.put_multipart(&path)).await;
+    let begin = store.open()?.put_multipart_opts(&path, store.multipart_options());
+    let begun = request("begin an upload", begin).await;
     let mut upload = begun.map_err(|error| store.failed("beginning an upload", key, &error))?;
     let sent = send_parts(store, &mut *upload, source, key, file, on_bytes).await;
     let completed = match sent {
