@@ -5,8 +5,7 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Package, Place, gcs_account, variable};
-use object_store::gcp::GoogleCloudStorageBuilder;
+use common::{Package, Place, gcs_account, gcs_client, variable};
 use serde_json::{Value, json};
 use transload_core::{
     Error, ErrorKind, FollowUp, JobOutcome, Registry, Result, Scope, StagedFile, StagingDestination,
@@ -129,7 +128,7 @@ async fn a_key_file_is_as_good_as_what_is_in_it() {
 
 /// Orders a fault for requests about something in this place.
 async fn fault(place: &Place, method: &str, target: &str, times: u32, does: Value) {
-    let prefix = place.url.rsplit_once('/').unwrap().1;
+    let prefix = place.prefix();
     let fault = json!({
         "method": method, "target": target.replace("{place}", prefix), "times": times, "does": does,
     });
@@ -141,7 +140,7 @@ async fn fault(place: &Place, method: &str, target: &str, times: u32, does: Valu
 
 /// Faults that were ordered for this place and did not come to pass.
 async fn faults_to_come(place: &Place) -> usize {
-    let prefix = place.url.rsplit_once('/').unwrap().1;
+    let prefix = place.prefix();
     let url = format!("{}/_faults", variable("GCS_ENDPOINT"));
     let listed = reqwest::get(url).await.unwrap().text().await.unwrap();
     let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
@@ -150,13 +149,8 @@ async fn faults_to_come(place: &Place) -> usize {
 
 /// Uploads in parts of files in this place that were begun and have not ended.
 async fn open_uploads(place: &Place) -> usize {
-    let prefix = place.url.rsplit_once('/').unwrap().1;
-    let client = GoogleCloudStorageBuilder::new()
-        .with_bucket_name("any")
-        .with_service_account_key(gcs_account().to_string())
-        .build()
-        .unwrap();
-    let token = client.credentials().get_credential().await.unwrap();
+    let prefix = place.prefix();
+    let token = gcs_client("any").credentials().get_credential().await.unwrap();
     let url = format!("{}/{}?uploads", variable("GCS_ENDPOINT"), variable("GCS_BUCKET"));
     let listed = reqwest::Client::new().get(url).bearer_auth(&token.bearer).send().await.unwrap();
     assert!(listed.status().is_success());

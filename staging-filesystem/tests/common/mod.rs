@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use futures::TryStreamExt as _;
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::azure::{MicrosoftAzure, MicrosoftAzureBuilder};
+use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder};
 use object_store::local::LocalFileSystem;
 use object_store::prefix::PrefixStore;
 use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _};
@@ -49,6 +49,35 @@ pub fn variable(name: &str) -> String {
 /// The key file of the service account.
 pub fn gcs_account() -> serde_json::Value {
     serde_json::from_str(&variable("GCS_CREDENTIALS")).unwrap()
+}
+
+pub fn s3_client(bucket: &str) -> AmazonS3 {
+    let builder = AmazonS3Builder::new()
+        .with_bucket_name(bucket)
+        .with_endpoint(variable("S3_ENDPOINT"))
+        .with_access_key_id(variable("S3_KEY"))
+        .with_secret_access_key(variable("S3_SECRET"))
+        .with_allow_http(true);
+    builder.build().unwrap()
+}
+
+pub fn azure_client(container: &str) -> MicrosoftAzure {
+    let builder = MicrosoftAzureBuilder::new()
+        .with_container_name(container)
+        .with_endpoint(variable("AZURE_ENDPOINT"))
+        .with_account(variable("AZURE_ACCOUNT"))
+        .with_access_key(variable("AZURE_KEY"))
+        .with_allow_http(true);
+    builder.build().unwrap()
+}
+
+pub fn gcs_client(bucket: &str) -> GoogleCloudStorage {
+    let builder = GoogleCloudStorageBuilder::new()
+        .with_bucket_name(bucket)
+        .with_base_url(&variable("GCS_ENDPOINT"))
+        .with_service_account_key(gcs_account().to_string())
+        .with_client_options(ClientOptions::new().with_allow_http(true));
+    builder.build().unwrap()
 }
 
 /// The name of a prefix that no other test has.
@@ -112,6 +141,11 @@ impl Place {
         }
     }
 
+    /// What stands before every key in the bucket or container.
+    pub fn prefix(&self) -> &str {
+        self.url.rsplit_once('/').unwrap().1
+    }
+
     pub fn is_local(&self) -> bool {
         self.kind == Kind::Folder
     }
@@ -154,36 +188,13 @@ impl Place {
         let place = self.url.split_once("://").and_then(|(_, place)| place.split_once('/'));
         match (self.kind, place) {
             (Kind::S3, Some((bucket, prefix))) => {
-                let s3 = AmazonS3Builder::new()
-                    .with_bucket_name(bucket)
-                    .with_endpoint(variable("S3_ENDPOINT"))
-                    .with_access_key_id(variable("S3_KEY"))
-                    .with_secret_access_key(variable("S3_SECRET"))
-                    .with_allow_http(true)
-                    .build()
-                    .unwrap();
-                Arc::new(PrefixStore::new(s3, prefix))
+                Arc::new(PrefixStore::new(s3_client(bucket), prefix))
             }
             (Kind::Azure, Some((container, prefix))) => {
-                let azure = MicrosoftAzureBuilder::new()
-                    .with_container_name(container)
-                    .with_endpoint(variable("AZURE_ENDPOINT"))
-                    .with_account(variable("AZURE_ACCOUNT"))
-                    .with_access_key(variable("AZURE_KEY"))
-                    .with_allow_http(true)
-                    .build()
-                    .unwrap();
-                Arc::new(PrefixStore::new(azure, prefix))
+                Arc::new(PrefixStore::new(azure_client(container), prefix))
             }
             (Kind::Gcs, Some((bucket, prefix))) => {
-                let gcs = GoogleCloudStorageBuilder::new()
-                    .with_bucket_name(bucket)
-                    .with_base_url(&variable("GCS_ENDPOINT"))
-                    .with_service_account_key(gcs_account().to_string())
-                    .with_client_options(ClientOptions::new().with_allow_http(true))
-                    .build()
-                    .unwrap();
-                Arc::new(PrefixStore::new(gcs, prefix))
+                Arc::new(PrefixStore::new(gcs_client(bucket), prefix))
             }
             _ => {
                 std::fs::create_dir_all(&self.url).unwrap();
