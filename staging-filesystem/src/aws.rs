@@ -233,7 +233,18 @@ impl Look<'_> {
 
     /// Whom a profile names. Those that it refers to are followed.
     fn of_profile(&self, name: &str, seen: &mut Vec<String>) -> Result<Identity> {
-        let wrong = |reason: &str| self.settings.wrong(PROFILE, reason).with("profile", name);
+        let wrong = |reason: &str| {
+            let error = match self.credentials.profile_name {
+                Some(_) => self.settings.wrong(PROFILE, reason),
+                // The one in AWS_PROFILE, or the default one.
+                None => Error::new(
+                    ErrorKind::Configuration,
+                    "the profile of `~/.aws` does not say who asks",
+                )
+                .with("reason", reason),
+            };
+            error.with("profile", name)
+        };
         if !self.profiles.has(name) {
             return Err(wrong("there is no such profile").with_hint(
                 "look at `~/.aws/config` and `~/.aws/credentials`, or the files that AWS_CONFIG_FILE and \
@@ -448,6 +459,13 @@ mod tests {
             let error = of(name).unwrap_err();
             assert_eq!((error.kind(), error.context("reason")), (kind, reason), "{name}");
         }
+    }
+
+    #[test]
+    fn a_profile_that_no_setting_names_is_not_called_a_setting() {
+        let error = found(&[], &[("AWS_PROFILE", "none")], &[SHARED]).unwrap_err();
+        assert_eq!(error.message(), "the profile of `~/.aws` does not say who asks");
+        assert_eq!((error.context("profile"), error.context("key")), (Some("none"), None));
     }
 
     #[test]
