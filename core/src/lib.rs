@@ -50,7 +50,7 @@ pub use capabilities::{
     BinaryEncoding, BinaryLiteral, Capabilities, CopySource, IdentifierCase, IdentifierRules,
     LiteralRules, StagingCapabilities, StorageKind,
 };
-pub use copy_list::CopyList;
+pub use copy_list::{CopyList, LIST_PREFIX};
 pub use destination::{
     CommitRecord, DatasetState, Destination, ExistingColumn, Fence, Inquiry, SchemaChange, Survey,
 };

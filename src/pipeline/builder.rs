@@ -76,6 +76,15 @@ transload_core::settings! {
         /// Whether the tables that a load had in the staging dataset stay after its commit, to look into them. Then
         /// `transload staging gc` removes them.
         pub keep_staging_tables: bool = "false",
+        /// What becomes of the files in the staging storage once their load is committed: `keep`, or
+        /// `delete_on_commit`.
+        pub staged_files: StagedFiles = "keep",
+        /// How long files of committed loads stay in the staging storage: days, hours, minutes or seconds. After each
+        /// load the older ones are removed. Example: `7d`.
+        pub retain: Option<Age>,
+        /// How many of the newest committed loads keep their files in the staging storage. After each load those of
+        /// older ones are removed, unless they are younger than `retain`. Example: `3`.
+        pub retain_loads: Option<u32>,
     }
 }
 

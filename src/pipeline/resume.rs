@@ -9,6 +9,7 @@ use transload_core::{
 };
 
 use super::Pipeline;
+use super::lifecycle::Lifecycle;
 use crate::clock;
 use crate::load::{
     Chosen, Event, LoadInfo, LoadStatus, Receipt, Retries, RunError, Staged, name_urls, plan,
@@ -288,6 +289,16 @@ impl Pipeline {
                 ),
                 false => format!("the receipt of the load could not be written: {error}"),
             };
+            self.observe(Event::Warning(warning.clone()));
+            receipt.warnings.push(warning);
+        }
+        if is_loaded && self.lifecycle != Lifecycle::Keep
+            && let Err(error) = self.end_expired().await
+        {
+            let warning = format!(
+                "the load is complete, but staged files that were to go could not be removed: {error}; \
+                 `transload staging gc` tries it again"
+            );
             self.observe(Event::Warning(warning.clone()));
             receipt.warnings.push(warning);
         }
