@@ -2,6 +2,8 @@
 
 #![cfg(all(feature = "duckdb", feature = "filesystem"))]
 
+#[path = "cli/azure.rs"]
+mod azure;
 #[path = "cli/load.rs"]
 mod load;
 #[path = "cli/look.rs"]

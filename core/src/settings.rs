@@ -245,7 +245,8 @@ impl Settings {
             .with("reason", reason)
     }
 
-    fn full_key(&self, key: &str) -> String {
+    /// The key with the section that it stands in, which has the name that the user gave to the destination.
+    pub fn full_key(&self, key: &str) -> String {
         format!("destination.{}.{key}", self.name)
     }
 }

@@ -163,8 +163,8 @@ pub(crate) fn read(settings: &Settings) -> Result<RedshiftSettings> {
     }
     CopyOptions::read(read.copy_options.as_deref().unwrap_or_default())
         .map_err(|reason| settings.wrong("copy_options", reason))?;
-    let key = "destination.redshift.credentials.allow_insecure";
-    check_encrypted(login.sslmode != SslMode::Disable, host, login.allow_insecure, key)?;
+    let key = settings.full_key("credentials.allow_insecure");
+    check_encrypted(login.sslmode != SslMode::Disable, host, login.allow_insecure, &key)?;
     Ok(read)
 }
 
@@ -242,12 +242,15 @@ pub(crate) mod tests {
 
     #[test]
     fn another_machine_is_spoken_to_without_encryption_only_where_that_is_allowed() {
-        let of = |text: &str| parts_of(text).and_then(|settings| read(&settings));
+        let of = |text: &str| {
+            let settings = parts_of(text)?;
+            read(&Settings { name: "warehouse".into(), ..settings })
+        };
         of("redshift://u:p@localhost/db?sslmode=disable").unwrap();
         of("redshift://u:p@db.example.com/db?sslmode=disable&allow_insecure=true").unwrap();
         let error = of("redshift://u:canary@db.example.com/db?sslmode=disable").unwrap_err();
         assert_eq!(error.context("code"), Some("E_TLS_REQUIRED"));
-        assert!(error.hint().unwrap().contains("destination.redshift.credentials.allow_insecure"));
+        assert!(error.hint().unwrap().contains("destination.warehouse.credentials.allow_insecure"));
         assert!(!format!("{error:?} {error}").contains("canary"), "{error:?}");
     }
 

@@ -213,6 +213,10 @@ fn shown_text(text: &str) -> String {
             let authority = rest.split(['/', '#']).next().unwrap_or_default();
             match rest.rsplit_once('@') {
                 // The last `@`, wherever it is: a password may have signs that should have been encoded.
+                // Azure's URLs have the container there.
+                Some((container, _)) if is_azure(scheme) && !container.contains([':', '/']) => {
+                    place.to_owned()
+                }
                 Some((user, host)) if authority.contains('@') || user.contains(':') => {
                     format!("{scheme}://{HIDDEN}@{host}")
                 }
@@ -222,6 +226,10 @@ fn shown_text(text: &str) -> String {
         None => place.to_owned(),
     };
     if query.is_some() { format!("{place}?{HIDDEN}") } else { place }
+}
+
+fn is_azure(scheme: &str) -> bool {
+    ["az", "azure", "abfs", "abfss"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
 }
 
 /// Adds the passwords in a URL, as they are written and decoded, and those in the query of any text.

@@ -59,14 +59,7 @@ const DLT: [Dlt; 6] = [
         ],
         // Of all stores: a project keeps those of several in one table.
         credentials: &[
-            "azure_storage_account_name",
-            "azure_account_host",
-            "azure_storage_account_key",
-            "azure_storage_sas_token",
             "azure_sas_token_permissions",
-            "azure_tenant_id",
-            "azure_client_id",
-            "azure_client_secret",
             "project_id",
             "private_key",
             "private_key_id",

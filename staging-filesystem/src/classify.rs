@@ -4,10 +4,14 @@ use std::error::Error as StdError;
 use std::io;
 
 use object_store::client::{HttpError, HttpErrorKind};
-use transload_core::{Error, ErrorKind, Redactor};
+use transload_core::{Error, ErrorKind, Redactor, StorageKind};
 
 const CREDENTIALS: &str = "check `credentials.aws_access_key_id`, `credentials.aws_secret_access_key` and \
                            `credentials.aws_session_token`";
+const AZURE_CREDENTIALS: &str = "check `credentials.azure_storage_account_name` and `credentials.azure_storage_account_key`, \
+                                 `credentials.azure_storage_sas_token` or the service principal \
+                                 (`credentials.azure_tenant_id`, `credentials.azure_client_id`, \
+                                 `credentials.azure_client_secret`); a shared access signature may have expired";
 const REGION: &str = "set `credentials.region_name` to the region of the bucket";
 
 /// What can be read out of an error of the store.
@@ -29,7 +33,10 @@ impl Answer {
     fn of(error: &object_store::Error) -> Self {
         let text = error.to_string();
         let mut answer = Self {
-            status: between(&text, "status code: ", " ").and_then(|status| status.parse().ok()),
+            // The second is Azure's answer for one of the objects that were to be removed together.
+            status: between(&text, "status code: ", " ")
+                .or_else(|| between(&text, "(code: ", ")"))
+                .and_then(|status| status.parse().ok()),
             code: between(&text, "<Code>", "</Code>"),
             message: between(&text, "<Message>", "</Message>"),
             redirected: text.contains("redirect without LOCATION"),
@@ -55,7 +62,10 @@ impl Answer {
     /// The words of the store or of the system: never a URL, never a whole answer.
     fn words(&self) -> Option<String> {
         match (&self.code, &self.message, self.status) {
-            (Some(code), Some(message), _) => Some(format!("{code}: {message}")),
+            // Azure's messages go on with the number of the request and the time.
+            (Some(code), Some(message), _) => {
+                Some(format!("{code}: {}", message.lines().next().unwrap_or_default()))
+            }
             (Some(code), None, _) => Some(code.clone()),
             (None, _, Some(status)) => Some(format!("HTTP status {status}")),
             (None, _, None) if self.transport.is_some() || self.io.is_some() => {
@@ -74,9 +84,15 @@ fn between(text: &str, before: &str, after: &str) -> Option<String> {
 }
 
 /// What an error of the store means for the load.
-pub(crate) fn classify(error: &object_store::Error, redactor: &Redactor) -> Error {
+pub(crate) fn classify(
+    error: &object_store::Error,
+    storage: StorageKind,
+    redactor: &Redactor,
+) -> Error {
     use ErrorKind::{Bug, Terminal, Unsupported};
     let answer = Answer::of(error);
+    let is_azure = storage == StorageKind::Azure;
+    let by_code = if is_azure { by_code_of_azure } else { by_code };
     let (kind, message, hint) = by_code(&answer)
         .or(match error {
             object_store::Error::NotFound { .. } => Some((Terminal, "the object is not there", "")),
@@ -94,8 +110,8 @@ pub(crate) fn classify(error: &object_store::Error, redactor: &Redactor) -> Erro
             object_store::Error::JoinError { .. } => Some((Bug, "a task of the store ended", "")),
             _ => None,
         })
-        .or_else(|| without_identity(&answer))
-        .or_else(|| by_status(&answer))
+        .or_else(|| without_identity(&answer, is_azure))
+        .or_else(|| by_status(&answer, is_azure))
         .or_else(|| by_transport(&answer))
         .or_else(|| by_system(&answer))
         .unwrap_or((Terminal, "the store failed", ""));
@@ -106,26 +122,26 @@ pub(crate) fn classify(error: &object_store::Error, redactor: &Redactor) -> Erro
     if hint.is_empty() { classified } else { classified.with_hint(hint) }
 }
 
-/// Whether the store refused without a word.
+/// Whether the store refused without a word, with a status that has many reasons.
 pub(crate) fn says_only_a_status(error: &object_store::Error) -> bool {
     let answer = Answer::of(error);
-    answer.code.is_none() && answer.status.is_some_and(|status| (400..500).contains(&status))
+    answer.code.is_none() && matches!(answer.status, Some(400 | 401 | 403))
 }
 
 type Row = (ErrorKind, &'static str, &'static str);
 
 /// Source: Amazon S3, "Error responses", list of error codes.
 fn by_code(answer: &Answer) -> Option<Row> {
-    use ErrorKind::{Terminal, Transient};
+    use ErrorKind::{Configuration, Terminal, Transient};
     Some(match answer.code.as_deref()? {
         "NoSuchBucket" => {
-            (Terminal, "the bucket does not exist", "create it, or correct `bucket_url`")
+            (Configuration, "the bucket does not exist", "create it, or correct `bucket_url`")
         }
         "InvalidAccessKeyId"
         | "SignatureDoesNotMatch"
         | "InvalidToken"
         | "InvalidSecurity"
-        | "NotSignedUp" => (Terminal, "the store refused the credentials", CREDENTIALS),
+        | "NotSignedUp" => (Configuration, "the store refused the credentials", CREDENTIALS),
         "ExpiredToken" | "TokenRefreshRequired" => (
             Terminal,
             "the credentials have expired",
@@ -155,26 +171,104 @@ fn by_code(answer: &Answer) -> Option<Row> {
     })
 }
 
+/// Source: Azure, "Common REST API error codes" and "Blob Storage error codes".
+fn by_code_of_azure(answer: &Answer) -> Option<Row> {
+    use ErrorKind::{Configuration, Terminal, Transient};
+    const RIGHTS: &str =
+        "they need to list the container, and to read, write and delete blobs under the prefix";
+    Some(match answer.code.as_deref()? {
+        "ContainerNotFound" => (
+            Configuration,
+            "the container does not exist",
+            "create it, or correct `bucket_url`: Transload makes no containers",
+        ),
+        // Azure names a signature that has expired no different from a wrong one; only its words tell.
+        "AuthenticationFailed"
+            if answer.message.as_deref().is_some_and(|words| words.contains("time frame")) =>
+        {
+            (
+                Terminal,
+                "the credentials have expired",
+                "get a new shared access signature, then resume the load; or set the clock of this machine",
+            )
+        }
+        "AuthenticationFailed"
+        | "InvalidAuthenticationInfo"
+        | "NoAuthenticationInformation"
+        | "AuthorizationProtocolMismatch" => {
+            (Configuration, "the store refused the credentials", AZURE_CREDENTIALS)
+        }
+        // So Azurite names a wrong key; in Azure it is a right that is missing.
+        "AuthorizationFailure"
+            if answer.message.as_deref().is_some_and(|words| words.contains("authenticate")) =>
+        {
+            (Configuration, "the store refused the credentials", AZURE_CREDENTIALS)
+        }
+        "AuthorizationFailure"
+        | "AuthorizationPermissionMismatch"
+        | "AuthorizationResourceTypeMismatch"
+        | "AuthorizationServiceMismatch"
+        | "InsufficientAccountPermissions"
+        | "PublicAccessNotPermitted"
+        | "ResourceTypeMismatch" => (Terminal, "the credentials do not allow this", RIGHTS),
+        "AuthorizationSourceIPMismatch" => (
+            Terminal,
+            "the store takes nothing from this network",
+            "allow it in the firewall of the storage account or in the shared access signature",
+        ),
+        "AccountIsDisabled" | "ContainerDisabled" => {
+            (Terminal, "the store is disabled", "ask whoever manages the storage account")
+        }
+        "BlobArchived" | "BlobBeingRehydrated" => (
+            Terminal,
+            "the object is archived",
+            "bring it back to an online tier, then resume the load",
+        ),
+        "BlobImmutableDueToPolicy" => (
+            Terminal,
+            "a policy forbids to change the object",
+            "use a container without an immutability policy",
+        ),
+        "ServerBusy"
+        | "InternalError"
+        | "OperationTimedOut"
+        | "ContainerBeingDeleted"
+        | "AccountBeingCreated" => (Transient, "the store is overloaded", ""),
+        // Blocks that another upload of the same blob, or a week, took away: it begins again under the same name.
+        "InvalidBlockList" => (Transient, "the upload was ended by someone else", ""),
+        _ => return None,
+    })
+}
+
 /// Without keys in the settings the metadata service of the machine is asked, which off a cloud is not there.
-fn without_identity(answer: &Answer) -> Option<Row> {
+fn without_identity(answer: &Answer, is_azure: bool) -> Option<Row> {
     let refused = answer.status.is_none_or(|status| status < 500);
-    let hint = "add `credentials.aws_access_key_id` and `credentials.aws_secret_access_key`, or run on a machine with \
-                an identity of its own";
+    let hint = match is_azure {
+        true => {
+            "add `credentials.azure_storage_account_key` or `credentials.azure_storage_sas_token`, or run on a machine \
+             with an identity of its own"
+        }
+        false => {
+            "add `credentials.aws_access_key_id` and `credentials.aws_secret_access_key`, or run on a machine with an \
+             identity of its own"
+        }
+    };
     (answer.without_identity && refused).then_some((
-        ErrorKind::Terminal,
+        ErrorKind::Configuration,
         "there are no credentials for the store",
         hint,
     ))
 }
 
-fn by_status(answer: &Answer) -> Option<Row> {
-    use ErrorKind::{Terminal, Transient, Unsupported};
+fn by_status(answer: &Answer, is_azure: bool) -> Option<Row> {
+    use ErrorKind::{Configuration, Terminal, Transient, Unsupported};
+    let credentials = if is_azure { AZURE_CREDENTIALS } else { CREDENTIALS };
     if answer.redirected {
         return Some((Terminal, "the bucket is in another region", REGION));
     }
     Some(match answer.status? {
         301 | 302 | 307 | 308 => (Terminal, "the bucket is in another region", REGION),
-        401 | 403 => (Terminal, "the store refused the credentials", CREDENTIALS),
+        401 | 403 => (Configuration, "the store refused the credentials", credentials),
         408 | 409 | 425 | 429 => (Transient, "the store is overloaded", ""),
         501 => (Unsupported, "the store cannot do this", ""),
         507 => (Terminal, "the store is full", "free space, then resume the load"),
@@ -194,7 +288,7 @@ fn by_transport(answer: &Answer) -> Option<Row> {
     Some((
         Transient,
         "the store could not be reached",
-        "check `credentials.endpoint_url` and the network",
+        "check the account or `credentials.endpoint_url`, and the network",
     ))
 }
 
@@ -247,7 +341,7 @@ pub(crate) fn leaves_open(error: &object_store::Error) -> bool {
 
 /// Whether it is the bucket that is missing, not the object.
 pub(crate) fn bucket_is_missing(error: &object_store::Error) -> bool {
-    Answer::of(error).code.as_deref() == Some("NoSuchBucket")
+    matches!(Answer::of(error).code.as_deref(), Some("NoSuchBucket" | "ContainerNotFound"))
 }
 
 #[cfg(test)]
@@ -270,10 +364,14 @@ mod tests {
 
     #[test]
     fn each_answer_has_its_meaning() {
-        use ErrorKind::{Terminal, Transient, Unsupported};
+        use ErrorKind::{Configuration, Terminal, Transient, Unsupported};
         for (error, kind, message) in [
-            (status(404, "NoSuchBucket"), Terminal, "the bucket does not exist"),
-            (status(403, "SignatureDoesNotMatch"), Terminal, "the store refused the credentials"),
+            (status(404, "NoSuchBucket"), Configuration, "the bucket does not exist"),
+            (
+                status(403, "SignatureDoesNotMatch"),
+                Configuration,
+                "the store refused the credentials",
+            ),
             (status(400, "ExpiredToken"), Terminal, "the credentials have expired"),
             (status(403, "RequestTimeTooSkewed"), Terminal, "the clock of this machine is wrong"),
             (status(403, "AccessDenied"), Terminal, "the credentials do not allow this"),
@@ -291,8 +389,44 @@ mod tests {
             ),
             (answered("what"), Terminal, "the store failed"),
         ] {
-            let classified = classify(&error, &Redactor::default());
+            let classified = classify(&error, StorageKind::S3, &Redactor::default());
             assert_eq!((classified.kind(), classified.message()), (kind, message), "{error}");
+        }
+    }
+
+    #[test]
+    fn each_answer_of_azure_has_its_meaning() {
+        use ErrorKind::{Configuration, Terminal, Transient};
+        let expired = "Error performing PUT in 3ms - Server returned non-2xx status code: 403 Forbidden: \
+                       <Error><Code>AuthenticationFailed</Code><Message>Signature not valid in the specified time \
+                       frame\nRequestId:1</Message></Error>";
+        let bulk = "Bulk delete request failed for key a: Forbidden (code: 403)";
+        for (error, kind, message) in [
+            (status(404, "ContainerNotFound"), Configuration, "the container does not exist"),
+            (
+                status(403, "AuthenticationFailed"),
+                Configuration,
+                "the store refused the credentials",
+            ),
+            (answered(expired), Terminal, "the credentials have expired"),
+            (
+                status(403, "AuthorizationPermissionMismatch"),
+                Terminal,
+                "the credentials do not allow this",
+            ),
+            (answered(bulk), Configuration, "the store refused the credentials"),
+            (status(503, "ServerBusy"), Transient, "the store is overloaded"),
+            (status(503, "Odd"), Transient, "the store failed"),
+            (status(409, "BlobArchived"), Terminal, "the object is archived"),
+            (status(400, "InvalidBlockList"), Transient, "the upload was ended by someone else"),
+        ] {
+            let classified = classify(&error, StorageKind::Azure, &Redactor::default());
+            assert_eq!((classified.kind(), classified.message()), (kind, message), "{error}");
+        }
+        let expired = classify(&answered(expired), StorageKind::Azure, &Redactor::default());
+        assert!(!format!("{expired:?}").contains("RequestId"), "{expired:?}");
+        for missing in ["NoSuchBucket", "ContainerNotFound"] {
+            assert!(bucket_is_missing(&status(404, missing)));
         }
     }
 
@@ -300,7 +434,7 @@ mod tests {
     fn neither_urls_nor_bodies_nor_secrets_are_shown() {
         let redactor = Redactor::new(&[Secret::from("CANARY")]);
         for code in ["SignatureDoesNotMatch", "AccessDenied", "Odd"] {
-            let shown = format!("{:?}", classify(&status(403, code), &redactor));
+            let shown = format!("{:?}", classify(&status(403, code), StorageKind::S3, &redactor));
             assert!(shown.contains(code), "{shown}");
             assert!(!shown.contains("CANARY") && !shown.contains("https"), "{shown}");
         }
@@ -310,12 +444,16 @@ mod tests {
     fn a_machine_without_an_identity_is_told_so() {
         let from_metadata = "Error performing PUT http://169.254.169.254/latest/api/token in 3ms";
         for (answer, kind, closed) in [
-            ("", ErrorKind::Terminal, true),
-            (" - Server returned non-2xx status code: 403 Forbidden: ", ErrorKind::Terminal, true),
+            ("", ErrorKind::Configuration, true),
+            (
+                " - Server returned non-2xx status code: 403 Forbidden: ",
+                ErrorKind::Configuration,
+                true,
+            ),
             (" - Server returned non-2xx status code: 503 Busy: ", ErrorKind::Transient, true),
         ] {
             let error = answered(&format!("{from_metadata}{answer}"));
-            let classified = classify(&error, &Redactor::default());
+            let classified = classify(&error, StorageKind::S3, &Redactor::default());
             assert_eq!((classified.kind(), leaves_open(&error)), (kind, !closed), "{answer}");
         }
     }
@@ -331,7 +469,11 @@ mod tests {
         ] {
             let source = io::Error::from_raw_os_error(code);
             let error = object_store::Error::Generic { store: "Local", source: source.into() };
-            assert_eq!(classify(&error, &Redactor::default()).kind(), kind, "{code}");
+            assert_eq!(
+                classify(&error, StorageKind::S3, &Redactor::default()).kind(),
+                kind,
+                "{code}"
+            );
         }
     }
 

@@ -8,22 +8,24 @@ use transload_core::{Error, ErrorKind, Result, Secret, settings};
 settings! {
     /// Where the files lie and how to get there.
     pub struct FilesystemSettings {
-        /// The folder or bucket: a path (a relative one starts from the working folder), `file:///folder`, or
-        /// `s3://bucket/prefix`.
+        /// The folder or bucket: a path (a relative one starts from the working folder), `file:///folder`,
+        /// `s3://bucket/prefix`, `az://container/prefix` or
+        /// `abfss://container@account.dfs.core.windows.net/prefix`.
         pub bucket_url: String,
         /// How the files of a dataset are named, below the folder of the dataset. Only for the destination; a staging
         /// destination has names of its own.
         pub layout: String = "{table_name}/{load_id}.{file_id}.{ext}",
         /// The keys to the bucket.
-        pub credentials: S3Credentials,
+        pub credentials: StoreCredentials,
         /// Files of pipeline state that are kept in a dataset; the oldest go first. 0 keeps all.
         pub max_state_files: i64 = "100",
     }
 }
 
 settings! {
-    /// The keys to a bucket. Without any, the identity of the machine is asked: the instance's metadata service.
-    pub struct S3Credentials {
+    /// The keys to a bucket: those of its vendor are read, the others passed over. Without any, the identity of the
+    /// machine is asked: the instance's metadata service.
+    pub struct StoreCredentials {
         /// The id of the access key.
         pub aws_access_key_id: Option<String>,
         /// The secret access key.
@@ -32,8 +34,9 @@ settings! {
         pub aws_session_token: Option<Secret>,
         /// The region of the bucket; without it `us-east-1`.
         pub region_name: Option<String>,
-        /// The address of a store that is not Amazon's, `https://host:port`. With `http://` everything but the secret
-        /// key itself is readable on the way; so it is for this machine, unless `allow_insecure` is set.
+        /// The address of a store that is not the vendor's own, `https://host:port`; of one that stands in for Azure with
+        /// the account in its path. With `http://` everything but the secret key itself is readable on the way; so it is
+        /// for this machine, unless `allow_insecure` is set.
         pub endpoint_url: Option<String>,
         /// Whether the store may be another machine and `endpoint_url` begin with `http://`.
         pub allow_insecure: bool = "false",
@@ -41,6 +44,20 @@ settings! {
         pub s3_url_style: Option<String>,
         /// Not read yet: a profile of `~/.aws`.
         pub profile_name: Option<String>,
+        /// The storage account, for `az://container`. `abfss://container@account.dfs.core.windows.net` names it itself.
+        pub azure_storage_account_name: Option<String>,
+        /// The key of the storage account.
+        pub azure_storage_account_key: Option<Secret>,
+        /// A shared access signature in place of the key; beside the key it is not used.
+        pub azure_storage_sas_token: Option<Secret>,
+        /// The host of the storage account; without it `account.blob.core.windows.net`.
+        pub azure_account_host: Option<String>,
+        /// The tenant of the service principal: with its id and its secret it stands in place of the key.
+        pub azure_tenant_id: Option<String>,
+        /// The id of the service principal.
+        pub azure_client_id: Option<String>,
+        /// The secret of the service principal.
+        pub azure_client_secret: Option<Secret>,
     }
 }
 
@@ -51,6 +68,26 @@ pub(crate) enum Root {
     Folder(PathBuf),
     /// A prefix in a bucket, without slashes around it; empty for the whole bucket.
     Bucket { bucket: String, prefix: String },
+    /// The same in a container of Azure. The account is here where the URL names it.
+    Container { container: String, account: Option<Account>, prefix: String },
+}
+
+/// A storage account, as an `abfss://` names it: `name.dfs.domain`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Account {
+    pub(crate) name: String,
+    /// `core.windows.net`, or that of another cloud of the vendor's.
+    pub(crate) domain: String,
+}
+
+impl Root {
+    /// What stands before every key; nothing in a folder.
+    pub(crate) fn prefix(&self) -> &str {
+        match self {
+            Self::Folder(_) => "",
+            Self::Bucket { prefix, .. } | Self::Container { prefix, .. } => prefix,
+        }
+    }
 }
 
 const KEY: &str = "bucket_url";
@@ -75,6 +112,7 @@ pub(crate) fn root(settings: &Settings, bucket_url: &str) -> Result<Root> {
             folder(settings, &path)
         }
         "s3" | "s3a" => bucket(settings, rest),
+        "az" | "azure" | "abfs" | "abfss" => container(settings, rest),
         scheme => Err(unsupported(scheme)),
     }
 }
@@ -106,7 +144,7 @@ fn folder(settings: &Settings, path: &Path) -> Result<Root> {
 }
 
 fn bucket(settings: &Settings, rest: &str) -> Result<Root> {
-    let (bucket, prefix) = rest.split_once('/').unwrap_or((rest, ""));
+    let (bucket, _) = rest.split_once('/').unwrap_or((rest, ""));
     if bucket.contains('@') {
         return Err(settings
             .wrong(KEY, "it holds a user")
@@ -119,14 +157,54 @@ fn bucket(settings: &Settings, rest: &str) -> Result<Root> {
             .wrong(KEY, "it names no bucket")
             .with_hint("write `s3://bucket/prefix`"));
     }
+    Ok(Root::Bucket { bucket: bucket.to_owned(), prefix: prefix_of(settings, rest)? })
+}
+
+/// Source: Azure, "Naming and referencing containers, blobs, and metadata" and "Storage account overview".
+fn container(settings: &Settings, rest: &str) -> Result<Root> {
+    const FORMS: &str =
+        "write `az://container/prefix` or `abfss://container@account.dfs.core.windows.net/prefix`";
+    let wrong = |reason: &str| settings.wrong(KEY, reason).with_hint(FORMS);
+    let (place, _) = rest.split_once('/').unwrap_or((rest, ""));
+    let (container, host) = match place.split_once('@') {
+        Some((container, host)) => (container, Some(host)),
+        None => (place, None),
+    };
+    let is_name = |name: &str, lengths: std::ops::RangeInclusive<usize>, others: &str| {
+        let proper = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || others.contains(c);
+        lengths.contains(&name.len()) && name.chars().all(proper)
+    };
+    if !is_name(container, 3..=63, "-") {
+        return Err(wrong("it names no container: 3 to 63 lower-case letters, digits and hyphens"));
+    }
+    let account = match host.map(|host| host.split('.').collect::<Vec<_>>()) {
+        None => None,
+        Some(parts) => match parts[..] {
+            [name, "dfs" | "blob", ref domain @ ..]
+                if is_name(name, 3..=24, "")
+                    && !domain.is_empty()
+                    && domain.iter().all(|part| is_name(part, 1..=63, "-")) =>
+            {
+                Some(Account { name: name.to_owned(), domain: domain.join(".") })
+            }
+            _ => return Err(wrong("behind the `@` stands no host of a storage account")),
+        },
+    };
+    let prefix = prefix_of(settings, rest)?;
+    Ok(Root::Container { container: container.to_owned(), account, prefix })
+}
+
+/// What stands behind the name of a bucket.
+fn prefix_of(settings: &Settings, rest: &str) -> Result<String> {
     if rest.contains(['?', '#']) {
         return Err(settings.wrong(KEY, "a query or fragment has no meaning in it"));
     }
+    let (_, prefix) = rest.split_once('/').unwrap_or((rest, ""));
     let prefix = prefix.trim_matches('/');
     if object_store::path::Path::parse(prefix).is_err() {
         return Err(settings.wrong(KEY, "the prefix has an empty, `.` or `..` segment"));
     }
-    Ok(Root::Bucket { bucket: bucket.to_owned(), prefix: prefix.to_owned() })
+    Ok(prefix.to_owned())
 }
 
 fn unsupported(scheme: &str) -> Error {
@@ -134,12 +212,12 @@ fn unsupported(scheme: &str) -> Error {
     let known: String =
         scheme.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '+').take(16).collect();
     match known.as_str() {
-        "gs" | "gcs" | "az" | "azure" | "abfs" | "abfss" | "adl" => {
-            error.with("scheme", known).with_hint(
-                "Google Cloud Storage and Azure follow; today it takes folders, `file://` and `s3://`",
-            )
-        }
-        _ => error.with("scheme", known).with_hint("write a folder, `file://…` or `s3://…`"),
+        "gs" | "gcs" => error.with("scheme", known).with_hint(
+            "Google Cloud Storage follows; today it takes folders, `file://`, `s3://`, `az://` and `abfss://`",
+        ),
+        _ => error
+            .with("scheme", known)
+            .with_hint("write a folder, `file://…`, `s3://…`, `az://…` or `abfss://…`"),
     }
 }
 
@@ -159,7 +237,19 @@ mod tests {
             bucket: bucket.into(),
             prefix: prefix.into(),
         };
+        let container = |account: Option<(&str, &str)>, prefix: &str| Root::Container {
+            container: "lake-1".into(),
+            account: account
+                .map(|(name, domain)| Account { name: name.into(), domain: domain.into() }),
+            prefix: prefix.into(),
+        };
+        let (public, china) = (("acc", "core.windows.net"), ("acc", "core.chinacloudapi.cn"));
         for (url, expected) in [
+            ("az://lake-1", container(None, "")),
+            ("azure://lake-1/a b/", container(None, "a b")),
+            ("abfss://lake-1@acc.dfs.core.windows.net/a/b", container(Some(public), "a/b")),
+            ("az://lake-1@acc.blob.core.windows.net", container(Some(public), "")),
+            ("abfs://lake-1@acc.dfs.core.chinacloudapi.cn/", container(Some(china), "")),
             ("s3://lake", bucket("lake", "")),
             ("s3://lake/", bucket("lake", "")),
             ("s3a://lake/a/b/", bucket("lake", "a/b")),
@@ -184,7 +274,18 @@ mod tests {
             ("file://host/share", ErrorKind::Configuration),
             ("missing/../other", ErrorKind::Configuration),
             ("gs://lake", ErrorKind::Unsupported),
-            ("az://CANARY:key@container", ErrorKind::Unsupported),
+            ("az://", ErrorKind::Configuration),
+            ("az://la/a", ErrorKind::Configuration),
+            ("az://CANARY:key@container", ErrorKind::Configuration),
+            ("abfss://lake@CANARY/a", ErrorKind::Configuration),
+            ("abfss://lake@acc/a", ErrorKind::Configuration),
+            ("abfss://lake@acc.dfs./a", ErrorKind::Configuration),
+            ("abfss://lake@ACC.dfs.core.windows.net/a", ErrorKind::Configuration),
+            ("abfss://lake@acc.dfs.core.windows.net:CANARY/a", ErrorKind::Configuration),
+            ("abfss://@acc.dfs.core.windows.net/a", ErrorKind::Configuration),
+            ("az://lake/a?sig=CANARY", ErrorKind::Configuration),
+            ("az://lake/a/../b", ErrorKind::Configuration),
+            ("adl://store/a", ErrorKind::Unsupported),
             ("ftp://host", ErrorKind::Unsupported),
         ] {
             let error = read(url).unwrap_err();
@@ -195,13 +296,7 @@ mod tests {
 
     #[test]
     fn a_store_that_follows_says_so() {
-        assert!(
-            read("abfss://c@a.dfs.core.windows.net/x")
-                .unwrap_err()
-                .hint()
-                .unwrap()
-                .contains("follow")
-        );
+        assert!(read("gs://lake/x").unwrap_err().hint().unwrap().contains("follow"));
     }
 
     #[test]

@@ -1,8 +1,9 @@
-//! Staging destination and destination `filesystem` of Transload: folders and S3.
+//! Staging destination and destination `filesystem` of Transload: folders, S3 and Azure.
 //!
 #![doc = include_str!("docs.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod azure;
 mod bookkeeping;
 mod classify;
 mod client;
@@ -25,7 +26,7 @@ use transload_core::{CONTRACT_VERSION, Plugin};
 pub const PLUGIN: Plugin = Plugin {
     name: "filesystem",
     aliases: &[],
-    summary: "folders and S3 buckets",
+    summary: "folders, S3 buckets and Azure containers",
     package: env!("CARGO_PKG_NAME"),
     version: env!("CARGO_PKG_VERSION"),
     contract: CONTRACT_VERSION,

@@ -31,13 +31,15 @@ pub(crate) struct FilesystemStaging {
 impl FilesystemStaging {
     pub(crate) fn new(store: Store) -> Self {
         let access = match store.kind() {
-            StorageKind::Local => AccessKind::LocalPaths,
-            _ => AccessKind::Credentials,
+            StorageKind::Local => vec![AccessKind::LocalPaths],
+            StorageKind::S3 => vec![AccessKind::Credentials],
+            // What the contract hands over are keys of S3. A destination that brings its own way along needs none.
+            _ => Vec::new(),
         };
         let capabilities = StagingCapabilities {
             storage: store.kind(),
             formats: FileFormat::ALL.to_vec(),
-            access: vec![access],
+            access,
             max_parallel_uploads: None,
         };
         Self { store, capabilities }
@@ -170,6 +172,9 @@ impl StagingDestination for FilesystemStaging {
             _ => {}
         }
         let listed = |kinds: &[AccessKind]| {
+            if kinds.is_empty() {
+                return "nothing".to_owned();
+            }
             kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ")
         };
         Err(Error::new(

@@ -18,9 +18,10 @@ use transload_core::{
     failpoint,
 };
 
+use crate::azure::azure;
 use crate::classify::{bucket_is_missing, classify, leaves_open, says_only_a_status};
 use crate::client::{amazon_s3, without_userinfo};
-use crate::config::{FilesystemSettings, Root, root};
+use crate::config::{Account, FilesystemSettings, Root, root};
 
 /// A folder or a prefix of a bucket. Keys are below it and cannot leave it.
 ///
@@ -30,6 +31,7 @@ pub(crate) struct Store {
     opened: OnceLock<Arc<dyn ObjectStore>>,
     s3: Option<Arc<AmazonS3>>,
     region: Option<String>,
+    /// The address that requests go to, where it is not that of Amazon.
     endpoint: Option<String>,
     redactor: Redactor,
     /// One permit for each part that may be in memory, of all files together.
@@ -84,23 +86,34 @@ impl Store {
             ));
         }
         let root = root(settings, &configured.bucket_url)?;
-        let s3 = match &root {
-            Root::Folder(_) => None,
+        let (mut s3, opened, mut endpoint) = (None, OnceLock::new(), None);
+        match &root {
+            Root::Folder(_) => {}
             Root::Bucket { bucket, .. } => {
-                Some(Arc::new(amazon_s3(settings, credentials, bucket)?))
+                let client = Arc::new(amazon_s3(settings, credentials, bucket)?);
+                opened.get_or_init(|| Arc::clone(&client) as Arc<dyn ObjectStore>);
+                s3 = Some(client);
+                endpoint = credentials.endpoint_url.clone();
             }
-        };
-        let secrets = [&credentials.aws_secret_access_key, &credentials.aws_session_token];
-        let opened = OnceLock::new();
-        if let Some(s3) = &s3 {
-            opened.get_or_init(|| Arc::clone(s3) as Arc<dyn ObjectStore>);
+            Root::Container { container, account, .. } => {
+                let (client, address) = azure(settings, credentials, container, account.as_ref())?;
+                opened.get_or_init(|| Arc::new(client) as Arc<dyn ObjectStore>);
+                endpoint = Some(address.into());
+            }
         }
+        let secrets = [
+            &credentials.aws_secret_access_key,
+            &credentials.aws_session_token,
+            &credentials.azure_storage_account_key,
+            &credentials.azure_storage_sas_token,
+            &credentials.azure_client_secret,
+        ];
         Ok(Self {
             root,
             opened,
             s3,
             region: credentials.region_name.clone(),
-            endpoint: credentials.endpoint_url.clone(),
+            endpoint,
             redactor: Redactor::new(secrets.into_iter().flatten()),
             parts: Arc::new(Semaphore::new(PARTS_IN_MEMORY)),
             probed: OnceCell::new(),
@@ -126,6 +139,7 @@ impl Store {
         match self.root {
             Root::Folder(_) => StorageKind::Local,
             Root::Bucket { .. } => StorageKind::S3,
+            Root::Container { .. } => StorageKind::Azure,
         }
     }
 
@@ -137,26 +151,33 @@ impl Store {
                 url::Url::from_file_path(&path)
                     .map_or_else(|()| format!("file://{}", path.display()), String::from)
             }
-            Root::Bucket { bucket, prefix } => {
-                let parts = [bucket.as_str(), prefix, key];
-                let parts: Vec<&str> = parts.into_iter().filter(|part| !part.is_empty()).collect();
-                format!("s3://{}", parts.join("/"))
+            Root::Bucket { bucket, prefix } => url_of("s3", bucket, prefix, key),
+            Root::Container { container, account: None, prefix } => {
+                url_of("az", container, prefix, key)
+            }
+            Root::Container { container, account: Some(Account { name, domain }), prefix } => {
+                url_of("abfss", &format!("{container}@{name}.dfs.{domain}"), prefix, key)
             }
         }
     }
 
     /// The root as a URL, with the host of an endpoint that is not Amazon's: what tells this place from any other.
     pub(crate) fn identity(&self) -> String {
-        let root = self.url("");
         let endpoint = self.endpoint.as_deref().and_then(|endpoint| url::Url::parse(endpoint).ok());
         let host = endpoint.as_ref().and_then(|endpoint| {
             let host = endpoint.host_str()?;
             Some(endpoint.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}")))
         });
-        match (self.kind(), host) {
-            // Neither a bucket nor a prefix holds a `?`.
-            (StorageKind::S3, Some(host)) => format!("{root}?endpoint={host}"),
-            _ => root,
+        // Neither a bucket nor a prefix holds a `?`.
+        match (&self.root, host) {
+            (Root::Bucket { .. }, Some(host)) => format!("{}?endpoint={host}", self.url("")),
+            // The same whether the URL names the account or the settings do. The path of an endpoint holds the account
+            // where the host does not.
+            (Root::Container { container, prefix, .. }, Some(host)) => {
+                let path = endpoint.as_ref().map_or("", url::Url::path).trim_end_matches('/');
+                format!("{}?endpoint={host}{path}", url_of("az", container, prefix, ""))
+            }
+            _ => self.url(""),
         }
     }
 
@@ -165,11 +186,11 @@ impl Store {
         self.path(key)?;
         Ok(match &self.root {
             Root::Folder(folder) => Some(folder.join(key)),
-            Root::Bucket { .. } => None,
+            Root::Bucket { .. } | Root::Container { .. } => None,
         })
     }
 
-    /// The keys with which a bucket can be read: those that were configured, or what the identity of the machine gives.
+    /// The keys with which a bucket of S3 can be read: those that were configured, or what the identity of the machine gives.
     pub(crate) async fn credentials(&self) -> Result<Option<StorageCredentials>> {
         let Some(s3) = &self.s3 else { return Ok(None) };
         let keys = s3.credentials().get_credential().await;
@@ -205,9 +226,9 @@ impl Store {
 
     /// The name of a key in the store, or an error where the key would leave the root.
     pub(crate) fn path(&self, key: &str) -> Result<Path> {
-        let full = match &self.root {
-            Root::Bucket { prefix, .. } if !prefix.is_empty() => format!("{prefix}/{key}"),
-            _ => key.to_owned(),
+        let full = match self.root.prefix() {
+            "" => key.to_owned(),
+            prefix => format!("{prefix}/{key}"),
         };
         match Path::parse(&full) {
             Ok(path) if !key.is_empty() && path.as_ref() == full => Ok(path),
@@ -224,7 +245,9 @@ impl Store {
         key: &str,
         error: &object_store::Error,
     ) -> Error {
-        let error = classify(error, &self.redactor).with("while", doing).with("at", self.url(key));
+        let error = classify(error, self.kind(), &self.redactor)
+            .with("while", doing)
+            .with("at", self.url(key));
         match &self.endpoint {
             Some(endpoint) => error.with("endpoint", without_userinfo(endpoint)),
             None => error,
@@ -368,18 +391,15 @@ impl Store {
     }
 
     fn root_path(&self) -> Option<Path> {
-        match &self.root {
-            Root::Bucket { prefix, .. } if !prefix.is_empty() => Path::parse(prefix).ok(),
-            _ => None,
-        }
+        Some(self.root.prefix())
+            .filter(|prefix| !prefix.is_empty())
+            .and_then(|prefix| Path::parse(prefix).ok())
     }
 
     fn key(&self, path: &Path) -> Option<String> {
-        match &self.root {
-            Root::Bucket { prefix, .. } if !prefix.is_empty() => {
-                path.as_ref().strip_prefix(prefix)?.strip_prefix('/').map(str::to_owned)
-            }
-            _ => Some(path.to_string()),
+        match self.root.prefix() {
+            "" => Some(path.to_string()),
+            prefix => path.as_ref().strip_prefix(prefix)?.strip_prefix('/').map(str::to_owned),
         }
     }
 
@@ -435,6 +455,12 @@ impl Store {
         let removed = self.remove(std::slice::from_ref(&key)).await;
         probed.and(removed)
     }
+}
+
+fn url_of(scheme: &str, bucket: &str, prefix: &str, key: &str) -> String {
+    let parts: Vec<&str> =
+        [bucket, prefix, key].into_iter().filter(|part| !part.is_empty()).collect();
+    format!("{scheme}://{}", parts.join("/"))
 }
 
 /// A request between its two failpoints.

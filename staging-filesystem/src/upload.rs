@@ -17,7 +17,7 @@ use crate::store::{Found, Store, nonce, request};
 
 /// From this size on a file travels in parts, of at least this size.
 const PART_BYTES: u64 = 8 << 20;
-/// S3 takes no more parts than this.
+/// S3 takes no more parts than this; Azure takes 50,000.
 const MOST_PARTS: u64 = 10_000;
 /// Parts that are on their way at once: with the one being read, what a file costs in memory.
 const PARTS_AT_ONCE: usize = 4;
@@ -194,7 +194,7 @@ async fn is_there_after_all(
         Ok(Some(found)) if found.bytes == file.bytes => hash_of(store, key, file).await,
         Ok(Some(_)) => return Err(classified),
         // Repeating is safe whatever became of the request: the name says what the content is.
-        Ok(None) if classified.kind() == ErrorKind::Terminal => return Err(classified),
+        Ok(None) if is_final(classified.kind()) => return Err(classified),
         Ok(None) | Err(_) => return Err(classified.with_kind(ErrorKind::Transient)),
     };
     match held {
@@ -202,6 +202,11 @@ async fn is_there_after_all(
         Ok(_) => Err(taken(store, key, file)),
         Err(error) => Err(error),
     }
+}
+
+/// Whether repeating a request does not help.
+fn is_final(kind: ErrorKind) -> bool {
+    matches!(kind, ErrorKind::Terminal | ErrorKind::Configuration)
 }
 
 fn taken(store: &Store, key: &str, file: &DataFile) -> Error {

@@ -1,4 +1,4 @@
-//! The conformance suite: the staging destination in a folder and on S3, and the destination in a folder.
+//! The conformance suite: the staging destination and the destination, each in a folder, on S3 and on Azure.
 
 mod common;
 #[path = "conformance/destination.rs"]
@@ -8,9 +8,10 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use common::Place;
+use common::{Kind, Place};
 use object_store::ObjectStoreExt as _;
 use transload_core::conformance::{CANARY, CaseFuture, StagingHarness, Suite, run};
+use transload_core::settings::Settings;
 use transload_core::{Error, ErrorKind, Registry, Result, StagingDestination};
 
 struct Store(Place);
@@ -24,17 +25,7 @@ impl StagingHarness for Store {
     fn broken(&self) -> Option<Arc<dyn StagingDestination>> {
         let registry = Registry::linked();
         let (_, create) = registry.staging("filesystem").ok()?;
-        // Nobody listens there; or where somebody does, the key is wrong.
-        let endpoint =
-            std::env::var("TRANSLOAD_TEST_S3_ENDPOINT").ok().filter(|_| !self.0.is_local());
-        let settings = self.0.settings(&[
-            ("bucket_url", "s3://lake/a"),
-            ("credentials.endpoint_url", endpoint.as_deref().unwrap_or("http://127.0.0.1:9")),
-            ("credentials.aws_access_key_id", "id"),
-            ("credentials.aws_secret_access_key", CANARY),
-            ("credentials.region_name", "us-east-1"),
-        ]);
-        create(&settings).ok()
+        create(&unusable(&self.0)).ok()
     }
 
     async fn object(&self, key: &str) -> Result<Option<Vec<u8>>> {
@@ -60,6 +51,29 @@ impl StagingHarness for Store {
     }
 }
 
+/// A store of the same kind where nothing works.
+pub(crate) fn unusable(place: &Place) -> Settings {
+    let signature = format!("sv=2021-12-02&ss=b&srt=sco&sp=rwdlc&sig={CANARY}");
+    match place.kind {
+        Kind::Folder => place.settings(&[
+            ("bucket_url", "s3://lake/a"),
+            // Nobody listens there.
+            ("credentials.endpoint_url", "http://127.0.0.1:9"),
+            ("credentials.aws_access_key_id", "id"),
+            ("credentials.aws_secret_access_key", CANARY),
+            ("credentials.region_name", "us-east-1"),
+        ]),
+        Kind::S3 => place.settings(&[
+            ("credentials.aws_access_key_id", "id"),
+            ("credentials.aws_secret_access_key", CANARY),
+        ]),
+        Kind::Azure => place.settings(&[
+            ("credentials.azure_storage_account_key", ""),
+            ("credentials.azure_storage_sas_token", &signature),
+        ]),
+    }
+}
+
 fn failed(error: impl std::error::Error + Send + Sync + 'static) -> Error {
     Error::new(ErrorKind::Terminal, "the store could not be looked at").with_source(error)
 }
@@ -71,10 +85,18 @@ fn block_on(case: CaseFuture<'_>) {
 }
 
 fn main() -> ExitCode {
-    let folder = Suite::new().staging(|| Ok(Store(Place::local()))).named("folder");
-    let s3 = Suite::new().staging(|| Ok(Store(Place::s3()))).named("s3");
-    let destination = Suite::new().destination(|| Ok(destination::Lake(Place::local())));
+    let folder = Suite::new().staging(|| Ok(Store(Place::local()))).named("folder").and(
+        Suite::new().destination(|| Ok(destination::Lake(Place::local()))).named("destination"),
+    );
+    let s3 = Suite::new().staging(|| Ok(Store(Place::s3()))).named("s3").and(
+        Suite::new().destination(|| Ok(destination::Lake(Place::s3()))).named("s3_destination"),
+    );
+    let azure = Suite::new().staging(|| Ok(Store(Place::azure()))).named("azure").and(
+        Suite::new()
+            .destination(|| Ok(destination::Lake(Place::azure())))
+            .named("azure_destination"),
+    );
     run(folder
         .and(s3.needing("needs an S3 server: cargo xtask e2e filesystem"))
-        .and(destination.named("destination")))
+        .and(azure.needing("needs a stand-in for Azure: cargo xtask e2e filesystem")))
 }

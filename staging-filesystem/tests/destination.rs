@@ -1,4 +1,4 @@
-//! The destination, on folders and on S3.
+//! The destination, on folders, on S3 and on Azure.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;

@@ -1,4 +1,4 @@
-//! The staging destination, on folders and on S3.
+//! The staging destination, on folders, on S3 and on Azure.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -6,7 +6,7 @@ mod common;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use common::{Package, Place};
+use common::{Kind, Package, Place, variable};
 use transload_core::{
     AccessKind, AccessRequest, ErrorKind, FollowUp, JobContext, JobOutcome, Scope, StagedFile,
     StagingAccess, StagingDestination,
@@ -352,13 +352,20 @@ async fn a_destination_is_let_in_by_what_both_know(place: Place) {
     let files = vec![staged(&stage(&staging, &package, 0).await.unwrap()).clone()];
     let request =
         |takes: &[AccessKind]| AccessRequest { files: files.clone(), takes: takes.to_vec() };
+    if place.kind == Kind::Azure {
+        // A destination that brings no way along cannot read from there.
+        let error = staging.grant(&request(&[AccessKind::Credentials])).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert_eq!(error.context("it gives"), Some("nothing"));
+        return;
+    }
     let both = [AccessKind::Role, AccessKind::Credentials, AccessKind::LocalPaths];
     match staging.grant(&request(&both)).await.unwrap() {
         StagingAccess::LocalPaths(paths) if place.is_local() => {
             assert_eq!(std::fs::read(&paths[&files[0].key]).unwrap(), b"rows");
         }
         access @ StagingAccess::Credentials(_) if !place.is_local() => {
-            let secret = std::env::var("TRANSLOAD_TEST_S3_SECRET").unwrap();
+            let secret = variable("S3_SECRET");
             assert!(!format!("{access:?}").contains(&secret));
             let StagingAccess::Credentials(credentials) = access else { panic!() };
             assert_eq!(credentials.secret_access_key.expose(), secret);
@@ -400,7 +407,7 @@ async fn a_folder_that_cannot_be_written_is_a_clear_error() {
 
 #[tokio::test]
 #[ignore = "needs an S3 server: cargo xtask e2e filesystem"]
-async fn wrong_keys_are_a_terminal_error_without_the_secret() {
+async fn wrong_keys_are_an_error_of_the_configuration_without_the_secret() {
     let place = Place::s3();
     let registry = transload_core::Registry::linked();
     let (_, create) = registry.staging("filesystem").unwrap();
@@ -417,7 +424,7 @@ async fn wrong_keys_are_a_terminal_error_without_the_secret() {
             staging.list(&Scope::default()).await.unwrap_err(),
         ] {
             let shown = format!("{error:?} {:?}", error.report());
-            assert_eq!(error.kind(), ErrorKind::Terminal, "{shown}");
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{shown}");
             assert!(!shown.contains("CANARY"), "{shown}");
             assert!(error.hint().is_some(), "{shown}");
         }
@@ -426,14 +433,107 @@ async fn wrong_keys_are_a_terminal_error_without_the_secret() {
 
 #[tokio::test]
 #[ignore = "needs an S3 server: cargo xtask e2e filesystem"]
-async fn a_bucket_that_is_not_there_is_a_terminal_error() {
+async fn a_bucket_that_is_not_there_is_an_error_of_the_configuration() {
     let place = Place::s3();
     let registry = transload_core::Registry::linked();
     let (_, create) = registry.staging("filesystem").unwrap();
     let staging = create(&place.settings(&[("bucket_url", "s3://no-such-bucket/a")])).unwrap();
     // Not by writing: SeaweedFS makes the bucket then.
     let error = staging.list(&Scope::default()).await.unwrap_err();
-    assert_eq!((error.kind(), error.message()), (ErrorKind::Terminal, "the bucket does not exist"));
+    assert_eq!(
+        (error.kind(), error.message()),
+        (ErrorKind::Configuration, "the bucket does not exist")
+    );
+}
+
+/// The container with some settings changed; those without a value are left out.
+fn azure_with(place: &Place, changed: &[(&str, &str)]) -> Arc<dyn StagingDestination> {
+    let registry = transload_core::Registry::linked();
+    let (_, create) = registry.staging("filesystem").unwrap();
+    create(&place.settings(changed)).unwrap()
+}
+
+const KEY: &str = "credentials.azure_storage_account_key";
+const SAS: &str = "credentials.azure_storage_sas_token";
+
+#[tokio::test]
+#[ignore = "needs a stand-in for Azure: cargo xtask e2e filesystem"]
+async fn a_wrong_key_of_azure_is_an_error_of_the_configuration_without_the_key() {
+    let place = Place::azure();
+    let bearer = "sv=2021-12-02&ss=b&srt=sco&sp=rwdlc&se=2099-01-01T00%3A00%3A00Z&sig=CANARY";
+    for changed in [vec![(KEY, "CANARYKEYINBASE64AAA")], vec![(KEY, ""), (SAS, bearer)]] {
+        let staging = azure_with(&place, &changed);
+        assert!(!format!("{staging:?}").contains("CANARY"));
+        for error in [
+            staging.check().await.unwrap_err(),
+            staging.write_manifest(&Package::new("1.5").manifest().seal()).await.unwrap_err(),
+            staging.list(&Scope::default()).await.unwrap_err(),
+        ] {
+            let shown = format!("{error:?} {:?}", error.report());
+            assert_eq!(error.kind(), ErrorKind::Configuration, "{shown}");
+            assert!(!shown.contains("CANARY"), "{shown}");
+            let hint = error.hint().unwrap();
+            assert!(hint.contains("azure_storage_account_key"), "{shown}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs a stand-in for Azure: cargo xtask e2e filesystem"]
+async fn a_container_that_is_not_there_is_an_error_of_the_configuration() {
+    let place = Place::azure();
+    let staging = azure_with(&place, &[("bucket_url", "az://no-such-container/a")]);
+    let package = Package::new("1.5").with("players", b"rows");
+    for error in [
+        staging.check().await.unwrap_err(),
+        staging.list(&Scope::default()).await.unwrap_err(),
+        stage(&staging, &package, 0).await.unwrap_err(),
+        staging.read_manifests(&Scope::default()).await.unwrap_err(),
+    ] {
+        assert_eq!(
+            (error.kind(), error.message()),
+            (ErrorKind::Configuration, "the container does not exist"),
+            "{error:?}"
+        );
+        assert!(error.hint().unwrap().contains("bucket_url"), "{error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs a stand-in for Azure: cargo xtask e2e filesystem"]
+async fn a_signature_stands_in_for_the_key_with_the_rights_that_it_gives() {
+    let place = Place::azure();
+    let with = |sas: &str| azure_with(&place, &[(KEY, ""), (SAS, &variable(sas))]);
+    let package = Package::new("1.5").with("players", b"rows");
+    let refused = stage(&with("AZURE_READ_ONLY_SAS"), &package, 0).await.unwrap_err();
+    assert_eq!(
+        (refused.kind(), refused.message()),
+        (ErrorKind::Terminal, "the credentials do not allow this"),
+        "{refused:?}"
+    );
+    let writer = with("AZURE_SAS");
+    writer.check().await.unwrap();
+    let outcome = stage(&writer, &package, 0).await.unwrap();
+    writer.write_manifest(&package.manifest().seal()).await.unwrap();
+
+    let reader = with("AZURE_READ_ONLY_SAS");
+    reader.fetch(staged(&outcome), &place.folder.path().join("back")).await.unwrap();
+    assert_eq!(reader.read_manifests(&Scope::default()).await.unwrap().len(), 1);
+    let keys = [staged(&outcome).key.clone()];
+    let kept = reader.remove(&keys).await.unwrap_err();
+    assert!(
+        matches!(kept.kind(), ErrorKind::Terminal | ErrorKind::Configuration)
+            && kept.hint().is_some(),
+        "{kept:?}"
+    );
+    assert_eq!(place.get(&keys[0]).await, b"rows");
+    writer.remove(&keys).await.unwrap();
+
+    let expired = with("AZURE_EXPIRED_SAS").list(&Scope::default()).await.unwrap_err();
+    let shown = format!("{expired:?}");
+    assert!(matches!(expired.kind(), ErrorKind::Terminal | ErrorKind::Configuration), "{shown}");
+    assert!(expired.hint().unwrap().contains("may have expired"), "{shown}");
+    assert!(!shown.contains("sig="), "{shown}");
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use crate::duckdb;
 use crate::failure::{Failure, Outcome};
 use crate::process;
-use crate::stack::{self, Environment, Servers};
+use crate::stack::{self, Environment, Server};
 use crate::workspace::Workspace;
 
 /// What the long run does where it is not told otherwise.
@@ -16,7 +16,7 @@ const OTHERS: [&str; 2] = ["--seed", "--case"];
 pub(crate) fn crash_task(workspace: &Workspace, arguments: &[String]) -> Outcome {
     let arguments = complete(arguments)?;
     duckdb::setup(workspace)?;
-    let stack = stack::borrow(workspace, Servers::S3)?;
+    let stack = stack::borrow(workspace, &[Server::S3])?;
     run(workspace, stack.environment(), &arguments)
 }
 

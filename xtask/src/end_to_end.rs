@@ -2,16 +2,16 @@
 
 use crate::duckdb;
 use crate::failure::{Failure, Outcome};
-use crate::stack::{self, Environment, Servers};
+use crate::stack::{self, Environment, Server};
 use crate::suite::server_tests;
 use crate::workspace::Workspace;
 
 pub(crate) fn end_to_end_task(workspace: &Workspace, arguments: &[String]) -> Outcome {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (servers, marks) = match words[..] {
-        [] => (Servers::Redshift, server_tests::MARKS),
-        ["filesystem"] => (Servers::S3, &[server_tests::FILESYSTEM][..]),
-        ["redshift"] => (Servers::Redshift, &[server_tests::REDSHIFT][..]),
+        [] => (Server::ALL, server_tests::MARKS),
+        ["filesystem"] => (&[Server::S3, Server::Azure][..], &[server_tests::FILESYSTEM][..]),
+        ["redshift"] => (&[Server::Redshift][..], &[server_tests::REDSHIFT][..]),
         ["redshift", "--live"] => {
             duckdb::setup(workspace)?;
             // No server is started: the tests read the configuration of whoever runs them.

@@ -28,10 +28,7 @@ impl Package {
 ///
 /// `instead` says what a user without npm can do.
 pub(crate) fn unpack(package: &Package, files: &[&str], into: &Path, instead: &str) -> Outcome {
-    if !process::available("npm") {
-        return Err(Failure::new(format!("{} needs npm, which is not there", package.name))
-            .with_hint(format!("install Node.js, which brings npm{instead}")));
-    }
+    needs_npm(package, instead)?;
     let download = into.join("download");
     fs::create_dir_all(&download).context(|| format!("cannot create {}", download.display()))?;
     let tarball = pack(package, &download)?;
@@ -51,6 +48,33 @@ pub(crate) fn unpack(package: &Package, files: &[&str], into: &Path, instead: &s
         )?;
     }
     fs::remove_dir_all(&download).context(|| format!("cannot remove {}", download.display()))
+}
+
+/// Installs a package into a folder, with the packages that it needs. These are the newest that fit, whose checksums npm
+/// itself takes from the registry; none of their scripts run.
+pub(crate) fn install(package: &Package, into: &Path) -> Outcome {
+    needs_npm(package, "")?;
+    let download = into.join("download");
+    fs::create_dir_all(&download).context(|| format!("cannot create {}", download.display()))?;
+    let tarball = pack(package, &download)?;
+    check(package, &tarball)?;
+    process::output(
+        Command::new("npm")
+            .current_dir(into)
+            .args(["install", "--silent", "--ignore-scripts", "--no-audit", "--no-fund"])
+            .arg("--prefix")
+            .arg(into)
+            .arg(&tarball),
+    )?;
+    fs::remove_dir_all(&download).context(|| format!("cannot remove {}", download.display()))
+}
+
+fn needs_npm(package: &Package, instead: &str) -> Outcome {
+    if process::available("npm") {
+        return Ok(());
+    }
+    Err(Failure::new(format!("{} needs npm, which is not there", package.name))
+        .with_hint(format!("install Node.js, which brings npm{instead}")))
 }
 
 fn pack(package: &Package, download: &Path) -> Outcome<PathBuf> {

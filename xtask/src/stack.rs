@@ -1,5 +1,6 @@
 //! `up` and `down`: servers for tests, on loopback, on ports that were free.
 
+mod azure;
 mod daemon;
 mod environment;
 mod http;
@@ -15,13 +16,20 @@ use crate::workspace::Workspace;
 pub(crate) use environment::Environment;
 use watch::Watch;
 
-/// The servers that a task needs.
+/// A server that a task can need.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Servers {
+pub(crate) enum Server {
     /// The S3 server.
     S3,
-    /// The stand-in for Redshift, and the S3 server that it copies from.
+    /// The stand-in for Redshift, which copies from the S3 server: that one runs too.
     Redshift,
+    /// The stand-in for Azure Blob Storage.
+    Azure,
+}
+
+impl Server {
+    /// All of them.
+    pub(crate) const ALL: &[Server] = &[Server::S3, Server::Redshift, Server::Azure];
 }
 
 /// The running stack, for as long as a task needs it.
@@ -39,14 +47,14 @@ impl Stack {
 }
 
 pub(crate) fn up_task(workspace: &Workspace, arguments: &[String]) -> Outcome {
-    let servers = match arguments {
-        [] => Servers::S3,
-        [what] if what == "s3" => Servers::S3,
-        [what] if what == "redshift" => Servers::Redshift,
-        other => {
-            return Err(Failure::new(format!("no such server: {}", other.join(" "))).with_hint(
-                "run `cargo xtask up`, `cargo xtask up s3` or `cargo xtask up redshift`",
-            ));
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let servers = match words[..] {
+        [] | ["s3"] => &[Server::S3][..],
+        ["redshift"] => &[Server::Redshift],
+        ["azure"] => &[Server::Azure],
+        _ => {
+            return Err(Failure::new(format!("no such server: {}", words.join(" ")))
+                .with_hint("run `cargo xtask up`, with `s3`, `redshift` or `azure`"));
         }
     };
     let (environment, _) = up(workspace, servers)?;
@@ -56,16 +64,21 @@ pub(crate) fn up_task(workspace: &Workspace, arguments: &[String]) -> Outcome {
 }
 
 pub(crate) fn down_task(workspace: &Workspace, _arguments: &[String]) -> Outcome {
-    let ran = [redshift::stop(workspace)?, server::stop(workspace)?];
-    if ran == [false, false] {
+    if !stop(workspace)? {
         eprintln!("down: nothing was running");
     }
     Ok(())
 }
 
+/// Stops what runs, each server though another one cannot be stopped; tells whether any ran.
+fn stop(workspace: &Workspace) -> Outcome<bool> {
+    let ran = [azure::stop(workspace), redshift::stop(workspace), server::stop(workspace)];
+    ran.into_iter().try_fold(false, |any, ran| Ok(any | ran?))
+}
+
 /// The stack for one task: what runs already is used and left running; if anything had to be started, all stops with the
 /// task, however that ends.
-pub(crate) fn borrow(workspace: &Workspace, servers: Servers) -> Outcome<Stack> {
+pub(crate) fn borrow(workspace: &Workspace, servers: &[Server]) -> Outcome<Stack> {
     let (environment, started) = up(workspace, servers)?;
     let watch = match started.is_empty() {
         true => None,
@@ -75,40 +88,64 @@ pub(crate) fn borrow(workspace: &Workspace, servers: Servers) -> Outcome<Stack> 
 }
 
 /// Starts the servers that do not run yet, and says which processes these are.
-fn up(workspace: &Workspace, servers: Servers) -> Outcome<(Environment, Vec<u32>)> {
+fn up(workspace: &Workspace, servers: &[Server]) -> Outcome<(Environment, Vec<u32>)> {
     let mut started = Vec::new();
-    let s3 = match server::running(workspace)? {
-        Some((process, environment)) => {
-            eprintln!("stack: the S3 server runs already (process {process})");
-            environment
+    match start(workspace, servers, &mut started) {
+        Ok(environment) => Ok((environment, started)),
+        Err(failure) => {
+            // As at the end of a task: if anything had to be started, all stops.
+            if !started.is_empty() {
+                stop(workspace)?;
+            }
+            Err(failure)
         }
-        None => {
-            let (process, environment) = server::start(workspace)?;
-            started.push(process);
-            environment
-        }
-    };
-    if servers == Servers::S3 {
-        return Ok((s3, started));
     }
-    let redshift = match redshift::running(workspace) {
-        // One that was started beside another S3 server reads from that.
-        Some((process, environment)) if started.is_empty() => {
-            eprintln!("stack: the stand-in for Redshift runs already (process {process})");
-            environment
-        }
-        _ => {
-            redshift::stop(workspace)?;
-            let (process, environment) = match redshift::start(workspace, &s3) {
-                Err(failure) if !started.is_empty() => {
-                    server::stop(workspace)?;
-                    return Err(failure);
-                }
-                started => started?,
-            };
-            started.insert(0, process);
-            environment
-        }
-    };
-    Ok((s3.and(redshift), started))
+}
+
+fn start(
+    workspace: &Workspace,
+    servers: &[Server],
+    started: &mut Vec<u32>,
+) -> Outcome<Environment> {
+    let mut environment = Environment::empty();
+    if servers.contains(&Server::S3) || servers.contains(&Server::Redshift) {
+        environment = match server::running(workspace)? {
+            Some((process, environment)) => runs_already("S3 server", process, environment),
+            None => noted(server::start(workspace)?, started),
+        };
+    }
+    if servers.contains(&Server::Redshift) {
+        let redshift = match redshift::running(workspace) {
+            // One that was started beside another S3 server reads from that.
+            Some((process, environment)) if started.is_empty() => {
+                runs_already("stand-in for Redshift", process, environment)
+            }
+            _ => {
+                redshift::stop(workspace)?;
+                noted(redshift::start(workspace, &environment)?, started)
+            }
+        };
+        environment = environment.and(redshift);
+    }
+    if servers.contains(&Server::Azure) {
+        let azure = match azure::running(workspace) {
+            Some((process, environment)) => {
+                runs_already("stand-in for Azure", process, environment)
+            }
+            None => noted(azure::start(workspace)?, started),
+        };
+        environment = environment.and(azure);
+    }
+    Ok(environment)
+}
+
+fn runs_already(what: &str, process: u32, environment: Environment) -> Environment {
+    eprintln!("stack: the {what} runs already (process {process})");
+    environment
+}
+
+fn noted((process, environment): (u32, Environment), started: &mut Vec<u32>) -> Environment {
+    // What was started last is stopped first.
+    started.insert(0, process);
+    environment
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Outcome};
 use crate::metadata::Graph;
-use crate::stack::{self, Environment, Servers, Stack};
+use crate::stack::{self, Environment, Server, Stack};
 use crate::workspace::Workspace;
 use steps::{STEPS, Step};
 
@@ -31,7 +31,7 @@ impl Session<'_> {
     fn environment(&mut self) -> Outcome<&Environment> {
         let stack = match self.stack.take() {
             Some(stack) => stack,
-            None => stack::borrow(self.workspace, Servers::Redshift)?,
+            None => stack::borrow(self.workspace, Server::ALL)?,
         };
         Ok(self.stack.insert(stack).environment())
     }

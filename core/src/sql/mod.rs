@@ -7,6 +7,7 @@
 //! There is no vendor here and no input or output: everything but the few lines in [`SqlDestination`] is a function
 //! from data to text.
 
+mod copy_file;
 mod describe;
 mod destination;
 mod dialect;
@@ -21,6 +22,7 @@ pub mod system;
 mod testing;
 mod transaction;
 
+pub use copy_file::CopyFile;
 pub use describe::{pack_text, unpack_text};
 pub use destination::SqlDestination;
 pub use dialect::{

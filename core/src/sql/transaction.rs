@@ -7,7 +7,7 @@ use async_trait::async_trait;
 
 use crate::{Error, ErrorKind, Result, failpoint};
 
-use super::{InsertFile, Statement};
+use super::{CopyFile, InsertFile, Statement};
 
 /// A row of an answer: its values as texts.
 pub type Row = Vec<Option<String>>;
@@ -88,6 +88,7 @@ impl fmt::Display for Step {
         match &self.work {
             Work::Statement(statement) => write!(f, "\n{statement}"),
             Work::Inserts(file) => write!(f, "\n{file}"),
+            Work::Copy(file) => write!(f, "\n{file}"),
         }
     }
 }
@@ -100,6 +101,8 @@ pub enum Work {
     Statement(Statement),
     /// The statements of an `insert_values` file, read when their turn comes.
     Inserts(InsertFile),
+    /// A statement, and the file whose content is sent behind it. Only a dialect that makes such steps meets them.
+    Copy(CopyFile),
 }
 
 impl From<Statement> for Work {
@@ -111,6 +114,12 @@ impl From<Statement> for Work {
 impl From<InsertFile> for Work {
     fn from(file: InsertFile) -> Self {
         Self::Inserts(file)
+    }
+}
+
+impl From<CopyFile> for Work {
+    fn from(file: CopyFile) -> Self {
+        Self::Copy(file)
     }
 }
 

@@ -90,6 +90,8 @@ fn nothing_prints_a_secret() {
 fn no_url_is_shown_with_its_password() {
     let cases = [
         ("s3://bucket/a@b", "s3://bucket/a@b"),
+        ("abfss://lake@acc.dfs.core.windows.net/a", "abfss://lake@acc.dfs.core.windows.net/a"),
+        ("abfss://u:CANARY@h/a", "abfss://***@h/a"),
         ("https://h/?sig=CANARY&x", "https://h/?***"),
         ("md:db?motherduck_token=CANARY", "md:db?***"),
         ("folder?CANARY", "folder?***"),
@@ -133,13 +135,13 @@ fn what_only_dlt_knows_is_a_warning_with_its_line() {
         ),
         (
             "project/.dlt/secrets.toml",
-            "[destination.filesystem.credentials]\naws_access_key_id = 'a'\nazure_storage_account_key = 'CANARY'\n\
+            "[destination.filesystem.credentials]\naws_access_key_id = 'a'\nhf_token = 'CANARY'\n\
              [p.destination.filesystem]\nclient_kwargs.verify = false\n",
         ),
     ]);
     let layers = machine.layers(&[("DESTINATION__FILESYSTEM__KWARGS__USE_SSL", "CANARY")]);
     insta::assert_snapshot!(ignored(&machine, &layers, "filesystem", Store::KEYS).join("\n"), @r"
-    dlt's setting `destination.filesystem.credentials.azure_storage_account_key` has no meaning here and is not used (project/.dlt/secrets.toml:3)
+    dlt's setting `destination.filesystem.credentials.hf_token` has no meaning here and is not used (project/.dlt/secrets.toml:3)
     dlt's setting `destination.filesystem.replace_strategy` has no meaning here and is not used (project/.dlt/config.toml:3)
     dlt's setting `destination.filesystem.config_kwargs` has no meaning here and is not used (project/.dlt/config.toml:4)
     dlt's setting `destination.filesystem.kwargs` has no meaning here and is not used (project/.dlt/config.toml:5)

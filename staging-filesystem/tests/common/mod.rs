@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use futures::TryStreamExt as _;
 use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::prefix::PrefixStore;
 use object_store::{ObjectStore, ObjectStoreExt as _};
@@ -19,51 +20,81 @@ use transload_core::{
 };
 use transload_staging_filesystem as _;
 
+/// Where a place is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Folder,
+    S3,
+    Azure,
+}
+
 /// A root to store in: a folder, or a prefix of a bucket.
 pub struct Place {
+    pub kind: Kind,
     pub url: String,
     pub folder: TempDir,
     keys: Vec<(&'static str, String)>,
 }
 
-fn variable(name: &str) -> String {
-    let name = format!("TRANSLOAD_TEST_S3_{name}");
-    std::env::var(&name).unwrap_or_else(|_| panic!("set {name}: the S3 tests need a server"))
+/// What the running servers export, for example `S3_KEY`.
+pub fn variable(name: &str) -> String {
+    let name = format!("TRANSLOAD_TEST_{name}");
+    std::env::var(&name)
+        .unwrap_or_else(|_| panic!("set {name}: this test needs a server, see `cargo xtask e2e`"))
+}
+
+/// The name of a prefix that no other test has.
+fn prefix() -> String {
+    static NUMBER: AtomicU32 = AtomicU32::new(0);
+    let time = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
+    format!("test {time}-{number}")
 }
 
 impl Place {
     pub fn local() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = folder.path().join("not there yet").display().to_string();
-        Self { url, folder, keys: Vec::new() }
+        Self { kind: Kind::Folder, url, folder, keys: Vec::new() }
     }
 
     pub fn s3() -> Self {
-        static NUMBER: AtomicU32 = AtomicU32::new(0);
-        let time = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_nanos();
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
         Self {
-            url: format!("s3://{}/test {time}-{number}", variable("BUCKET")),
+            kind: Kind::S3,
+            url: format!("s3://{}/{}", variable("S3_BUCKET"), prefix()),
             folder: tempfile::tempdir().unwrap(),
             keys: vec![
-                ("credentials.endpoint_url", variable("ENDPOINT")),
-                ("credentials.aws_access_key_id", variable("KEY")),
-                ("credentials.aws_secret_access_key", variable("SECRET")),
+                ("credentials.endpoint_url", variable("S3_ENDPOINT")),
+                ("credentials.aws_access_key_id", variable("S3_KEY")),
+                ("credentials.aws_secret_access_key", variable("S3_SECRET")),
                 ("credentials.region_name", "us-east-1".into()),
             ],
         }
     }
 
-    pub fn is_local(&self) -> bool {
-        self.keys.is_empty()
+    pub fn azure() -> Self {
+        Self {
+            kind: Kind::Azure,
+            url: format!("az://{}/{}", variable("AZURE_CONTAINER"), prefix()),
+            folder: tempfile::tempdir().unwrap(),
+            keys: vec![
+                ("credentials.endpoint_url", variable("AZURE_ENDPOINT")),
+                ("credentials.azure_storage_account_name", variable("AZURE_ACCOUNT")),
+                ("credentials.azure_storage_account_key", variable("AZURE_KEY")),
+            ],
+        }
     }
 
-    /// The settings of this place, with some of them changed or added.
+    pub fn is_local(&self) -> bool {
+        self.kind == Kind::Folder
+    }
+
+    /// The settings of this place, with some of them changed, added or, where the value is empty, left out.
     pub fn settings(&self, changed: &[(&str, &str)]) -> Settings {
         let mut pairs: Vec<(&str, &str)> = vec![("bucket_url", &self.url)];
         pairs.extend(self.keys.iter().map(|(key, value)| (*key, value.as_str())));
         pairs.retain(|(key, _)| !changed.iter().any(|(other, _)| other == key));
-        pairs.extend(changed);
+        pairs.extend(changed.iter().filter(|(_, value)| !value.is_empty()));
         Settings::from_pairs("filesystem", &pairs)
     }
 
@@ -88,21 +119,36 @@ impl Place {
 
     /// The same place seen without any of our code.
     pub fn raw(&self) -> Arc<dyn ObjectStore> {
-        if self.is_local() {
-            std::fs::create_dir_all(&self.url).unwrap();
-            return Arc::new(LocalFileSystem::new_with_prefix(&self.url).unwrap());
-        }
-        let (bucket, prefix) = self.url.trim_start_matches("s3://").split_once('/').unwrap();
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let s3 = AmazonS3Builder::new()
-            .with_bucket_name(bucket)
-            .with_endpoint(variable("ENDPOINT"))
-            .with_access_key_id(variable("KEY"))
-            .with_secret_access_key(variable("SECRET"))
-            .with_allow_http(true)
-            .build()
-            .unwrap();
-        Arc::new(PrefixStore::new(s3, prefix))
+        let place = self.url.split_once("://").and_then(|(_, place)| place.split_once('/'));
+        match (self.kind, place) {
+            (Kind::S3, Some((bucket, prefix))) => {
+                let s3 = AmazonS3Builder::new()
+                    .with_bucket_name(bucket)
+                    .with_endpoint(variable("S3_ENDPOINT"))
+                    .with_access_key_id(variable("S3_KEY"))
+                    .with_secret_access_key(variable("S3_SECRET"))
+                    .with_allow_http(true)
+                    .build()
+                    .unwrap();
+                Arc::new(PrefixStore::new(s3, prefix))
+            }
+            (Kind::Azure, Some((container, prefix))) => {
+                let azure = MicrosoftAzureBuilder::new()
+                    .with_container_name(container)
+                    .with_endpoint(variable("AZURE_ENDPOINT"))
+                    .with_account(variable("AZURE_ACCOUNT"))
+                    .with_access_key(variable("AZURE_KEY"))
+                    .with_allow_http(true)
+                    .build()
+                    .unwrap();
+                Arc::new(PrefixStore::new(azure, prefix))
+            }
+            _ => {
+                std::fs::create_dir_all(&self.url).unwrap();
+                Arc::new(LocalFileSystem::new_with_prefix(&self.url).unwrap())
+            }
+        }
     }
 
     /// The keys of everything that lies there, sorted.
@@ -116,6 +162,16 @@ impl Place {
     pub async fn get(&self, key: &str) -> Vec<u8> {
         let path = object_store::path::Path::parse(key).unwrap();
         self.raw().get(&path).await.unwrap().bytes().await.unwrap().to_vec()
+    }
+
+    /// The bytes of an object that may be gone.
+    pub async fn find(&self, key: &str) -> Option<Vec<u8>> {
+        let path = object_store::path::Path::parse(key).unwrap();
+        match self.raw().get(&path).await {
+            Ok(found) => Some(found.bytes().await.unwrap().to_vec()),
+            Err(object_store::Error::NotFound { .. }) => None,
+            Err(error) => panic!("{error:?}"),
+        }
     }
 
     pub async fn put(&self, key: &str, bytes: &[u8]) {
@@ -269,7 +325,7 @@ pub fn state(version: u64) -> StateRow {
     }
 }
 
-/// Runs each of these functions on a folder and, where a server is named, on S3.
+/// Runs each of these functions on a folder and, where servers are named, on S3 and on Azure.
 #[macro_export]
 macro_rules! everywhere {
     ($($name:ident),* $(,)?) => {
@@ -281,6 +337,11 @@ macro_rules! everywhere {
             $( #[tokio::test(flavor = "multi_thread")]
             #[ignore = "needs an S3 server: cargo xtask e2e filesystem"]
             async fn $name() { super::$name($crate::common::Place::s3()).await } )*
+        }
+        mod azure {
+            $( #[tokio::test(flavor = "multi_thread")]
+            #[ignore = "needs a stand-in for Azure: cargo xtask e2e filesystem"]
+            async fn $name() { super::$name($crate::common::Place::azure()).await } )*
         }
     };
 }

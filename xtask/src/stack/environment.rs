@@ -10,6 +10,22 @@ const READ_ONLY_SECRET: &str = "rosecret";
 /// A role that may read everything, and one that may do nothing.
 const ROLE: &str = "arn:aws:iam::123456789012:role/loader";
 const POWERLESS_ROLE: &str = "arn:aws:iam::123456789012:role/powerless";
+/// The storage account of the stand-in for Azure. Its key and the signatures made with it are known to everybody.
+const AZURE_ACCOUNT: &str = "transloadtest";
+const AZURE_KEY: &str =
+    "YSBrZXkgb2YgYW4gZW11bGF0b3Igb24gbG9vcGJhY2ssIGtub3duIHRvIGV2ZXJ5Ym9keSwgbm8gc2VjcmV0";
+/// A signature for the whole account, until 2099: it makes the container.
+const AZURE_ACCOUNT_SAS: &str = "sv=2021-12-02&ss=b&srt=sco&sp=rwdlc&se=2099-01-01T00%3A00%3A00Z\
+    &sig=qmE2Dyw14bsCHDi9TIbM7lZjMUPPhFe7UTV95WAO5qE%3D";
+/// Signatures for the container: one that may do everything in it, one that may read and list, both until 2099, and one that
+/// had expired in 2020. Not for the account, with which the stand-in removes nothing.
+const AZURE_SAS: &str = "sv=2021-12-02&sr=c&sp=rcwdl&se=2099-01-01T00%3A00%3A00Z\
+    &sig=e5NOVDFazT66LQJCOVMkZ1FlBBLdaxzXrSSShJ4APoY%3D";
+const AZURE_READ_ONLY_SAS: &str = "sv=2021-12-02&sr=c&sp=rl&se=2099-01-01T00%3A00%3A00Z\
+    &sig=4DXUQDyGqMHNVccBk%2Bqt%2FPCur328B%2BuwkdUz87QmjJQ%3D";
+const AZURE_EXPIRED_SAS: &str = "sv=2021-12-02&sr=c&sp=rcwdl&se=2020-01-01T00%3A00%3A00Z\
+    &sig=Thkf6C3JdaYmfQlkVjO5%2FlMIW1W6pu7VONke57BTF%2BA%3D";
+const AZURE_ENDPOINT: &str = "TRANSLOAD_TEST_AZURE_ENDPOINT";
 const REDSHIFT_PASSWORD: &str = "p/w of loader";
 
 const REDSHIFT_HOST: &str = "TRANSLOAD_TEST_REDSHIFT_HOST";
@@ -51,6 +67,28 @@ impl Environment {
         Environment { variables: variables.map(|(name, value)| (name.to_owned(), value)).into() }
     }
 
+    pub(crate) fn of_azure(port: u16) -> Environment {
+        let endpoint = format!("http://127.0.0.1:{port}/{AZURE_ACCOUNT}");
+        let variables = [
+            (AZURE_ENDPOINT, endpoint.as_str()),
+            ("TRANSLOAD_TEST_AZURE_CONTAINER", BUCKET),
+            ("TRANSLOAD_TEST_AZURE_ACCOUNT", AZURE_ACCOUNT),
+            ("TRANSLOAD_TEST_AZURE_KEY", AZURE_KEY),
+            ("TRANSLOAD_TEST_AZURE_SAS", AZURE_SAS),
+            ("TRANSLOAD_TEST_AZURE_READ_ONLY_SAS", AZURE_READ_ONLY_SAS),
+            ("TRANSLOAD_TEST_AZURE_EXPIRED_SAS", AZURE_EXPIRED_SAS),
+        ];
+        Environment {
+            variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        }
+    }
+
+    /// The port of the stand-in for Azure.
+    pub(crate) fn azure_port(&self) -> Option<u16> {
+        let (_, endpoint) = self.variables().find(|(name, _)| *name == AZURE_ENDPOINT)?;
+        endpoint.rsplit_once('/')?.0.rsplit_once(':')?.1.parse().ok()
+    }
+
     /// For tests on a cluster of their user's.
     pub(crate) fn of_live_redshift() -> Environment {
         Environment { variables: vec![("TRANSLOAD_TEST_REDSHIFT_LIVE".into(), "1".into())] }
@@ -60,6 +98,11 @@ impl Environment {
     pub(crate) fn redshift_address(&self) -> Option<String> {
         let value = |wanted| self.variables().find(|(name, _)| *name == wanted).map(|(_, v)| v);
         Some(format!("{}:{}", value(REDSHIFT_HOST)?, value(REDSHIFT_PORT)?))
+    }
+
+    /// Nothing.
+    pub(crate) fn empty() -> Environment {
+        Environment { variables: Vec::new() }
     }
 
     /// Both, this one first.
@@ -90,6 +133,16 @@ impl Environment {
                 .with_hint("run `cargo xtask down` and `cargo xtask up`")),
         }
     }
+}
+
+/// The accounts of the stand-in for Azure, in the form that it reads.
+pub(crate) fn azure_accounts() -> String {
+    format!("{AZURE_ACCOUNT}:{AZURE_KEY}")
+}
+
+/// The path and query of the request that makes the container.
+pub(crate) fn azure_container() -> String {
+    format!("/{AZURE_ACCOUNT}/{BUCKET}?restype=container&{AZURE_ACCOUNT_SAS}")
 }
 
 /// Who may do what, in the form that the S3 server reads.
@@ -157,5 +210,9 @@ mod tests {
         let both = environment.and(Environment::of_redshift(5439));
         assert_eq!(Environment::parse(&both.exports()).unwrap(), both);
         assert_eq!(both.redshift_address().unwrap(), "127.0.0.1:5439");
+        let azure = Environment::of_azure(10000);
+        assert_eq!(Environment::parse(&azure.exports()).unwrap(), azure);
+        assert_eq!(azure.azure_port(), Some(10000));
+        assert_eq!(both.and(azure).azure_port(), Some(10000));
     }
 }

@@ -1,10 +1,12 @@
-//! What the servers are: SeaweedFS, whose program comes whole in a Python wheel, and PostgreSQL of the system.
+//! What the servers are: SeaweedFS, whose program comes whole in a Python wheel, Azurite from npm, and PostgreSQL of
+//! the system.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::failure::{Failure, Outcome};
 use crate::folder;
+use crate::npm::{self, Package};
 use crate::process;
 use crate::workspace::Workspace;
 
@@ -41,6 +43,27 @@ pub(super) fn weed(workspace: &Workspace) -> Outcome<PathBuf> {
         process::output(Command::new(folder.join("bin").join("weed")).arg("version")).map(|_| ())
     })?;
     Ok(weed)
+}
+
+const AZURITE: Package = Package {
+    name: "azurite",
+    version: "3.37.0",
+    sha512: "dl2AXMkXtVlX9s3U3ttIQFFlKwe64k/ugSIVNT4V3qX488Ncw988rIHAs6apgUtfEzyqwtFN9MZp0Foq60Htag==",
+};
+
+/// The path of the program of Azurite that serves blobs, installed in the user's cache if it is not there yet.
+pub(super) fn azurite(workspace: &Workspace) -> Outcome<PathBuf> {
+    let folder = workspace.cache()?.join("stack").join(AZURITE.specification());
+    let program = folder.join("node_modules/azurite/dist/src/blob/main.js");
+    if program.is_file() {
+        return Ok(program);
+    }
+    eprintln!("up: installing {} with what it needs, some 350 MB", AZURITE.specification());
+    folder::replace(&folder, |folder| npm::install(&AZURITE, folder))?;
+    if program.is_file() {
+        return Ok(program);
+    }
+    Err(Failure::new(format!("{} has no program for blobs", AZURITE.specification())))
 }
 
 /// Where Debian puts the programs of the PostgreSQL that the stand-in for Redshift starts.

@@ -3,7 +3,6 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Stdio};
 
-use super::{redshift, server};
 use crate::failure::{Context, Outcome};
 use crate::workspace::Workspace;
 
@@ -39,10 +38,8 @@ impl Drop for Watch {
         // Without it, its `cat` ends as soon as the pipe does.
         let _ = self.watcher.kill();
         let _ = self.watcher.wait();
-        for stopped in [redshift::stop(&self.workspace), server::stop(&self.workspace)] {
-            if let Err(failure) = stopped {
-                eprintln!("{}", failure.report());
-            }
+        if let Err(failure) = super::stop(&self.workspace) {
+            eprintln!("{}", failure.report());
         }
     }
 }
