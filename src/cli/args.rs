@@ -265,10 +265,14 @@ pub(super) struct PackageDrop {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Staging {
-    /// Shows the tables in the staging dataset: the load and the epoch that each was made for, and whether it is dead.
+    /// Shows the loads whose files lie in the staging storage, and the tables in the staging dataset: the load and the
+    /// epoch that each was made for, and whether it is dead.
     Ls(StagingLs),
-    /// Removes the tables of dead loads from the staging dataset: of those that are committed or dropped.
+    /// Removes what nobody needs any more: from the staging storage the files that the settings under `[load]` let go, from
+    /// the staging dataset the tables of loads that are committed or dropped.
     Gc(StagingGc),
+    /// Prints a lifecycle rule for the bucket of the staging storage, as a backstop behind `gc`. It connects to nothing.
+    Lifecycle(StagingLifecycle),
 }
 
 #[derive(Debug, Args)]
@@ -296,6 +300,21 @@ pub(super) struct StagingGc {
     /// dataset and no other dataset shares the staging dataset.
     #[arg(long)]
     pub(super) unknown: bool,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct StagingLifecycle {
+    /// The pipeline, described by a file. Flags go before its values of the same names.
+    #[arg(value_name = "PIPELINE.TOML")]
+    pub(super) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) pipeline: PipelineArgs,
+    /// After how many days files go, those of unfinished loads too. By default twice `retain`, and 30 at least, where the
+    /// settings under `[load]` let files go by their age or with the commit.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) days: Option<u32>,
     #[command(flatten)]
     pub(super) output: OutputArgs,
 }

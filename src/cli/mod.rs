@@ -188,6 +188,7 @@ fn execute(world: &World, command: Command, log: &log::Log) -> Outcome {
         Command::Package(PackageCommand::Drop(args)) => package::drop(world, args).into(),
         Command::Staging(Staging::Ls(args)) => staging::ls(world, args).into(),
         Command::Staging(Staging::Gc(args)) => staging::gc(world, args).into(),
+        Command::Staging(Staging::Lifecycle(args)) => staging::lifecycle(world, args).into(),
         Command::Config(Config::Check(args)) => check::check(world, args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -215,6 +216,7 @@ impl Command {
             Self::Package(PackageCommand::Drop(args)) => args.output.form,
             Self::Staging(Staging::Ls(args)) => args.output.form,
             Self::Staging(Staging::Gc(args)) => args.output.form,
+            Self::Staging(Staging::Lifecycle(args)) => args.output.form,
             Self::Config(Config::Check(args)) => args.output.form,
             Self::Completions { .. } => Form::Text,
         }

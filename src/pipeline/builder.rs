@@ -10,6 +10,7 @@ use transload_core::settings::{Setting, SettingKind, SettingValue, Settings};
 use transload_core::{Dataset, Error, ErrorKind, Plugin, Redactor, Registry, Result, Secret};
 
 use super::Pipeline;
+use super::lifecycle::{Age, Lifecycle, StagedFiles};
 use crate::config::{self, Layers};
 use crate::contract::SchemaContract;
 use crate::hints::{self, DefaultHints, JsonTable};
@@ -420,6 +421,7 @@ impl PipelineBuilder {
             self.pipelines_dir.map(|folder| self.folder.join(folder)).unwrap_or_else(|| {
                 self.home.as_deref().unwrap_or(&self.folder).join(".transload").join("pipelines")
             });
+        let load: LoadSettings = layers.read_section(&name, &["load"])?;
         let sources: SourceSettings = layers.read_section(&name, &["sources", "filesystem"])?;
         let stores = Stores::new(sources, &variables);
         secrets.extend(stores.settings().secrets().cloned());
@@ -432,7 +434,8 @@ impl PipelineBuilder {
             parquet: layers.read_section(&name, &["normalize", "parquet_normalizer"])?,
             schema_settings: schema,
             schema_files,
-            load: layers.read_section(&name, &["load"])?,
+            lifecycle: Lifecycle::new(&load)?,
+            load,
             writer: layers.read_section(&name, &["data_writer"])?,
             redactor: Redactor::new(&secrets),
             stores,

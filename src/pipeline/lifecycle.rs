@@ -84,7 +84,9 @@ impl Lifecycle {
                 "staged files cannot be retained and go with the commit",
             )
             .with("section", "load")
-            .with_hint("set `staged_files = \"delete_on_commit\"`, or `retain` and `retain_loads`")),
+            .with_hint(
+                "set `staged_files = \"delete_on_commit\"`, or `retain` and `retain_loads`",
+            )),
             (_, _) => Ok(Self::Retain {
                 age: retain.map(|Age(age)| age),
                 loads: retain_loads.map_or(0, |loads| usize::try_from(loads).unwrap_or(usize::MAX)),
@@ -155,8 +157,8 @@ impl StagedLoad {
         }
     }
 
-    /// How long ago it was sealed.
-    fn age_at(&self, now: SystemTime) -> Option<Duration> {
+    /// How long ago it was sealed, where that is known.
+    pub fn age_at(&self, now: SystemTime) -> Option<Duration> {
         let sealed = clock::read(self.sealed_at.as_deref()?)?;
         Some(now.duration_since(sealed).unwrap_or_default())
     }
@@ -210,9 +212,7 @@ fn loads(
                 let id = manifest.load_id.clone();
                 StagedLoad::new(id, Some(manifest), judge(manifest), &objects)
             }
-            None => {
-                StagedLoad::new(LoadId::new(segment), None, StagedLoadState::Unnamed, &objects)
-            }
+            None => StagedLoad::new(LoadId::new(segment), None, StagedLoadState::Unnamed, &objects),
         })
         .collect();
     loads.sort_by(|a, b| a.load_id.cmp(&b.load_id));
@@ -220,6 +220,17 @@ fn loads(
 }
 
 impl Pipeline {
+    /// Where the files of this pipeline lie in the staging storage, if there is one.
+    pub fn staging_url(&self) -> Option<String> {
+        let staging = self.staging.as_ref()?;
+        Some(staging.plugin.url(&self.scope(None).prefix()))
+    }
+
+    /// Whether the settings under `[load]` ever let files in the staging storage go.
+    pub fn lets_staged_files_go(&self) -> bool {
+        self.lifecycle != Lifecycle::Keep
+    }
+
     /// What lies in the staging storage of this pipeline, load by load, the oldest first; nothing without a staging
     /// destination.
     ///
@@ -344,12 +355,16 @@ mod tests {
     #[test]
     fn ages_are_numbers_with_a_unit() {
         let read = |text| Settings::from_pairs("load", &[("retain", text)]).read::<LoadSettings>();
-        for (text, seconds) in [("7d", 604_800), ("12h", 43_200), ("30m", 1800), ("5s", 5), ("9", 9)] {
+        for (text, seconds) in
+            [("7d", 604_800), ("12h", 43_200), ("30m", 1800), ("5s", 5), ("9", 9)]
+        {
             assert_eq!(read(text).unwrap().retain, Some(Age(Duration::from_secs(seconds))));
         }
-        for text in ["", "d", "-1d", "7 days", "1.5h", "99999999999999999999d", "300000000000000000d"] {
+        for text in
+            ["", "d", "-1d", "7 days", "1.5h", "99999999999999999999d", "300000000000000000d"]
+        {
             let error = read(text).unwrap_err();
-            assert_eq!(error.context("key"), Some("load.retain"), "{text}");
+            assert_eq!(error.context("key"), Some("destination.load.retain"), "{text}");
         }
     }
 
@@ -361,7 +376,10 @@ mod tests {
         assert_eq!(of(&[]).unwrap(), Lifecycle::Keep);
         let delete = ("staged_files", "delete_on_commit");
         assert_eq!(of(&[delete]).unwrap(), Lifecycle::Retain { age: None, loads: 0 });
-        assert_eq!(of(&[("retain_loads", "3")]).unwrap(), Lifecycle::Retain { age: None, loads: 3 });
+        assert_eq!(
+            of(&[("retain_loads", "3")]).unwrap(),
+            Lifecycle::Retain { age: None, loads: 3 }
+        );
         assert!(of(&[delete, ("retain_loads", "3")]).is_err());
     }
 
@@ -372,7 +390,8 @@ mod tests {
             bytes: 3,
             modified_at: "2026-01-01T00:00:00Z".to_owned(),
         };
-        let objects = ["d/p/1.5/t/000001-aa.parquet", "d/p/1.5/t/note.txt", "d/p/readme"].map(object);
+        let objects =
+            ["d/p/1.5/t/000001-aa.parquet", "d/p/1.5/t/note.txt", "d/p/readme"].map(object);
         let loads = loads("d/p/", &objects, &[], |_| StagedLoadState::Committed);
         assert_eq!(loads.len(), 1);
         assert_eq!((loads[0].objects, loads[0].bytes), (2, 6));

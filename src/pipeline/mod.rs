@@ -1,7 +1,9 @@
 //! A pipeline: built once, run as often as there are rows.
 
+mod bucket_rule;
 mod builder;
 mod leftovers;
+mod lifecycle;
 mod resume;
 
 use std::collections::btree_map::Entry;
@@ -17,7 +19,10 @@ use transload_core::{
     WriteDisposition,
 };
 
+pub use bucket_rule::BucketRule;
 pub use leftovers::{StagingTable, StagingTableState};
+use lifecycle::Lifecycle;
+pub use lifecycle::{Age, StagedFiles, StagedLoad, StagedLoadState};
 use resume::Origin;
 
 pub use builder::{
@@ -63,6 +68,7 @@ pub struct Pipeline {
     /// The convention of new schemas, where none is asked for.
     default_naming: Option<Naming>,
     load: LoadSettings,
+    lifecycle: Lifecycle,
     writer: WriterSettings,
     stores: Stores,
     redactor: Redactor,

@@ -9,7 +9,6 @@ use transload_core::{
 };
 
 use super::Pipeline;
-use super::lifecycle::Lifecycle;
 use crate::clock;
 use crate::load::{
     Chosen, Event, LoadInfo, LoadStatus, Receipt, Retries, RunError, Staged, name_urls, plan,
@@ -292,7 +291,8 @@ impl Pipeline {
             self.observe(Event::Warning(warning.clone()));
             receipt.warnings.push(warning);
         }
-        if is_loaded && self.lifecycle != Lifecycle::Keep
+        if is_loaded
+            && self.lets_staged_files_go()
             && let Err(error) = self.end_expired().await
         {
             let warning = format!(
