@@ -32,6 +32,8 @@ pub(super) enum Command {
     Run(Run),
     /// Finishes the loads of a pipeline that were sealed and then interrupted.
     Resume(Resume),
+    /// Publishes staged loads once more, from their manifests: into another destination or another dataset.
+    Replay(Replay),
     /// Shows the pipelines that worked on this machine: their pending and published loads and the last error.
     Status(Status),
     /// Shows one load: what became of it, its tables, files and columns.
@@ -119,6 +121,21 @@ pub(super) struct Resume {
     /// A name that ends in `.toml` is the file that describes the pipeline.
     #[arg(value_name = "LOAD|PIPELINE.TOML", num_args = 0..=2)]
     pub(super) what: Vec<String>,
+    #[command(flatten)]
+    pub(super) pipeline: PipelineArgs,
+    #[command(flatten)]
+    pub(super) watch: Watch,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    /// The load. By default all that the dataset does not have yet, in the order in which they were made.
+    /// A name that ends in `.toml` is the file that describes the pipeline.
+    #[arg(value_name = "LOAD|PIPELINE.TOML", num_args = 0..=2)]
+    pub(super) what: Vec<String>,
+    /// The dataset that the loads were made for, where `--dataset-name` is another one.
+    #[arg(long, value_name = "NAME")]
+    pub(super) from_dataset: Option<String>,
     #[command(flatten)]
     pub(super) pipeline: PipelineArgs,
     #[command(flatten)]
@@ -342,9 +359,10 @@ pub(super) struct PipelineArgs {
     /// The name of the pipeline, under which its state and its packages are kept.
     #[arg(long, value_name = "NAME")]
     pub(super) pipeline_name: Option<String>,
-    /// The destination: a plugin, or a name that the configuration gives a `destination_type`.
+    /// The destination: a plugin, or a name that the configuration gives a `destination_type`. Given more than once, the
+    /// others get each load from the staging storage as well.
     #[arg(long, value_name = "NAME")]
-    pub(super) destination: Option<String>,
+    pub(super) destination: Vec<String>,
     /// The staging destination that the files go through. Without one the destination takes local files.
     #[arg(long, value_name = "NAME")]
     pub(super) staging: Option<String>,

@@ -168,7 +168,7 @@ impl StagedLoad {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StagedLoadState {
-    /// The dataset holds the load.
+    /// The dataset holds the load, that of each further destination too.
     Committed,
     /// The load is not finished, or it was made for another place and may not be finished there.
     Unfinished,
@@ -255,17 +255,14 @@ impl Pipeline {
     /// As the destination and the staging destination give them; [`ErrorKind::Transient`] while another process of this
     /// machine works on the pipeline.
     pub async fn remove_expired_loads(&self) -> Result<Vec<StagedLoad>> {
-        let work = async {
-            let _lock = self.working.lock()?;
-            self.end_expired().await
-        };
-        work.await.map_err(|error| error.redacted(&self.redactor))
+        self.remove_expired().await.map_err(|error| error.redacted(&self.redactor))
     }
 
     /// Removes the files that the settings let go. Only what a manifest names goes, and the manifest last: as long as it
     /// is there, the next one who comes by goes on.
-    pub(super) async fn end_expired(&self) -> Result<Vec<StagedLoad>> {
+    pub(super) async fn remove_expired(&self) -> Result<Vec<StagedLoad>> {
         let Some(staging) = &self.staging else { return Ok(Vec::new()) };
+        let _lock = self.working.lock()?;
         let expired = self.look_for_expired().await?;
         for load in &expired {
             let Some((manifest, files)) = load.keys.split_last() else { continue };
@@ -294,11 +291,15 @@ impl Pipeline {
         let objects = self.retried(|| staging.plugin.list(&scope)).await?;
         let manifests = self.retried(|| staging.plugin.read_manifests(&scope)).await?;
         // Asked last: a load that is committed meanwhile counts as that.
-        let survey = self.retried(|| self.destination.plugin.survey(&self.dataset)).await?;
+        let mut surveys = Vec::new();
+        for target in std::iter::once(self).chain(&self.followers) {
+            surveys.push(self.retried(|| target.destination.plugin.survey(&target.dataset)).await?);
+        }
         let place = self.destination.plugin.identity();
         let judge = |manifest: &Manifest| {
             let is_ours = manifest.dataset == self.dataset && manifest.place == place;
-            match is_ours && survey.loads.contains(&manifest.load_id) {
+            let everywhere = surveys.iter().all(|survey| survey.loads.contains(&manifest.load_id));
+            match is_ours && everywhere {
                 true => StagedLoadState::Committed,
                 false => StagedLoadState::Unfinished,
             }
