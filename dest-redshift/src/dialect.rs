@@ -359,17 +359,4 @@ pub(crate) mod tests {
             assert_eq!(super::literal(text), literal);
         }
     }
-
-    #[test]
-    fn a_name_that_is_too_long_is_refused_and_not_cut() {
-        let long = "é".repeat(64);
-        let error = type_name(&Column::new(&long, DataType::Bool)).unwrap_err();
-        assert_eq!(
-            (error.kind(), error.context("column")),
-            (ErrorKind::Configuration, Some(&*long))
-        );
-        let mut table = Table::root("t", WriteDisposition::Append);
-        table.put(Column::new(long, DataType::Bool));
-        assert!(create_table(&dialect(), "t", &table).is_err());
-    }
 }

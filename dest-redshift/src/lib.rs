@@ -161,7 +161,7 @@ impl Destination for RedshiftDestination {
 
 #[cfg(test)]
 mod tests {
-    use transload_core::Registry;
+    use transload_core::{DataType, Registry};
 
     use super::*;
 
@@ -180,7 +180,13 @@ mod tests {
     async fn names_that_are_too_long_are_refused_before_anything_is_sent() {
         let settings = Settings::from_pairs("redshift", &config::tests::COMPLETE);
         let destination = RedshiftDestination::new(&settings).unwrap();
-        let error = destination.apply(&Dataset::new("d".repeat(128)), &[]).await.unwrap_err();
-        assert_eq!((error.kind(), error.context("bytes")), (ErrorKind::Configuration, Some("128")));
+        let column = Column::new("é".repeat(64), DataType::Bool);
+        let dataset = Dataset::new("d".repeat(128));
+        let change = SchemaChange::AddColumns { table: "t".into(), columns: vec![column] };
+        for (dataset, changes) in [(dataset, vec![]), (Dataset::new("d"), vec![change])] {
+            let error = destination.apply(&dataset, &changes).await.unwrap_err();
+            let found = (error.kind(), error.context("bytes"));
+            assert_eq!(found, (ErrorKind::Configuration, Some("128")));
+        }
     }
 }
