@@ -2,15 +2,16 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test program uses a part")]
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use futures::TryStreamExt as _;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectStore, ObjectStoreExt as _};
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _};
 use tempfile::TempDir;
 use transload_core::settings::Settings;
 use transload_core::{
@@ -26,6 +27,7 @@ pub enum Kind {
     Folder,
     S3,
     Azure,
+    Gcs,
 }
 
 /// A root to store in: a folder, or a prefix of a bucket.
@@ -34,6 +36,7 @@ pub struct Place {
     pub url: String,
     pub folder: TempDir,
     keys: Vec<(&'static str, String)>,
+    raw: OnceLock<Arc<dyn ObjectStore>>,
 }
 
 /// What the running servers export, for example `S3_KEY`.
@@ -41,6 +44,11 @@ pub fn variable(name: &str) -> String {
     let name = format!("TRANSLOAD_TEST_{name}");
     std::env::var(&name)
         .unwrap_or_else(|_| panic!("set {name}: this test needs a server, see `cargo xtask e2e`"))
+}
+
+/// The key file of the service account.
+pub fn gcs_account() -> serde_json::Value {
+    serde_json::from_str(&variable("GCS_CREDENTIALS")).unwrap()
 }
 
 /// The name of a prefix that no other test has.
@@ -55,7 +63,7 @@ impl Place {
     pub fn local() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = folder.path().join("not there yet").display().to_string();
-        Self { kind: Kind::Folder, url, folder, keys: Vec::new() }
+        Self { kind: Kind::Folder, url, folder, keys: Vec::new(), raw: OnceLock::new() }
     }
 
     pub fn s3() -> Self {
@@ -69,6 +77,7 @@ impl Place {
                 ("credentials.aws_secret_access_key", variable("S3_SECRET")),
                 ("credentials.region_name", "us-east-1".into()),
             ],
+            raw: OnceLock::new(),
         }
     }
 
@@ -82,6 +91,24 @@ impl Place {
                 ("credentials.azure_storage_account_name", variable("AZURE_ACCOUNT")),
                 ("credentials.azure_storage_account_key", variable("AZURE_KEY")),
             ],
+            raw: OnceLock::new(),
+        }
+    }
+
+    pub fn gcs() -> Self {
+        let account = gcs_account();
+        let value = |key: &str| account[key].as_str().unwrap().to_owned();
+        Self {
+            kind: Kind::Gcs,
+            url: format!("gs://{}/{}", variable("GCS_BUCKET"), prefix()),
+            folder: tempfile::tempdir().unwrap(),
+            keys: vec![
+                ("credentials.endpoint_url", variable("GCS_ENDPOINT")),
+                ("credentials.client_email", value("client_email")),
+                ("credentials.private_key", value("private_key")),
+                ("credentials.private_key_id", value("private_key_id")),
+            ],
+            raw: OnceLock::new(),
         }
     }
 
@@ -119,6 +146,10 @@ impl Place {
 
     /// The same place seen without any of our code.
     pub fn raw(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(self.raw.get_or_init(|| self.open_raw()))
+    }
+
+    fn open_raw(&self) -> Arc<dyn ObjectStore> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let place = self.url.split_once("://").and_then(|(_, place)| place.split_once('/'));
         match (self.kind, place) {
@@ -143,6 +174,16 @@ impl Place {
                     .build()
                     .unwrap();
                 Arc::new(PrefixStore::new(azure, prefix))
+            }
+            (Kind::Gcs, Some((bucket, prefix))) => {
+                let gcs = GoogleCloudStorageBuilder::new()
+                    .with_bucket_name(bucket)
+                    .with_base_url(&variable("GCS_ENDPOINT"))
+                    .with_service_account_key(gcs_account().to_string())
+                    .with_client_options(ClientOptions::new().with_allow_http(true))
+                    .build()
+                    .unwrap();
+                Arc::new(PrefixStore::new(gcs, prefix))
             }
             _ => {
                 std::fs::create_dir_all(&self.url).unwrap();
@@ -325,7 +366,7 @@ pub fn state(version: u64) -> StateRow {
     }
 }
 
-/// Runs each of these functions on a folder and, where servers are named, on S3 and on Azure.
+/// Runs each of these functions on a folder and, where servers are named, on S3, on Azure and on Google Cloud Storage.
 #[macro_export]
 macro_rules! everywhere {
     ($($name:ident),* $(,)?) => {
@@ -342,6 +383,11 @@ macro_rules! everywhere {
             $( #[tokio::test(flavor = "multi_thread")]
             #[ignore = "needs a stand-in for Azure: cargo xtask e2e filesystem"]
             async fn $name() { super::$name($crate::common::Place::azure()).await } )*
+        }
+        mod gcs {
+            $( #[tokio::test(flavor = "multi_thread")]
+            #[ignore = "needs a stand-in for Google Cloud Storage: cargo xtask e2e filesystem"]
+            async fn $name() { super::$name($crate::common::Place::gcs()).await } )*
         }
     };
 }
