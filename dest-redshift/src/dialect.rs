@@ -267,7 +267,7 @@ pub(crate) fn comments(
 pub(crate) mod tests {
     use std::collections::BTreeMap;
 
-    use transload_core::sql::{create_table, migration};
+    use transload_core::sql::migration;
     use transload_core::{Dataset, WriteDisposition};
 
     use super::*;
