@@ -16,6 +16,11 @@ pub(crate) fn rfc3339(time: SystemTime) -> String {
     timestamp.to_zoned(TimeZone::UTC).strftime("%Y-%m-%dT%H:%M:%S%.6fZ").to_string()
 }
 
+/// The time that such a text names.
+pub(crate) fn read(text: &str) -> Option<SystemTime> {
+    text.parse::<Timestamp>().ok().map(SystemTime::from)
+}
+
 /// A new load id, greater than all of `known`: the time, or the next tick after the greatest where the clock is behind
 /// it.
 ///

@@ -18,6 +18,8 @@ mod merge;
 mod packages;
 #[path = "cli/refuse.rs"]
 mod refuse;
+#[path = "cli/replay.rs"]
+mod replay;
 #[path = "cli/signals.rs"]
 mod signals;
 #[path = "cli/sources.rs"]

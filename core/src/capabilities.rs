@@ -6,7 +6,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{AccessKind, DataType, FileFormat, MergeStrategy, ReplaceStrategy, WriteDisposition};
+use crate::{
+    AccessKind, DataType, Error, ErrorKind, FileFormat, MergeStrategy, ReplaceStrategy, Result,
+    WriteDisposition,
+};
 
 /// The kind of a storage, by the scheme of its URLs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -125,11 +128,55 @@ pub struct IdentifierRules {
     pub max_table_length: usize,
     /// Characters of the longest name of a column.
     pub max_column_length: usize,
+    /// Whether the engine counts bytes of UTF-8 instead of characters. Names are made within the lengths by their characters;
+    /// one that is too long all the same is refused.
+    pub in_bytes: bool,
+}
+
+impl IdentifierRules {
+    /// Refuses a name of a dataset or table that is empty or too long.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`].
+    pub fn check_table(&self, name: &str) -> Result<()> {
+        self.check(name, self.max_table_length)
+    }
+
+    /// Refuses a name of a column that is empty or too long.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`].
+    pub fn check_column(&self, name: &str) -> Result<()> {
+        self.check(name, self.max_column_length)
+    }
+
+    fn check(&self, name: &str, longest: usize) -> Result<()> {
+        let (unit, length) = match self.in_bytes {
+            true => ("bytes", name.len()),
+            false => ("characters", name.chars().count()),
+        };
+        if (1..=longest).contains(&length) {
+            return Ok(());
+        }
+        Err(Error::new(
+            ErrorKind::Configuration,
+            "the destination cannot have a name of this length",
+        )
+        .with("name", name)
+        .with(unit, length)
+        .with("longest", longest)
+        .with_hint("give the table, column or dataset another name"))
+    }
 }
 
 impl Default for IdentifierRules {
     fn default() -> Self {
-        Self { case: IdentifierCase::Sensitive, max_table_length: 63, max_column_length: 63 }
+        Self {
+            case: IdentifierCase::Sensitive,
+            max_table_length: 63,
+            max_column_length: 63,
+            in_bytes: false,
+        }
     }
 }
 

@@ -6,6 +6,9 @@ use serde_json::json;
 
 use crate::{CopyJob, DataFile, Error, ErrorKind, FileFormat, Result, Sha256Hex, StagedFile};
 
+/// How the names of lists begin, so that they are known among the files of a table.
+pub const LIST_PREFIX: &str = "_files-";
+
 /// A list of staged files for one statement of a destination that
 /// [copies by list](crate::Capabilities::copies_by_list).
 ///
@@ -64,7 +67,7 @@ impl<'a> CopyList<'a> {
             .collect();
         let bytes = json!({ "entries": entries }).to_string().into_bytes();
         let sha256 = Sha256Hex::of(&bytes);
-        let name = format!("_files-{}.json", sha256.short());
+        let name = format!("{LIST_PREFIX}{}.json", sha256.short());
         Ok(Self {
             key: format!("{}/{name}", key.0),
             url: format!("{}/{name}", url.0),

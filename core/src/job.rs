@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DataFile, Load, Schema, Secret};
+use crate::{DataFile, Error, ErrorKind, Load, Result, Schema, Secret};
 
 /// The id of a job: `<kind>:<table>` or `<kind>:<table>/<file>`, unique within its load. A custom step has the hash of
 /// its payload in the place of a file.
@@ -88,6 +88,24 @@ impl Job {
             Self::Custom(job) => &job.name,
         }
     }
+
+    /// The files whose rows it brings into a destination: none where it stages one, or is a step of a destination's own.
+    pub fn data_files(&self) -> Vec<&DataFile> {
+        match self {
+            Self::Load(job) => vec![&job.file],
+            Self::Copy(job) => job.files.iter().map(|staged| &staged.file).collect(),
+            Self::Stage(_) | Self::Custom(_) => Vec::new(),
+        }
+    }
+}
+
+/// A file of a job, where it lies on this machine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LocalFile<'a> {
+    /// The file.
+    pub file: &'a DataFile,
+    /// Where it lies.
+    pub path: PathBuf,
 }
 
 /// See [`Job::Stage`].
@@ -268,6 +286,45 @@ pub struct JobContext<'a> {
     pub access: &'a StagingAccess,
     /// Called with the number of bytes that were moved since the last call.
     pub on_bytes: &'a (dyn Fn(u64) + Send + Sync),
+}
+
+impl<'a> JobContext<'a> {
+    /// The files of these jobs, which lie on this machine: in the package, or where the engine has brought staged ones. For
+    /// destinations that read local files and take staged ones by [`AccessKind::LocalPaths`].
+    ///
+    /// # Errors
+    /// [`ErrorKind::Unsupported`](crate::ErrorKind::Unsupported) for staged files with another way in, and for jobs that bring no files.
+    pub fn local_files<'j>(
+        &self,
+        jobs: impl IntoIterator<Item = &'j Job>,
+    ) -> Result<Vec<LocalFile<'j>>> {
+        let mut files = Vec::new();
+        for job in jobs {
+            match (job, self.access) {
+                (Job::Load(job), _) => {
+                    let path = self.folder.join(job.file.path());
+                    files.push(LocalFile { file: &job.file, path });
+                }
+                (Job::Copy(job), StagingAccess::LocalPaths(paths)) => {
+                    for staged in &job.files {
+                        let path = paths.get(&staged.key).ok_or_else(|| {
+                            Error::new(ErrorKind::Bug, "a staged file was not brought here")
+                                .with("key", &staged.key)
+                        })?;
+                        files.push(LocalFile { file: &staged.file, path: path.clone() });
+                    }
+                }
+                _ => {
+                    return Err(Error::new(
+                        ErrorKind::Unsupported,
+                        "the destination reads local files only",
+                    )
+                    .with("job", job.id()));
+                }
+            }
+        }
+        Ok(files)
+    }
 }
 
 impl fmt::Debug for JobContext<'_> {

@@ -50,7 +50,7 @@ pub use capabilities::{
     BinaryEncoding, BinaryLiteral, Capabilities, CopySource, IdentifierCase, IdentifierRules,
     LiteralRules, StagingCapabilities, StorageKind,
 };
-pub use copy_list::CopyList;
+pub use copy_list::{CopyList, LIST_PREFIX};
 pub use destination::{
     CommitRecord, DatasetState, Destination, ExistingColumn, Fence, Inquiry, SchemaChange, Survey,
 };
@@ -58,7 +58,7 @@ pub use error::{Error, ErrorKind, ErrorReport, Result};
 pub use format::FileFormat;
 pub use job::{
     AccessKind, CopyJob, CustomJob, FollowUp, Job, JobContext, JobId, JobOutcome, JobStatistics,
-    LoadJob, StageJob, StagedFile, StagingAccess, StorageCredentials,
+    LoadJob, LocalFile, StageJob, StagedFile, StagingAccess, StorageCredentials,
 };
 pub use load::{Dataset, Epoch, Load, LoadId, Sha256Hex, staging_table_owner};
 pub use manifest::{

@@ -13,7 +13,7 @@ use transload_core::sql::{Row, staging_name};
 use transload_core::{
     Capabilities, Column, Commit, Dataset, DatasetState, Destination, Disposition, Epoch, Error,
     ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, Publication, Result,
-    SchemaChange, StagingDestination, Survey,
+    SchemaChange, Survey,
 };
 
 /// What is wrong with it.
@@ -313,10 +313,6 @@ impl Harness for BrokenHarness {
         Some(self.around(Harness::broken(&self.memory)?))
     }
 
-    fn staging(&self) -> Option<Arc<dyn StagingDestination>> {
-        None
-    }
-
     async fn rows(&self, dataset: &str, table: &str, columns: &[Column]) -> Result<Vec<Row>> {
         self.memory.rows(dataset, table, columns).await
     }
@@ -327,10 +323,6 @@ impl Harness for BrokenHarness {
 
     async fn remove(&self, dataset: &Dataset) -> Result<()> {
         self.memory.remove(dataset).await
-    }
-
-    fn exempt(&self, _case: &str) -> Option<&'static str> {
-        None
     }
 
     fn block_on(&self, case: CaseFuture<'_>) {

@@ -37,6 +37,7 @@ pub(crate) fn capabilities(settings: &BigQuerySettings) -> Capabilities {
             // "Create and use tables": 1,024 bytes of UTF-8. "Specify a schema": 300 characters.
             max_table_length: 1024,
             max_column_length: 300,
+            in_bytes: false,
         },
         // "Data types", decimal types: NUMERIC has 38 digits, 9 of them behind the point, BIGNUMERIC 76 and 38.
         decimal: (38, 9),
@@ -75,7 +76,7 @@ mod tests {
         "write_dispositions":[],
         "merge_strategies":[],
         "replace_strategies":[],
-        "loads_in_publication":false,"atomic_publication":false,"max_tables_in_publication":95,"identifiers":{"case":"sensitive","max_table_length":1024,"max_column_length":300},"decimal":[38,9],
+        "loads_in_publication":false,"atomic_publication":false,"max_tables_in_publication":95,"identifiers":{"case":"sensitive","max_table_length":1024,"max_column_length":300,"in_bytes":false},"decimal":[38,9],
         "wei":[76,38],
         "timestamp_precision":6,"max_statement_bytes":1000000,"literals":null,"file_bytes":268435456,"max_parallel_jobs":null}
         "#);

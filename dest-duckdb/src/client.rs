@@ -74,21 +74,6 @@ impl DuckDb {
         self.config.path.exists()
     }
 
-    /// Whether the file can be opened for writing, or could be made.
-    pub(crate) async fn check(&self) -> Result<()> {
-        let path = &self.config.path;
-        if self.exists() {
-            return self.run(|_| Ok(())).await;
-        }
-        let folder = folder_of(path);
-        let metadata =
-            std::fs::metadata(folder).map_err(|error| no_folder(path).with_source(error))?;
-        if !metadata.is_dir() || metadata.permissions().readonly() {
-            return Err(no_folder(path));
-        }
-        Ok(())
-    }
-
     /// Runs a function on the connection, away from the threads that must not block. Where the future is dropped
     /// DuckDB is told to stop; the function ends its transaction all the same.
     async fn run<T: Send + 'static>(
@@ -253,6 +238,21 @@ impl Session for Open<'_> {
 impl SqlClient for DuckDb {
     fn identity(&self) -> String {
         format!("duckdb:{}", self.path.display())
+    }
+
+    // Whether the file can be opened for writing, or could be made.
+    async fn check(&self) -> Result<()> {
+        let path = &self.config.path;
+        if self.exists() {
+            return self.run(|_| Ok(())).await;
+        }
+        let folder = folder_of(path);
+        let metadata =
+            std::fs::metadata(folder).map_err(|error| no_folder(path).with_source(error))?;
+        if !metadata.is_dir() || metadata.permissions().readonly() {
+            return Err(no_folder(path));
+        }
+        Ok(())
     }
 
     async fn query(&self, statement: &Statement) -> Result<Vec<Row>> {

@@ -1,22 +1,15 @@
 //! The statements that read files.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use transload_core::sql::{Dialect, InsertFile, Statement, Step, Target, column_list};
 use transload_core::{
-    Column, DataFile, DataType, Error, ErrorKind, FileFormat, Job, JobContext, Result,
-    StagingAccess,
+    Column, DataFile, DataType, Error, ErrorKind, FileFormat, Job, JobContext, LocalFile, Result,
 };
 
 /// The longest value that a text file may hold: a limit that DuckDB wants to be told, and that costs memory.
 const LONGEST_LINE: u64 = 64 << 20;
-
-/// A file and where it lies on this machine.
-struct LocalFile<'a> {
-    file: &'a DataFile,
-    path: PathBuf,
-}
 
 /// The steps that bring the files of these jobs into the target: one for all files of a kind.
 pub(crate) fn load(
@@ -26,7 +19,7 @@ pub(crate) fn load(
     context: &JobContext<'_>,
 ) -> Result<Vec<Step>> {
     let mut steps = Vec::new();
-    for ((format, gzip, _), files) in group(local_files(jobs, context)?) {
+    for ((format, gzip, _), files) in group(context.local_files(jobs)?) {
         let name = format!("load {}", target.table.name);
         if format == FileFormat::InsertValues {
             steps.extend(files.into_iter().map(|LocalFile { file, path }| {
@@ -56,32 +49,6 @@ pub(crate) fn load(
         steps.push(Step::rows(name, statement, rows));
     }
     Ok(steps)
-}
-
-fn local_files<'a>(jobs: &'a [Job], context: &JobContext<'_>) -> Result<Vec<LocalFile<'a>>> {
-    let mut files = Vec::new();
-    for job in jobs {
-        match (job, context.access) {
-            (Job::Load(job), _) => {
-                let path = context.folder.join(job.file.path());
-                files.push(LocalFile { file: &job.file, path });
-            }
-            (Job::Copy(job), StagingAccess::LocalPaths(paths)) => {
-                for staged in &job.files {
-                    let path = paths.get(&staged.key).ok_or_else(|| {
-                        Error::new(ErrorKind::Bug, "a staged file was not brought here")
-                            .with("key", &staged.key)
-                    })?;
-                    files.push(LocalFile { file: &staged.file, path: path.clone() });
-                }
-            }
-            _ => {
-                return Err(Error::new(ErrorKind::Unsupported, "DuckDB reads local files only")
-                    .with("job", job.id()));
-            }
-        }
-    }
-    Ok(files)
 }
 
 /// Files that one statement can read: of one format and compression, and for CSV, where values are found by their
@@ -238,7 +205,8 @@ mod tests {
 
     use transload_core::sql::Transaction;
     use transload_core::{
-        Dataset, Epoch, Load, LoadId, LoadJob, Schema, Sha256Hex, Table, WriteDisposition,
+        Dataset, Epoch, Load, LoadId, LoadJob, Schema, Sha256Hex, StagingAccess, Table,
+        WriteDisposition,
     };
 
     use super::*;

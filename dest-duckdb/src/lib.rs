@@ -115,6 +115,7 @@ fn capabilities() -> Capabilities {
             case: IdentifierCase::Insensitive,
             max_table_length: 65_536,
             max_column_length: 65_536,
+            in_bytes: false,
         },
         // https://duckdb.org/docs/stable/sql/data_types/numeric: a DECIMAL has at most 38 digits.
         decimal: (38, 9),
@@ -155,7 +156,7 @@ impl Destination for DuckDbDestination {
     }
 
     async fn check(&self) -> Result<()> {
-        self.sql.client().check().await
+        self.sql.check().await
     }
 
     async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState> {

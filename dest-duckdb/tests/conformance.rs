@@ -7,9 +7,7 @@ use async_trait::async_trait;
 use transload_core::conformance::{CaseFuture, Harness, conformance};
 use transload_core::settings::Settings;
 use transload_core::sql::{Row, double_quoted};
-use transload_core::{
-    Column, DataType, Dataset, Destination, Error, ErrorKind, Result, StagingDestination,
-};
+use transload_core::{Column, DataType, Destination, Error, ErrorKind, Result};
 use transload_dest_duckdb::DuckDbDestination;
 
 struct DuckDb {
@@ -45,10 +43,6 @@ impl Harness for DuckDb {
         Some(Arc::new(open(self.folder.path(), "no such folder/suite.duckdb").ok()?))
     }
 
-    fn staging(&self) -> Option<Arc<dyn StagingDestination>> {
-        None
-    }
-
     async fn rows(&self, dataset: &str, table: &str, columns: &[Column]) -> Result<Vec<Row>> {
         let text = |column: &Column| match column.data_type {
             Some(DataType::Binary) => format!("hex({})", double_quoted(&column.name)),
@@ -65,15 +59,6 @@ impl Harness for DuckDb {
         let query =
             format!("SELECT table_name FROM duckdb_tables() WHERE schema_name = '{dataset}'");
         Ok(self.destination.query(&query).await?.into_iter().flatten().flatten().collect())
-    }
-
-    async fn remove(&self, _dataset: &Dataset) -> Result<()> {
-        // All of it goes with the folder.
-        Ok(())
-    }
-
-    fn exempt(&self, _case: &str) -> Option<&'static str> {
-        None
     }
 
     fn block_on(&self, case: CaseFuture<'_>) {

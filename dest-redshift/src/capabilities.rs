@@ -8,7 +8,6 @@ use transload_core::{
 
 use crate::RedshiftSettings;
 use crate::copy::CopyRules;
-use crate::dialect::NAME_BYTES;
 
 /// What Redshift can do with these settings. "Guide" is the Amazon Redshift Database Developer Guide.
 pub(crate) fn capabilities(settings: &RedshiftSettings, copy: &CopyRules) -> Capabilities {
@@ -62,8 +61,9 @@ pub(crate) fn capabilities(settings: &RedshiftSettings, copy: &CopyRules) -> Cap
                 IdentifierCase::Lower
             },
             // Guide, "Names and identifiers": 127 bytes.
-            max_table_length: NAME_BYTES,
-            max_column_length: NAME_BYTES,
+            max_table_length: 127,
+            max_column_length: 127,
+            in_bytes: true,
         },
         // Guide, "Numeric types": a DECIMAL has at most 38 digits.
         decimal: (38, 9),
@@ -124,7 +124,7 @@ mod tests {
         "write_dispositions":["append","replace","merge"],
         "merge_strategies":["delete-insert","upsert","insert-only","scd2"],
         "replace_strategies":["truncate-and-insert","insert-from-staging"],
-        "loads_in_publication":true,"atomic_publication":true,"max_tables_in_publication":null,"identifiers":{"case":"lower","max_table_length":127,"max_column_length":127},"decimal":[38,9],
+        "loads_in_publication":true,"atomic_publication":true,"max_tables_in_publication":null,"identifiers":{"case":"lower","max_table_length":127,"max_column_length":127,"in_bytes":true},"decimal":[38,9],
         "wei":[38,0],
         "timestamp_precision":6,"max_statement_bytes":16777216,"literals":{"text_prefix":"","backslash_escapes":true,"binary":{"before":"from_hex('","encoding":"hex","after":"')"},"json":["json_parse(",")"]},"file_bytes":134217728,"max_parallel_jobs":null}
         "#);

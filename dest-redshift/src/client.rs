@@ -63,23 +63,6 @@ impl Redshift {
         Ok(Self { settings, dialect, tls, idle: Mutex::default(), redactor })
     }
 
-    /// Whether the cluster can be reached and the user may make tables somewhere.
-    pub(crate) async fn check(&self) -> Result<()> {
-        let may_write = "SELECT CASE WHEN HAS_DATABASE_PRIVILEGE(CURRENT_DATABASE(), 'CREATE') THEN 1 ELSE \
-                         (SELECT COUNT(*) FROM pg_catalog.pg_namespace WHERE nspname NOT LIKE 'pg_%' \
-                         AND HAS_SCHEMA_PRIVILEGE(nspname, 'CREATE')) END";
-        let rows = self.query(&Statement::new(may_write)).await?;
-        let allowed = rows.first().and_then(|row| row.first()).cloned().flatten();
-        if allowed.as_deref() != Some("0") {
-            return Ok(());
-        }
-        let RedshiftSettings { credentials, .. } = &self.settings;
-        Err(Error::new(ErrorKind::Configuration, "the user may not make a schema or a table")
-            .with("database", &credentials.database)
-            .with("user", &credentials.username)
-            .with_hint("GRANT CREATE ON DATABASE … TO …"))
-    }
-
     async fn connect(&self) -> Result<Connection> {
         let login = &self.settings.credentials;
         let opened = tokio::time::timeout(login.connect_timeout, self.open()).await;
@@ -402,6 +385,23 @@ impl Session for InTransaction<'_> {
 impl SqlClient for Redshift {
     fn identity(&self) -> String {
         identity(&self.settings)
+    }
+
+    // Whether the cluster can be reached and the user may make tables somewhere.
+    async fn check(&self) -> Result<()> {
+        let may_write = "SELECT CASE WHEN HAS_DATABASE_PRIVILEGE(CURRENT_DATABASE(), 'CREATE') THEN 1 ELSE \
+                         (SELECT COUNT(*) FROM pg_catalog.pg_namespace WHERE nspname NOT LIKE 'pg_%' \
+                         AND HAS_SCHEMA_PRIVILEGE(nspname, 'CREATE')) END";
+        let rows = self.query(&Statement::new(may_write)).await?;
+        let allowed = rows.first().and_then(|row| row.first()).cloned().flatten();
+        if allowed.as_deref() != Some("0") {
+            return Ok(());
+        }
+        let RedshiftSettings { credentials, .. } = &self.settings;
+        Err(Error::new(ErrorKind::Configuration, "the user may not make a schema or a table")
+            .with("database", &credentials.database)
+            .with("user", &credentials.username)
+            .with_hint("GRANT CREATE ON DATABASE … TO …"))
     }
 
     async fn query(&self, statement: &Statement) -> Result<Vec<Row>> {

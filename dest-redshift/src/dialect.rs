@@ -17,9 +17,6 @@ pub(crate) const TEXT_BYTES: u32 = 65_535;
 /// Bytes of a VARBYTE that does not say, and of the longest. Guide, "VARBYTE type".
 const BINARY_BYTES: (u32, u32) = (64_000, 16_777_216);
 
-/// Bytes of the longest name. Guide, "Names and identifiers".
-pub(crate) const NAME_BYTES: usize = 127;
-
 /// Redshift's SQL.
 #[derive(Clone, Debug)]
 pub(crate) struct RedshiftDialect {
@@ -174,9 +171,6 @@ fn type_name(column: &Column) -> Result<String> {
             .with("column", &column.name)
             .with("reason", reason)
     };
-    if column.name.len() > NAME_BYTES {
-        return Err(refused("a name has at most 127 bytes"));
-    }
     let Some(data_type) = column.data_type else {
         return Err(Error::new(ErrorKind::Bug, "a column without a type cannot be made")
             .with("column", &column.name));
@@ -273,7 +267,7 @@ pub(crate) fn comments(
 pub(crate) mod tests {
     use std::collections::BTreeMap;
 
-    use transload_core::sql::{create_table, migration};
+    use transload_core::sql::migration;
     use transload_core::{Dataset, WriteDisposition};
 
     use super::*;
@@ -364,18 +358,5 @@ pub(crate) mod tests {
         ] {
             assert_eq!(super::literal(text), literal);
         }
-    }
-
-    #[test]
-    fn a_name_that_is_too_long_is_refused_and_not_cut() {
-        let long = "é".repeat(64);
-        let error = type_name(&Column::new(&long, DataType::Bool)).unwrap_err();
-        assert_eq!(
-            (error.kind(), error.context("column")),
-            (ErrorKind::Configuration, Some(&*long))
-        );
-        let mut table = Table::root("t", WriteDisposition::Append);
-        table.put(Column::new(long, DataType::Bool));
-        assert!(create_table(&dialect(), "t", &table).is_err());
     }
 }

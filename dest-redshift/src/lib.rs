@@ -30,7 +30,7 @@ use transload_core::{
 use client::Redshift;
 pub use config::{RedshiftCredentials, RedshiftSettings, SslMode};
 use copy::CopyRules;
-use dialect::{NAME_BYTES, RedshiftDialect, comments};
+use dialect::{RedshiftDialect, comments};
 use options::CopyOptions;
 
 /// What the crate announces: for a registry that is filled by hand.
@@ -99,17 +99,6 @@ fn copy_rules(settings: &RedshiftSettings) -> Result<CopyRules> {
     })
 }
 
-/// Refuses names that Redshift would cut.
-fn check_names<'a>(names: impl IntoIterator<Item = &'a str>) -> Result<()> {
-    match names.into_iter().find(|name| name.len() > NAME_BYTES) {
-        None => Ok(()),
-        Some(name) => Err(Error::new(ErrorKind::Configuration, "a name is too long for Redshift")
-            .with("name", name)
-            .with("bytes", name.len())
-            .with("longest", NAME_BYTES)),
-    }
-}
-
 #[async_trait]
 impl Destination for RedshiftDestination {
     fn capabilities(&self) -> &Capabilities {
@@ -129,7 +118,7 @@ impl Destination for RedshiftDestination {
     }
 
     async fn check(&self) -> Result<()> {
-        self.sql.client().check().await
+        self.sql.check().await
     }
 
     async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState> {
@@ -137,11 +126,6 @@ impl Destination for RedshiftDestination {
     }
 
     async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
-        let tables = changes.iter().filter_map(|change| match change {
-            SchemaChange::CreateTable(table) => Some(table.name.as_str()),
-            _ => None,
-        });
-        check_names([dataset.name.as_str(), &dataset.staging].into_iter().chain(tables))?;
         let mut statements = self.sql.apply(dataset, changes).await?;
         for comment in comments(self.sql.dialect(), &dataset.name, changes) {
             self.sql.client().execute(&comment).await?;
@@ -177,7 +161,7 @@ impl Destination for RedshiftDestination {
 
 #[cfg(test)]
 mod tests {
-    use transload_core::Registry;
+    use transload_core::{DataType, Registry};
 
     use super::*;
 
@@ -196,7 +180,13 @@ mod tests {
     async fn names_that_are_too_long_are_refused_before_anything_is_sent() {
         let settings = Settings::from_pairs("redshift", &config::tests::COMPLETE);
         let destination = RedshiftDestination::new(&settings).unwrap();
-        let error = destination.apply(&Dataset::new("d".repeat(128)), &[]).await.unwrap_err();
-        assert_eq!((error.kind(), error.context("bytes")), (ErrorKind::Configuration, Some("128")));
+        let column = Column::new("é".repeat(64), DataType::Bool);
+        let dataset = Dataset::new("d".repeat(128));
+        let change = SchemaChange::AddColumns { table: "t".into(), columns: vec![column] };
+        for (dataset, changes) in [(dataset, vec![]), (Dataset::new("d"), vec![change])] {
+            let error = destination.apply(&dataset, &changes).await.unwrap_err();
+            let found = (error.kind(), error.context("bytes"));
+            assert_eq!(found, (ErrorKind::Configuration, Some("128")));
+        }
     }
 }

@@ -19,6 +19,7 @@ pub(crate) fn capabilities(settings: &SnowflakeSettings) -> Capabilities {
             case: IdentifierCase::Upper,
             max_table_length: 255,
             max_column_length: 255,
+            in_bytes: false,
         },
         // "Numeric data types": a NUMBER has at most 38 digits.
         decimal: (38, 9),
@@ -78,7 +79,7 @@ mod tests {
         "write_dispositions":[],
         "merge_strategies":[],
         "replace_strategies":[],
-        "loads_in_publication":false,"atomic_publication":false,"max_tables_in_publication":null,"identifiers":{"case":"upper","max_table_length":255,"max_column_length":255},"decimal":[38,9],
+        "loads_in_publication":false,"atomic_publication":false,"max_tables_in_publication":null,"identifiers":{"case":"upper","max_table_length":255,"max_column_length":255,"in_bytes":false},"decimal":[38,9],
         "wei":[38,0],
         "timestamp_precision":6,"max_statement_bytes":1000000,"literals":null,"file_bytes":200000000,"max_parallel_jobs":null}
         "#);

@@ -32,6 +32,8 @@ pub(super) enum Command {
     Run(Run),
     /// Finishes the loads of a pipeline that were sealed and then interrupted.
     Resume(Resume),
+    /// Publishes staged loads once more, from their manifests: into another destination or another dataset.
+    Replay(Replay),
     /// Shows the pipelines that worked on this machine: their pending and published loads and the last error.
     Status(Status),
     /// Shows one load: what became of it, its tables, files and columns.
@@ -119,6 +121,21 @@ pub(super) struct Resume {
     /// A name that ends in `.toml` is the file that describes the pipeline.
     #[arg(value_name = "LOAD|PIPELINE.TOML", num_args = 0..=2)]
     pub(super) what: Vec<String>,
+    #[command(flatten)]
+    pub(super) pipeline: PipelineArgs,
+    #[command(flatten)]
+    pub(super) watch: Watch,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct Replay {
+    /// The load. By default all that the dataset does not have yet, in the order in which they were made.
+    /// A name that ends in `.toml` is the file that describes the pipeline.
+    #[arg(value_name = "LOAD|PIPELINE.TOML", num_args = 0..=2)]
+    pub(super) what: Vec<String>,
+    /// The dataset that the loads were made for, where `--dataset-name` is another one.
+    #[arg(long, value_name = "NAME")]
+    pub(super) from_dataset: Option<String>,
     #[command(flatten)]
     pub(super) pipeline: PipelineArgs,
     #[command(flatten)]
@@ -265,10 +282,14 @@ pub(super) struct PackageDrop {
 
 #[derive(Debug, Subcommand)]
 pub(super) enum Staging {
-    /// Shows the tables in the staging dataset: the load and the epoch that each was made for, and whether it is dead.
+    /// Shows the loads whose files lie in the staging storage, and the tables in the staging dataset: the load and the
+    /// epoch that each was made for, and whether it is dead.
     Ls(StagingLs),
-    /// Removes the tables of dead loads from the staging dataset: of those that are committed or dropped.
+    /// Removes what nobody needs any more: from the staging storage the files that the settings under `[load]` let go, from
+    /// the staging dataset the tables of loads that are committed or dropped.
     Gc(StagingGc),
+    /// Prints a lifecycle rule for the bucket of the staging storage, as a backstop behind `gc`. It connects to nothing.
+    Lifecycle(StagingLifecycle),
 }
 
 #[derive(Debug, Args)]
@@ -300,6 +321,21 @@ pub(super) struct StagingGc {
     pub(super) output: OutputArgs,
 }
 
+#[derive(Debug, Args)]
+pub(super) struct StagingLifecycle {
+    /// The pipeline, described by a file. Flags go before its values of the same names.
+    #[arg(value_name = "PIPELINE.TOML")]
+    pub(super) file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) pipeline: PipelineArgs,
+    /// After how many days files go, those of unfinished loads too. By default twice `retain`, and 30 at least, where the
+    /// settings under `[load]` let files go by their age or with the commit.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub(super) days: Option<u32>,
+    #[command(flatten)]
+    pub(super) output: OutputArgs,
+}
+
 #[derive(Debug, Subcommand)]
 pub(super) enum Config {
     /// Resolves every setting and shows where it came from, with secrets hidden; connects to nothing.
@@ -323,9 +359,10 @@ pub(super) struct PipelineArgs {
     /// The name of the pipeline, under which its state and its packages are kept.
     #[arg(long, value_name = "NAME")]
     pub(super) pipeline_name: Option<String>,
-    /// The destination: a plugin, or a name that the configuration gives a `destination_type`.
+    /// The destination: a plugin, or a name that the configuration gives a `destination_type`. Given more than once, the
+    /// others get each load from the staging storage as well.
     #[arg(long, value_name = "NAME")]
-    pub(super) destination: Option<String>,
+    pub(super) destination: Vec<String>,
     /// The staging destination that the files go through. Without one the destination takes local files.
     #[arg(long, value_name = "NAME")]
     pub(super) staging: Option<String>,

@@ -85,17 +85,15 @@ fn problems(
 ) -> Vec<Error> {
     let mut problems = Vec::new();
     let pipeline = choice.name.as_deref().unwrap_or_default();
-    if choice.destination.is_none() {
+    if choice.destinations.is_empty() {
         problems.push(Error::new(ErrorKind::Configuration, "no destination was chosen").with_hint(
             "name one: `--destination duckdb`, or `destination = \"duckdb\"` in a pipeline.toml",
         ));
     }
-    let [destination, staging] = choice.resolve(registry, layers);
-    for (resolved, is_staging) in [(destination, false), (staging, true)] {
+    for (is_staging, resolved) in choice.resolve(registry, layers) {
         match resolved {
-            None => {}
-            Some(Err(error)) => problems.push(error),
-            Some(Ok(resolved)) => {
+            Err(error) => problems.push(error),
+            Ok(resolved) => {
                 let keys = resolved.plugin.settings;
                 for warning in layers.ignored(pipeline, &resolved.name, keys) {
                     if !findings.warnings.contains(&warning) {
@@ -106,25 +104,24 @@ fn problems(
             }
         }
     }
-    let name = choice.destination.as_deref().unwrap_or_default();
-    let sections: [(&[&str], &'static [SettingKey]); 6] = [
-        (&["destination", name], DestinationSettings::KEYS),
+    let destinations: Vec<[&str; 2]> =
+        choice.destinations.iter().map(|name| ["destination", name.as_str()]).collect();
+    let engine: [(&[&str], &'static [SettingKey]); 5] = [
         (&["load"], LoadSettings::KEYS),
         (&["normalize"], NormalizeSettings::KEYS),
         (&["data_writer"], WriterSettings::KEYS),
         (&["schema"], SchemaSettings::KEYS),
         (&["sources", "filesystem"], SourceSettings::KEYS),
     ];
-    for (path, keys) in sections.into_iter().filter(|(path, _)| path.last() != Some(&"")) {
+    let shared = destinations.iter().map(|path| (&path[..], DestinationSettings::KEYS));
+    for (path, keys) in shared.chain(engine) {
         match layers.resolve_section(pipeline, path, keys) {
             Ok(settings) => findings.put(path.join("."), None, &settings, keys),
             Err(error) => problems.push(error),
         }
     }
-    if choice.destination.is_some() {
-        problems.extend(
-            layers.read_section::<DestinationSettings>(pipeline, &["destination", name]).err(),
-        );
+    for path in &destinations {
+        problems.extend(layers.read_section::<DestinationSettings>(pipeline, path).err());
     }
     problems.extend(layers.read_section::<LoadSettings>(pipeline, &["load"]).err());
     problems.extend(layers.read_section::<NormalizeSettings>(pipeline, &["normalize"]).err());

@@ -17,7 +17,8 @@ use crate::{Event, Observer, SchemaContract, SourceSettings};
 #[derive(Debug, Default)]
 pub(super) struct Choice {
     pub(super) name: Option<String>,
-    pub(super) destination: Option<String>,
+    /// The first one takes the loads, the others follow.
+    pub(super) destinations: Vec<String>,
     pub(super) staging: Option<String>,
     pub(super) dataset_name: Option<String>,
     pub(super) pipelines_dir: Option<PathBuf>,
@@ -45,7 +46,10 @@ impl Choice {
             .filter(|folder| [".transload", ".dlt"].iter().any(|name| folder.join(name).is_dir()));
         Ok(Self {
             name: flags.pipeline_name.or_else(|| file.pipeline_name.take()),
-            destination: flags.destination.or_else(|| file.destination.take()),
+            destinations: match flags.destination.is_empty() {
+                true => std::mem::take(&mut file.destination.0),
+                false => flags.destination,
+            },
             staging: flags.staging.or_else(|| file.staging.take()),
             dataset_name: flags.dataset_name.or_else(|| file.dataset_name.take()),
             pipelines_dir: flags.pipelines_dir.or_else(|| file.pipelines_dir.take()),
@@ -80,9 +84,7 @@ impl Choice {
         if let Some(home) = &world.home {
             builder = builder.home(home);
         }
-        if let Some(name) = &self.destination {
-            builder = builder.destination(name);
-        }
+        builder = builder.destinations(&self.destinations);
         if let Some(name) = &self.staging {
             builder = builder.staging(name);
         }
@@ -118,12 +120,13 @@ impl Choice {
         .build()
     }
 
-    /// The destination and the staging destination, each with its settings or the reason why there are none.
+    /// The destinations and the staging destination, each with whether it is that one, and with its settings or the reason
+    /// why there are none.
     pub(super) fn resolve(
         &self,
         registry: &Registry,
         layers: &Layers,
-    ) -> [Option<Result<Resolved>>; 2] {
+    ) -> Vec<(bool, Result<Resolved>)> {
         let pipeline = self.name.as_deref().unwrap_or_default();
         let resolve = |name: &str, staging: bool| {
             let kind = layers
@@ -134,9 +137,9 @@ impl Choice {
             let settings = layers.resolve(pipeline, name, plugin.settings)?;
             Ok(Resolved { name: name.to_owned(), plugin: *plugin, settings })
         };
-        let destination = self.destination.as_deref().map(|name| resolve(name, false));
-        let staging = self.staging.as_deref().map(|name| resolve(name, true));
-        [destination, staging]
+        let destinations = self.destinations.iter().map(|name| (name, false));
+        let all = destinations.chain(self.staging.iter().map(|name| (name, true)));
+        all.map(|(name, staging)| (staging, resolve(name, staging))).collect()
     }
 
     /// What takes every secret of the configuration out of a text. It knows as many as can be found: that the
@@ -144,7 +147,8 @@ impl Choice {
     pub(super) fn redactor(&self, world: &World, registry: &Registry) -> Redactor {
         let Ok(layers) = self.layers(world) else { return Redactor::default() };
         let mut secrets: Vec<Secret> = layers.secrets();
-        for resolved in self.resolve(registry, &layers).into_iter().flatten().flatten() {
+        let resolved = self.resolve(registry, &layers).into_iter();
+        for resolved in resolved.filter_map(|(_, resolved)| resolved.ok()) {
             secrets.extend(secrets_of(&resolved.settings, resolved.plugin.settings));
         }
         let pipeline = self.name.as_deref().unwrap_or_default();

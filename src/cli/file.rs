@@ -23,7 +23,8 @@ use crate::{ColumnHints, CsvOptions, Reference, Resource, SchemaContract, Source
 #[serde(deny_unknown_fields)]
 pub(super) struct PipelineFile {
     pub(super) pipeline_name: Option<String>,
-    pub(super) destination: Option<String>,
+    #[serde(default)]
+    pub(super) destination: Texts,
     pub(super) staging: Option<String>,
     pub(super) dataset_name: Option<String>,
     pub(super) loader_file_format: Option<FileFormat>,

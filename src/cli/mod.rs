@@ -150,7 +150,7 @@ pub fn main() -> ExitCode {
     };
     let log = log::start(&world);
     let form = cli.command.form();
-    let loads = matches!(cli.command, Command::Run(_) | Command::Resume(_));
+    let loads = matches!(cli.command, Command::Run(_) | Command::Resume(_) | Command::Replay(_));
     let outcome = match log {
         Ok(log) => execute(&world, cli.command, &log),
         Err(error) => Outcome::failed(error.report()),
@@ -177,6 +177,7 @@ fn execute(world: &World, command: Command, log: &log::Log) -> Outcome {
     match command {
         Command::Run(args) => run::run(world, args, log),
         Command::Resume(args) => run::resume(world, args, log),
+        Command::Replay(args) => run::replay(world, args, log),
         Command::Status(args) => status::status(world, &args).into(),
         Command::Info(args) => info::info(world, &args).into(),
         Command::Destinations(args) => destinations::destinations(&args).into(),
@@ -188,6 +189,7 @@ fn execute(world: &World, command: Command, log: &log::Log) -> Outcome {
         Command::Package(PackageCommand::Drop(args)) => package::drop(world, args).into(),
         Command::Staging(Staging::Ls(args)) => staging::ls(world, args).into(),
         Command::Staging(Staging::Gc(args)) => staging::gc(world, args).into(),
+        Command::Staging(Staging::Lifecycle(args)) => staging::lifecycle(world, args).into(),
         Command::Config(Config::Check(args)) => check::check(world, args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
@@ -203,6 +205,7 @@ impl Command {
         match self {
             Self::Run(args) => args.watch.output.form,
             Self::Resume(args) => args.watch.output.form,
+            Self::Replay(args) => args.watch.output.form,
             Self::Status(args) => args.output.form,
             Self::Info(args) => args.output.form,
             Self::Destinations(args) => args.output.form,
@@ -215,6 +218,7 @@ impl Command {
             Self::Package(PackageCommand::Drop(args)) => args.output.form,
             Self::Staging(Staging::Ls(args)) => args.output.form,
             Self::Staging(Staging::Gc(args)) => args.output.form,
+            Self::Staging(Staging::Lifecycle(args)) => args.output.form,
             Self::Config(Config::Check(args)) => args.output.form,
             Self::Completions { .. } => Form::Text,
         }

@@ -70,8 +70,8 @@ pub(super) fn drop(world: &World, args: PackageDrop) -> Result<Document> {
 /// Takes from a package where its load goes, where neither flags nor file say it.
 fn take_over(choice: &mut Choice, package: Option<&Package>) {
     let Some(manifest) = package.and_then(|package| package.manifest().ok()) else { return };
-    if choice.destination.is_none() {
-        choice.destination = Some(manifest.destination.clone());
+    if choice.destinations.is_empty() {
+        choice.destinations = vec![manifest.destination.clone()];
         choice.staging = choice.staging.take().or_else(|| manifest.staging.clone());
     }
     choice.dataset_name.get_or_insert_with(|| manifest.dataset.name.clone());

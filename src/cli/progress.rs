@@ -48,9 +48,9 @@ impl Observer for Watcher {
     fn observe(&self, event: Event) {
         let mut current = self.current.lock().unwrap_or_else(PoisonError::into_inner);
         match event {
-            Event::LoadStarted { load_id, resumed } => {
+            Event::LoadStarted { load_id, resumed, destination } => {
                 let how = if resumed { "is finished, begun by an earlier run" } else { "begins" };
-                self.terminal.say(&format!("load {load_id} {how}"));
+                self.terminal.say(&format!("load {load_id} into {destination} {how}"));
             }
             Event::StepStarted { step, jobs } => {
                 let begun = Current::new(step, jobs, self.moves.then(|| self.bar(step)));

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use tokio::signal::unix::{SignalKind, signal};
 use transload_core::{Error, ErrorKind, ErrorReport, LoadId, Redactor, Result, WriteDisposition};
 
-use super::args::{Progress, Resume, Run};
+use super::args::{Progress, Replay, Resume, Run};
 use super::choice::Choice;
 use super::file::{IncrementalEntry, ResourceEntry};
 use super::log::Log;
@@ -62,6 +62,23 @@ pub(super) fn resume(world: &World, args: Resume, log: &Log) -> Outcome {
     }
 }
 
+/// `transload replay`.
+pub(super) fn replay(world: &World, args: Replay, log: &Log) -> Outcome {
+    let (file, load) = match file_and_load(&args.what) {
+        Ok(both) => both,
+        Err(error) => return failed(args.pipeline.pipeline_name, error.report()),
+    };
+    let load = load.map(LoadId::new);
+    let opened = Choice::new(file.map(Path::new), args.pipeline)
+        .and_then(|choice| open(world, &choice, &args.watch.progress, log));
+    match opened {
+        Ok(opened) => drive(world, &opened, async |pipeline| {
+            pipeline.replay(args.from_dataset.as_deref(), load.as_ref()).await
+        }),
+        Err(error) => failed(None, error.report()),
+    }
+}
+
 /// The file and the load among the arguments, which tell themselves apart.
 fn file_and_load(what: &[String]) -> Result<(Option<&str>, Option<&str>)> {
     let (files, loads): (Vec<&str>, Vec<&str>) =
@@ -70,10 +87,10 @@ fn file_and_load(what: &[String]) -> Result<(Option<&str>, Option<&str>)> {
         ([] | [_], [] | [_]) => Ok((files.first().copied(), loads.first().copied())),
         _ => Err(Error::new(
             ErrorKind::Configuration,
-            "one load of one pipeline can be resumed at a time",
+            "one load of one pipeline can be named at a time",
         )
         .with("given", what.join(", "))
-        .with_hint("without a load, all that are pending are resumed")),
+        .with_hint("without a load, all that are pending are meant")),
     }
 }
 
@@ -89,9 +106,9 @@ fn pending(world: &World, choice: &mut Choice, load: Option<&str>) -> Result<Opt
     let named = named.filter(|package| package.status == PackageStatus::SetAside);
     if let Some(first) = pending.first().copied().or(named) {
         let receipt = info::receipt_of(first)?;
-        if choice.destination.is_none() {
+        if choice.destinations.is_empty() {
             // What a load was staged by belongs to where it goes: both are taken from it or none.
-            choice.destination = Some(receipt.destination.name);
+            choice.destinations = vec![receipt.destination.name];
             choice.staging =
                 choice.staging.take().or_else(|| receipt.staging.map(|staging| staging.name));
         }
@@ -100,7 +117,7 @@ fn pending(world: &World, choice: &mut Choice, load: Option<&str>) -> Result<Opt
     let done = |loads: Vec<Receipt>| Some(LoadInfo { pipeline: name.clone(), loads });
     let Some(load) = load else {
         // Whoever loaded from here and has nothing pending need not say where it went.
-        let nothing = choice.destination.is_none() && !packages.is_empty();
+        let nothing = choice.destinations.is_empty() && !packages.is_empty();
         return Ok(done(Vec::new()).filter(|_| nothing));
     };
     let found = packages.iter().find(|package| package.load_id.as_str() == load);

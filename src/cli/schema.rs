@@ -54,7 +54,7 @@ pub(super) fn diff(world: &World, args: SchemaDiff) -> Result<Document> {
             (checked(of_pipeline(world, None, args.schema)?)?, new)
         }
         _ => {
-            if args.schema.pipeline.destination.is_none() {
+            if args.schema.pipeline.destination.is_empty() {
                 return Err(Error::new(ErrorKind::Configuration, "there is nothing to compare")
                     .with_hint(
                         "name two schema files; or one; or the pipeline and its destination: `--pipeline-name N \
@@ -103,7 +103,7 @@ fn is_schema_file(path: &Path) -> bool {
 
 /// The schema of a pipeline: that of its newest package here, or the one that its destination stores.
 fn of_pipeline(world: &World, file: Option<&Path>, args: SchemaArgs) -> Result<Schema> {
-    if !args.stored && args.pipeline.destination.is_none() {
+    if !args.stored && args.pipeline.destination.is_empty() {
         if let Some(file) = file {
             let choice = Choice::new(Some(file), args.pipeline)?;
             return newest(

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::Path;
+use std::time::Duration;
 
 use unicode_width::UnicodeWidthStr as _;
 
@@ -46,6 +47,18 @@ pub(super) fn seconds(number: f64) -> String {
         n if n < 60.0 => format!("{n:.1} s"),
         n => format!("{} min {} s", (n / 60.0) as u64, (n % 60.0) as u64),
     }
+}
+
+/// A time that has passed, in its greatest unit: `12 s`, `5 min`, `3 h`, `41 d`.
+pub(super) fn age(passed: Duration) -> String {
+    let passed = passed.as_secs();
+    let (unit, seconds) = match passed {
+        0..60 => ("s", 1),
+        60..3_600 => ("min", 60),
+        3_600..86_400 => ("h", 3_600),
+        _ => ("d", 86_400),
+    };
+    format!("{} {unit}", passed / seconds)
 }
 
 /// A time of a receipt, to the second: `2026-11-22 18:38:34 UTC`.
@@ -255,6 +268,13 @@ mod tests {
         assert_eq!([0.123, 8.34, 125.0].map(seconds), ["0.12 s", "8.3 s", "2 min 5 s"]);
         assert_eq!(moment("2026-11-22T18:38:34.118891Z"), "2026-11-22 18:38:34 UTC");
         assert_eq!([counted(1_u64, "row"), counted(2_u64, "row")], ["1 row", "2 rows"]);
+    }
+
+    #[test]
+    fn what_has_passed_is_told_in_its_greatest_unit() {
+        let shown = [0, 59, 60, 3_599, 3_600, 86_399, 86_400, 3_456_000]
+            .map(|seconds| age(Duration::from_secs(seconds)));
+        assert_eq!(shown, ["0 s", "59 s", "1 min", "59 min", "1 h", "23 h", "1 d", "40 d"]);
     }
 
     #[test]

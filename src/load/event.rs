@@ -40,6 +40,8 @@ pub enum Event {
         load_id: LoadId,
         /// Whether it was begun earlier and is being finished.
         resumed: bool,
+        /// The destination that gets it.
+        destination: String,
     },
     /// A step begins, with the number of jobs it has, where that is known.
     StepStarted {

@@ -32,6 +32,7 @@ pub use receipt::{Endpoint, FileReceipt, LoadInfo, LoadStatus, Receipt, RunError
 use crate::package;
 use crate::stop::Stop;
 use negotiate::{Route, check_disposition, negotiate};
+pub(crate) use protocol::Order;
 use protocol::{Claim, Doing, Held, Published, Recovery, Seen, Verdict, after_error, after_look};
 use retry::Failures;
 pub(crate) use retry::{Patience, Retries};
@@ -39,10 +40,16 @@ pub(crate) use schedule::Staged;
 use transfer::Scratch;
 
 /// A destination or staging destination that a run has chosen.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Chosen<T: ?Sized> {
     pub(crate) endpoint: Endpoint,
     pub(crate) plugin: Arc<T>,
+}
+
+impl<T: ?Sized> Clone for Chosen<T> {
+    fn clone(&self) -> Self {
+        Self { endpoint: self.endpoint.clone(), plugin: Arc::clone(&self.plugin) }
+    }
 }
 
 /// What loads packages.
@@ -56,6 +63,8 @@ pub(crate) struct Loader<'a> {
     pub(crate) patience: Patience,
     /// Whether the staging tables of a load stay after its commit.
     pub(crate) keeps_staging_tables: bool,
+    /// What its loads may follow.
+    pub(crate) order: Order,
 }
 
 /// A sealed package, with what was decided of it before anything is asked.
@@ -201,6 +210,7 @@ impl Loader<'_> {
             previous: manifest.previous.as_ref(),
             order_matters: sealed.dispositions.values().any(|d| *d != Disposition::Append)
                 || plan::remembers(manifest),
+            order: self.order,
         };
         let seen = Seen { commit: state.commit.as_ref(), last: fence.last_load.as_ref() };
         match after_look(load, &claim, &seen) {

@@ -91,6 +91,35 @@ pub(crate) fn negotiate(
     }))
 }
 
+/// Agrees on a format with which every destination can do: the one that is asked for, or the first of the first
+/// destination's that the others take as well.
+///
+/// # Errors
+/// As [`negotiate`].
+pub(crate) fn agree(
+    destinations: &[Side<'_, Capabilities>],
+    staging: Option<Side<'_, StagingCapabilities>>,
+    wanted: Option<FileFormat>,
+) -> Result<FileFormat> {
+    let Some((first, further)) = destinations.split_first() else {
+        return Err(Error::new(ErrorKind::Bug, "there is no destination to agree with"));
+    };
+    let usual = negotiate(*first, staging, wanted, &[])?.format;
+    let refusal = |format| {
+        let asked = further.iter().map(|side| negotiate(*side, staging, Some(format), &[]));
+        asked.filter_map(Result::err).next()
+    };
+    let Some(refused) = refusal(usual) else { return Ok(usual) };
+    if wanted.is_some() {
+        return Err(refused);
+    }
+    let copied = first.1.copies.iter().flat_map(|source| &source.formats);
+    let agreed = copied.copied().find(|format| {
+        negotiate(*first, staging, Some(*format), &[]).is_ok() && refusal(*format).is_none()
+    });
+    agreed.ok_or(refused)
+}
+
 /// How a destination can be let at a storage, and the formats that both sides have, in the destination's order.
 fn way_through(
     capabilities: &Capabilities,

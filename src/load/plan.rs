@@ -163,10 +163,10 @@ fn same(identifiers: &IdentifierRules, a: &str, b: &str) -> bool {
     }
 }
 
-/// Refuses names that are two in the schema and one to the destination.
+/// Refuses names that are two in the schema and one to the destination, and those that it counts as too long.
 ///
 /// # Errors
-/// [`ErrorKind::BadData`], naming both.
+/// [`ErrorKind::BadData`], naming both; [`ErrorKind::Configuration`].
 pub(crate) fn check_names(
     schema: &Schema,
     tables: &[&str],
@@ -194,6 +194,11 @@ pub(crate) fn check_names(
         return Err(collision("two tables have one name", [&one, &other]));
     }
     for table in tables.iter().filter_map(|name| schema.tables.get(*name)) {
+        identifiers.check_table(&table.name)?;
+        let mut columns = table.complete_columns().map(|column| column.name.as_str());
+        columns
+            .try_for_each(|column| identifiers.check_column(column))
+            .map_err(|error| error.with("table", &table.name))?;
         let columns = table.complete_columns().map(|column| column.name.as_str());
         if let Some([one, other]) = twins(Box::new(columns)) {
             let error = collision("two columns of a table have one name", [&one, &other]);
@@ -448,6 +453,22 @@ mod tests {
         let rules = IdentifierRules { case: IdentifierCase::Upper, ..IdentifierRules::default() };
         let changes = schema_changes(&manifest.schema, &["players"], &state, &rules, SAME).unwrap();
         assert_eq!(change_names(&changes), ["players.born"]);
+    }
+
+    #[test]
+    fn a_name_that_the_destination_counts_as_too_long_is_refused() {
+        let mut manifest = manifest(WriteDisposition::Append, vec![]);
+        // 32 characters of two bytes each.
+        manifest.schema.tables["players"].put(Column::new("é".repeat(32), DataType::Text));
+        let check = |in_bytes| {
+            let rules = IdentifierRules { in_bytes, ..IdentifierRules::default() };
+            check_names(&manifest.schema, &["players"], &rules)
+        };
+        check(false).unwrap();
+        let error = check(true).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        let shown = ["table", "bytes", "longest"].map(|key| error.context(key));
+        assert_eq!(shown, [Some("players"), Some("64"), Some("63")]);
     }
 
     #[test]

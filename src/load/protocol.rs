@@ -17,6 +17,28 @@ pub(crate) struct Claim<'a> {
     pub(crate) previous: Option<&'a LoadId>,
     /// Whether its rows take the place of others: it replaces or merges something.
     pub(crate) order_matters: bool,
+    /// What it may follow, where its order matters.
+    pub(crate) order: Order,
+}
+
+/// After which loads one may be published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// After the one after which it was made.
+    #[default]
+    AsMade,
+    /// After any older one, where the user says that what is missing between is no loss.
+    AfterOlder,
+}
+
+impl Claim<'_> {
+    fn may_follow(&self, last: Option<&LoadId>) -> bool {
+        match self.order {
+            _ if !self.order_matters => true,
+            Order::AsMade => last == self.previous,
+            Order::AfterOlder => last.is_none_or(|last| last < self.load_id),
+        }
+    }
 }
 
 /// What the destination says of the load, asked after the fence was raised: from then on nobody else can publish it, so
@@ -78,7 +100,7 @@ pub(crate) fn after_look<L>(load: L, claim: &Claim<'_>, seen: &Seen<'_>) -> Verd
         Some(_) => Verdict::Published(Published(load)),
         // The fence knows it, whatever was or was not found in the dataset: it must never be published again.
         None if seen.last == Some(claim.load_id) => Verdict::Published(Published(load)),
-        None if claim.order_matters && seen.last != claim.previous => Verdict::OutOfOrder,
+        None if !claim.may_follow(seen.last) => Verdict::OutOfOrder,
         None => Verdict::Publish(Held(load)),
     }
 }
@@ -118,10 +140,19 @@ mod tests {
     use super::*;
 
     fn verdict(commit: Option<&[u8]>, last: Option<&str>, order_matters: bool) -> &'static str {
+        verdict_in(Order::AsMade, commit, last, order_matters)
+    }
+
+    fn verdict_in(
+        order: Order,
+        commit: Option<&[u8]>,
+        last: Option<&str>,
+        order_matters: bool,
+    ) -> &'static str {
         let (load_id, previous) = (LoadId::new("2"), LoadId::new("1"));
         let digest = Sha256Hex::of(b"ours");
-        let claim =
-            Claim { load_id: &load_id, digest: &digest, previous: Some(&previous), order_matters };
+        let previous = Some(&previous);
+        let claim = Claim { load_id: &load_id, digest: &digest, previous, order_matters, order };
         let commit = commit.map(|bytes| CommitRecord {
             load_id: load_id.clone(),
             digest: (!bytes.is_empty()).then(|| Sha256Hex::of(bytes)),
@@ -142,6 +173,18 @@ mod tests {
             assert_eq!(verdict(None, last, true), "out of order", "{last:?}");
             assert_eq!(verdict(None, last, false), "publish", "{last:?}");
         }
+    }
+
+    #[test]
+    fn a_load_that_the_user_names_follows_any_older_one() {
+        let verdict =
+            |last, order_matters| verdict_in(Order::AfterOlder, None, last, order_matters);
+        for last in [None, Some("0"), Some("1")] {
+            assert_eq!(verdict(last, true), "publish", "{last:?}");
+        }
+        assert_eq!(verdict(Some("3"), true), "out of order");
+        assert_eq!(verdict(Some("3"), false), "publish");
+        assert_eq!(verdict(Some("2"), true), "published", "by the fence");
     }
 
     #[test]

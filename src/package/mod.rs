@@ -8,6 +8,7 @@
 //!   aside/<load id>/          a sealed package that the user has set aside: no run loads it
 //!   …/<load id>/set_aside/    rows that could not be loaded, with their reasons
 //!   unsealed/<load id>/       what a process that died before sealing left behind
+//!   replayed/<destination>/<dataset>/   the same, of loads that were published once more elsewhere
 //!   dropped                   the loads that the user has dropped
 //! ```
 //!

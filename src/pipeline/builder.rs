@@ -7,9 +7,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use transload_core::settings::{Setting, SettingKind, SettingValue, Settings};
-use transload_core::{Dataset, Error, ErrorKind, Plugin, Redactor, Registry, Result, Secret};
+use transload_core::{
+    Dataset, Destination, Error, ErrorKind, Plugin, Redactor, Registry, Result, Secret,
+};
 
 use super::Pipeline;
+use super::lifecycle::{Age, Lifecycle, StagedFiles};
 use crate::config::{self, Layers};
 use crate::contract::SchemaContract;
 use crate::hints::{self, DefaultHints, JsonTable};
@@ -76,6 +79,15 @@ transload_core::settings! {
         /// Whether the tables that a load had in the staging dataset stay after its commit, to look into them. Then
         /// `transload staging gc` removes them.
         pub keep_staging_tables: bool = "false",
+        /// What becomes of the files in the staging storage once their load is committed: `keep`, or
+        /// `delete_on_commit`.
+        pub staged_files: StagedFiles = "keep",
+        /// How long files of committed loads stay in the staging storage: days, hours, minutes or seconds. After each
+        /// load the older ones are removed. Example: `7d`.
+        pub retain: Option<Age>,
+        /// How many of the newest committed loads keep their files in the staging storage. After each load those of
+        /// older ones are removed, unless they are younger than `retain`. Example: `3`.
+        pub retain_loads: Option<u32>,
     }
 }
 
@@ -177,7 +189,7 @@ const DEFAULT_NAMING: &str = "DLT_DEFAULT_NAMING_MODULE";
 pub fn pipeline(name: impl Into<String>) -> PipelineBuilder {
     PipelineBuilder {
         name: name.into(),
-        destination: None,
+        destinations: Vec::new(),
         staging: None,
         dataset_name: None,
         schema_contract: None,
@@ -196,7 +208,7 @@ pub fn pipeline(name: impl Into<String>) -> PipelineBuilder {
 /// A pipeline that is being described.
 pub struct PipelineBuilder {
     name: String,
-    destination: Option<String>,
+    destinations: Vec<String>,
     staging: Option<String>,
     dataset_name: Option<String>,
     schema_contract: Option<SchemaContract>,
@@ -215,7 +227,16 @@ impl PipelineBuilder {
     /// The destination, by the name of its plugin or one of the configuration's own.
     #[must_use]
     pub fn destination(mut self, name: impl Into<String>) -> Self {
-        self.destination = Some(name.into());
+        self.destinations = vec![name.into()];
+        self
+    }
+
+    /// Several destinations, which need a staging destination to share: the first one takes the loads, and each of the others
+    /// gets them from the staged files, with a publication and a state of its own. One that is behind is brought up by
+    /// the next run.
+    #[must_use]
+    pub fn destinations<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
+        self.destinations = names.into_iter().map(Into::into).collect();
         self
     }
 
@@ -330,7 +351,7 @@ impl PipelineBuilder {
                 .with("name", format!("{name:?}"))
                 .with_hint("take letters, digits, blanks, `_`, `-` and `.`"));
         }
-        let Some(destination) = &self.destination else {
+        let Some((destination, further)) = self.destinations.split_first() else {
             return Err(Error::new(ErrorKind::Configuration, "no destination was chosen")
                 .with("pipeline", &name)
                 .with_hint("name one: `--destination duckdb`, `destination = \"duckdb\"`, `.destination(\"duckdb\")`"));
@@ -376,9 +397,9 @@ impl PipelineBuilder {
         };
         let redact = |error: Error, secrets: &[Secret]| error.redacted(&Redactor::new(secrets));
 
-        let (endpoint, settings, plugin) = choose(destination, false)?;
-        let shared: DestinationSettings =
-            layers.read_section(&name, &["destination", destination])?;
+        let chosen = choose(destination, false)?;
+        let further: Vec<_> =
+            further.iter().map(|name| choose(name, false)).collect::<Result<_>>()?;
         let mut schema: SchemaSettings = layers.read_section(&name, &["schema"])?;
         schema.schema_contract = self.schema_contract.or(schema.schema_contract);
         let rooted = |named: Option<PathBuf>, set: &Option<PathBuf>| {
@@ -390,9 +411,17 @@ impl PipelineBuilder {
             format: schema.external_schema_format.unwrap_or_default(),
         };
         let staging = self.staging.as_deref().map(|staging| choose(staging, true)).transpose()?;
-        let create = registry.destination(plugin.name)?.1;
-        let destination = create(&settings).map_err(|error| redact(error, &secrets))?;
-        let destination = Chosen { endpoint, plugin: destination };
+        let made = |(endpoint, settings, plugin): (Endpoint, Settings, Plugin)| {
+            let create = registry.destination(plugin.name)?.1;
+            let plugin = create(&settings).map_err(|error| redact(error, &secrets))?;
+            let shared: DestinationSettings =
+                layers.read_section(&name, &["destination", &endpoint.name])?;
+            let layout = &shared.staging_dataset_name_layout;
+            let dataset = dataset(&name, self.dataset_name.as_deref(), layout, &endpoint.name)?;
+            Ok::<_, Error>((Chosen { endpoint, plugin }, dataset))
+        };
+        let (destination, dataset) = made(chosen)?;
+        let further: Vec<_> = further.into_iter().map(made).collect::<Result<_>>()?;
         let staging = match staging {
             None => None,
             Some((endpoint, settings, plugin)) => {
@@ -401,20 +430,16 @@ impl PipelineBuilder {
                 Some(Chosen { endpoint, plugin })
             }
         };
-        let dataset = dataset(
-            &name,
-            self.dataset_name.as_deref(),
-            &shared.staging_dataset_name_layout,
-            &destination.endpoint.name,
-        )?;
+        check_further(&destination, &further, staging.is_some())?;
         let pipelines_dir =
             self.pipelines_dir.map(|folder| self.folder.join(folder)).unwrap_or_else(|| {
                 self.home.as_deref().unwrap_or(&self.folder).join(".transload").join("pipelines")
             });
+        let load: LoadSettings = layers.read_section(&name, &["load"])?;
         let sources: SourceSettings = layers.read_section(&name, &["sources", "filesystem"])?;
         let stores = Stores::new(sources, &variables);
         secrets.extend(stores.settings().secrets().cloned());
-        Ok(Pipeline {
+        let mut pipeline = Pipeline {
             working: WorkingFolder::of(&pipelines_dir, &name),
             schema_name: hints::schema_name(&name),
             naming: named("schema.naming", schema.naming.as_deref())?,
@@ -423,10 +448,11 @@ impl PipelineBuilder {
             parquet: layers.read_section(&name, &["normalize", "parquet_normalizer"])?,
             schema_settings: schema,
             schema_files,
-            load: layers.read_section(&name, &["load"])?,
+            lifecycle: Lifecycle::new(&load)?,
+            load,
             writer: layers.read_section(&name, &["data_writer"])?,
             redactor: Redactor::new(&secrets),
-            stores,
+            stores: Arc::new(stores),
             observer: self.observer.unwrap_or_else(|| Arc::new(|_: Event| {})),
             stop: Stop::default(),
             folder: self.folder,
@@ -435,8 +461,50 @@ impl PipelineBuilder {
             staging,
             dataset,
             warnings,
-        })
+            followers: Vec::new(),
+        };
+        pipeline.followers = further
+            .into_iter()
+            .map(|(destination, dataset)| pipeline.beside(destination, dataset))
+            .collect();
+        Ok(pipeline)
     }
+}
+
+/// Further destinations follow through the staging storage, and each of them is a place of its own.
+fn check_further(
+    first: &Chosen<dyn Destination>,
+    further: &[(Chosen<dyn Destination>, Dataset)],
+    is_staged: bool,
+) -> Result<()> {
+    if further.is_empty() {
+        return Ok(());
+    }
+    if !is_staged {
+        return Err(Error::new(
+            ErrorKind::Configuration,
+            "several destinations need a staging destination, from which they take the files",
+        )
+        .with("further destinations", further.len())
+        .with_hint("name one: `--staging filesystem`, `staging = \"filesystem\"`"));
+    }
+    let mut places = BTreeMap::from([(first.plugin.identity(), &first.endpoint.name)]);
+    for (chosen, _) in further {
+        let place = chosen.plugin.identity();
+        if let Some(other) = places.get(&place) {
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                "two destinations of the pipeline are the same place",
+            )
+            .with("destinations", format!("{other} and {}", chosen.endpoint.name))
+            .with("place", place)
+            .with_hint(
+                "leave one of them out; another place needs its own `[destination.<name>]`",
+            ));
+        }
+        places.insert(place, &chosen.endpoint.name);
+    }
+    Ok(())
 }
 
 /// The names of the dataset and of its staging dataset, normalised.

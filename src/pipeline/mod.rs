@@ -1,7 +1,10 @@
 //! A pipeline: built once, run as often as there are rows.
 
+mod bucket_rule;
 mod builder;
 mod leftovers;
+mod lifecycle;
+mod replay;
 mod resume;
 
 use std::collections::btree_map::Entry;
@@ -12,12 +15,15 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use transload_core::{
-    Dataset, DatasetState, Destination, Error, ErrorKind, FileFormat, Inquiry, LoadId,
-    MANIFEST_VERSION, Manifest, Redactor, Result, Schema, SealedManifest, StagingDestination,
-    WriteDisposition,
+    Capabilities, Dataset, DatasetState, Destination, Error, ErrorKind, FileFormat, Inquiry,
+    LoadId, MANIFEST_VERSION, Manifest, Redactor, Result, Schema, SealedManifest,
+    StagingDestination, WriteDisposition,
 };
 
+pub use bucket_rule::BucketRule;
 pub use leftovers::{StagingTable, StagingTableState};
+use lifecycle::Lifecycle;
+pub use lifecycle::{Age, StagedFiles, StagedLoad, StagedLoadState};
 use resume::Origin;
 
 pub use builder::{
@@ -30,10 +36,10 @@ use crate::clock;
 use crate::extract;
 use crate::hints;
 use crate::incremental::Memory;
-use crate::load::negotiate::negotiate;
+use crate::load::negotiate::{Side, agree, check_disposition};
 use crate::load::plan;
 use crate::load::{
-    Chosen, Endpoint, Event, LoadInfo, Loader, Observer, Patience, Receipt, RunError, Step,
+    Chosen, Endpoint, Event, LoadInfo, Loader, Observer, Order, Patience, Receipt, RunError, Step,
 };
 use crate::load::{known_loads, receipt_of};
 use crate::normalize::{AddedColumns, Naming, Options, random_id};
@@ -46,7 +52,9 @@ use crate::state::{Identity, PipelineState};
 use crate::stop::Stop;
 use crate::write::{Workers as Encoders, WriteOptions};
 
-/// A pipeline: resources into one dataset of one destination, perhaps through one staging destination.
+/// A pipeline: resources into one dataset of one destination, perhaps through one staging destination, from which further
+/// destinations may follow.
+#[derive(Clone)]
 pub struct Pipeline {
     name: String,
     schema_name: String,
@@ -63,12 +71,15 @@ pub struct Pipeline {
     /// The convention of new schemas, where none is asked for.
     default_naming: Option<Naming>,
     load: LoadSettings,
+    lifecycle: Lifecycle,
     writer: WriterSettings,
-    stores: Stores,
+    stores: Arc<Stores>,
     redactor: Redactor,
     observer: Arc<dyn Observer>,
     stop: Stop,
     warnings: Vec<String>,
+    /// The further destinations, each as a pipeline with another aim. They get each load from the staging storage.
+    followers: Vec<Pipeline>,
 }
 
 impl fmt::Debug for Pipeline {
@@ -115,7 +126,7 @@ impl Pipeline {
     /// Files of this run from which an unfinished load was read (same table, path, size and time) are not loaded once more:
     /// finishing that load is what this run was started for. Rows that do not come from files are always loaded.
     ///
-    /// When it returns without an error, every row is in the dataset exactly once. After an error that came before the
+    /// When it returns without an error, every row is in the dataset of each destination exactly once. After an error that came before the
     /// package was sealed nothing was loaded; after a later one the package is kept, and the next run or
     /// [`resume`](Self::resume) finishes it.
     ///
@@ -125,6 +136,7 @@ impl Pipeline {
         let resources = resources.into_resources();
         let mut info = LoadInfo { pipeline: self.name.clone(), loads: Vec::new() };
         let result = self.run_all(resources, &mut info).await;
+        let result = self.after_loads(result, &mut info).await;
         self.conclude(result, info)
     }
 
@@ -205,7 +217,7 @@ impl Pipeline {
         let packages = self.working.packages()?;
         let last = state.fence.as_ref().and_then(|fence| fence.last_load.as_ref());
         let load_id = clock::new_load_id(SystemTime::now(), known_loads(&packages, last));
-        self.observe(Event::LoadStarted { load_id: load_id.clone(), resumed: false });
+        self.begin(&load_id, false);
         let mut receipt = Receipt {
             pipeline: self.name.clone(),
             load_id: Some(load_id.clone()),
@@ -285,8 +297,11 @@ impl Pipeline {
             }
         };
         let capabilities = self.destination.plugin.capabilities();
-        let identifiers = &capabilities.identifiers;
-        let max_length = identifiers.max_table_length.min(identifiers.max_column_length);
+        let lengths = self.targets().flat_map(|target| {
+            let identifiers = &target.destination.plugin.capabilities().identifiers;
+            [identifiers.max_table_length, identifiers.max_column_length]
+        });
+        let max_length = lengths.min().unwrap_or(usize::MAX);
         let names = hints::configure(&mut schema, &self.schema_settings, self.naming, max_length)?;
         let marks = input::marks(&resources)?;
         let warnings = Warnings::default();
@@ -413,6 +428,12 @@ impl Pipeline {
         let manifest = manifest.seal();
         // A package that can never be loaded must not be sealed: it would stand in the way of every later run.
         let changes = self.loader(&self.redacting_observer()).check(&manifest, state)?;
+        for follower in &self.followers {
+            // One that cannot be asked now is brought up later.
+            let Ok(state) = follower.describe().await else { continue };
+            let manifest = replay::aimed(&manifest, &follower.dataset, &follower.destination);
+            follower.loader(&self.redacting_observer()).check(&manifest, &state)?;
+        }
         self.working.note_source(folder, &marks)?;
         self.working.note_changes(folder, &plan::change_names(&changes))?;
         self.working.seal(folder, &manifest)?;
@@ -423,6 +444,11 @@ impl Pipeline {
         Ok((manifest, extraction.warnings))
     }
 
+    /// The pipeline itself, and itself with the aim of each further destination.
+    fn targets(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.followers)
+    }
+
     fn loader<'l>(&'l self, observer: &'l dyn Observer) -> Loader<'l> {
         Loader {
             destination: &self.destination,
@@ -431,6 +457,7 @@ impl Pipeline {
             stop: &self.stop,
             workers: self.load.workers.0.max(1),
             keeps_staging_tables: self.load.keep_staging_tables,
+            order: Order::AsMade,
             patience: self.patience(),
         }
     }
@@ -458,12 +485,14 @@ impl Pipeline {
         }
     }
 
-    /// The format of the files, and whether the destination can do with every table what is asked.
-    fn format(&self, resources: &[Resource]) -> Result<FileFormat> {
-        use crate::load::negotiate::check_disposition;
-        let capabilities = self.destination.plugin.capabilities();
-        let side = (self.destination.endpoint.name.as_str(), capabilities);
-        let mut wanted: Option<(&str, FileFormat)> = None;
+    /// What the destination can do with the files, and its name.
+    fn side(&self) -> Side<'_, Capabilities> {
+        (&self.destination.endpoint.name, self.destination.plugin.capabilities())
+    }
+
+    /// Whether the destination can do with every table what is asked.
+    fn check_dispositions(&self, resources: &[Resource]) -> Result<()> {
+        let side = self.side();
         for resource in resources {
             let disposition = resource.write_disposition.unwrap_or_default();
             check_disposition(
@@ -480,6 +509,17 @@ impl Pipeline {
                     check_disposition(side, &table, own, merge, replace)?;
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// The format of the files, and whether each destination can do with every table what is asked.
+    fn format(&self, resources: &[Resource]) -> Result<FileFormat> {
+        let mut wanted: Option<(&str, FileFormat)> = None;
+        for target in self.targets() {
+            target.check_dispositions(resources)?;
+        }
+        for resource in resources {
             match (wanted, resource.loader_file_format) {
                 (Some((other, format)), Some(asked)) if asked != format => {
                     return Err(Error::new(
@@ -498,7 +538,8 @@ impl Pipeline {
         let staging =
             staging.map(|staging| (staging.endpoint.name.as_str(), staging.plugin.capabilities()));
         let wanted = wanted.map(|(_, format)| format);
-        Ok(negotiate(side, staging, wanted, &[])?.format)
+        let sides: Vec<_> = self.targets().map(Self::side).collect();
+        agree(&sides, staging, wanted)
     }
 
     /// The resource with its files taken from the pipeline's folder.
@@ -521,6 +562,11 @@ impl Pipeline {
             staging: self.staging.as_ref().map(|staging| staging.endpoint.clone()),
             ..Receipt::default()
         }
+    }
+
+    fn begin(&self, load_id: &LoadId, resumed: bool) {
+        let destination = self.destination.endpoint.name.clone();
+        self.observe(Event::LoadStarted { load_id: load_id.clone(), resumed, destination });
     }
 
     fn observe(&self, event: Event) {

@@ -11,8 +11,8 @@ use transload_core::{
 use super::Pipeline;
 use crate::clock;
 use crate::load::{
-    Chosen, Event, LoadInfo, LoadStatus, Receipt, Retries, RunError, Staged, name_urls, plan,
-    receipt_of,
+    Chosen, Event, LoadInfo, LoadStatus, Order, Receipt, Retries, RunError, Staged, name_urls,
+    plan, receipt_of,
 };
 use crate::package::{Package, PackageStatus};
 use crate::set_aside;
@@ -22,8 +22,28 @@ use crate::set_aside;
 pub(super) enum Origin<'a> {
     /// From a package in this folder.
     Package(&'a Path),
-    /// From the staging storage, where all of them lie.
-    Storage,
+    /// From the staging storage, where all of them lie under the keys of this manifest.
+    Storage { staged: &'a SealedManifest, order: Order },
+}
+
+/// A load of which all files lie in the staging storage, and where it is to go.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Aim<'a> {
+    /// The manifest that lies beside the files.
+    pub(super) staged: &'a SealedManifest,
+    /// What is loaded: the same manifest, or one that differs in its place alone.
+    pub(super) load: &'a SealedManifest,
+    /// What it may follow.
+    pub(super) order: Order,
+    /// Whether it was begun earlier and is being finished.
+    pub(super) resumed: bool,
+}
+
+impl<'a> Aim<'a> {
+    /// A load goes where it was made for.
+    fn as_made(manifest: &'a SealedManifest) -> Self {
+        Self { staged: manifest, load: manifest, order: Order::AsMade, resumed: true }
+    }
 }
 
 /// A load that waits to be finished.
@@ -57,6 +77,7 @@ impl Pipeline {
     pub async fn resume(&self) -> Result<LoadInfo, RunError> {
         let mut info = LoadInfo { pipeline: self.name.clone(), loads: Vec::new() };
         let result = self.resume_all(&mut info).await;
+        let result = self.after_loads(result, &mut info).await;
         self.conclude(result, info)
     }
 
@@ -69,7 +90,29 @@ impl Pipeline {
     pub async fn resume_load(&self, load_id: &LoadId) -> Result<LoadInfo, RunError> {
         let mut info = LoadInfo { pipeline: self.name.clone(), loads: Vec::new() };
         let result = self.resume_one(load_id, &mut info).await;
+        let result = self.after_loads(result, &mut info).await;
         self.conclude(result, info)
+    }
+
+    /// What follows loads that went well: the further destinations get them too, and then what the settings let go goes.
+    pub(super) async fn after_loads(&self, result: Result<()>, info: &mut LoadInfo) -> Result<()> {
+        result?;
+        self.bring_followers_up(info).await?;
+        let is_loaded = |receipt: &Receipt| receipt.status == LoadStatus::Loaded;
+        let Some(receipt) = info.loads.iter_mut().rev().find(|receipt| is_loaded(receipt)) else {
+            return Ok(());
+        };
+        if self.lets_staged_files_go()
+            && let Err(error) = self.remove_expired().await
+        {
+            let warning = format!(
+                "the load is complete, but staged files that were to go could not be removed: {error}; \
+                 `transload staging gc` tries it again"
+            );
+            self.observe(Event::Warning(warning.clone()));
+            receipt.warnings.push(warning);
+        }
+        Ok(())
     }
 
     async fn resume_all(&self, info: &mut LoadInfo) -> Result<()> {
@@ -91,7 +134,7 @@ impl Pipeline {
                     let state = self.describe().await?;
                     let last = state.fence.and_then(|fence| fence.last_load);
                     if last == manifest.previous {
-                        self.finish_staged(&manifest, info).await?;
+                        self.finish_staged(&Aim::as_made(&manifest), info).await?;
                     } else {
                         info.loads.push(self.left_out(&manifest, last.as_ref()));
                     }
@@ -135,7 +178,7 @@ impl Pipeline {
         match self.manifest_of(staging, load_id).await? {
             Some(manifest) => {
                 self.check_place(&manifest, None)?;
-                self.finish_staged(&manifest, info).await
+                self.finish_staged(&Aim::as_made(&manifest), info).await
             }
             None => self.without_manifest(staging, load_id, &packages, info).await,
         }
@@ -180,7 +223,7 @@ impl Pipeline {
         package: &Package,
         info: &mut LoadInfo,
     ) -> Result<BTreeSet<String>> {
-        self.observe(Event::LoadStarted { load_id: package.load_id.clone(), resumed: true });
+        self.begin(&package.load_id, true);
         let manifest = package.manifest()?;
         // Read before it is loaded: then the package moves.
         let marks = package.marks();
@@ -191,12 +234,13 @@ impl Pipeline {
     }
 
     /// Finishes a load of which there is nothing but what lies in the staging storage.
-    async fn finish_staged(&self, manifest: &SealedManifest, info: &mut LoadInfo) -> Result<()> {
+    pub(super) async fn finish_staged(&self, aim: &Aim<'_>, info: &mut LoadInfo) -> Result<()> {
         let Some(staging) = &self.staging else { return Ok(()) };
+        let Aim { staged, load: manifest, order, resumed } = *aim;
         let load_id = &manifest.load_id;
-        self.observe(Event::LoadStarted { load_id: load_id.clone(), resumed: true });
-        let mut receipt = begun_earlier(manifest);
-        name_urls(&mut receipt, manifest, &*staging.plugin);
+        self.begin(load_id, resumed);
+        let mut receipt = Receipt { resumed, ..begun_earlier(manifest) };
+        name_urls(&mut receipt, staged, &*staging.plugin);
         if self.is_committed(manifest).await? {
             // The fence stays as it is: another loader may be at work on the next load.
             receipt.status = LoadStatus::Loaded;
@@ -206,9 +250,10 @@ impl Pipeline {
             info.loads.push(receipt);
             return Ok(());
         }
-        let scope = self.scope(Some(load_id));
+        let scope =
+            Scope { dataset: Some(staged.dataset.name.clone()), ..self.scope(Some(load_id)) };
         let objects = self.retried(|| staging.plugin.list(&scope)).await?;
-        let missing = plan::missing_files(manifest, &objects);
+        let missing = plan::missing_files(staged, &objects);
         if let Some(first) = missing.first() {
             return Err(Error::new(
                 ErrorKind::Terminal,
@@ -217,12 +262,12 @@ impl Pipeline {
             .with("code", "E_STAGED_MISSING")
             .with("load", load_id)
             .with("missing", missing.len())
-            .with("the first", staging.plugin.url(&format!("{}/{first}", manifest.prefix())))
+            .with("the first", staging.plugin.url(&format!("{}/{first}", staged.prefix())))
             .with_hint(
                 "nothing of it was published: finish it on the machine that has its package, or load its source again",
             ));
         }
-        self.load_package(Origin::Storage, manifest, receipt, info).await
+        self.load_package(Origin::Storage { staged, order }, manifest, receipt, info).await
     }
 
     /// Loads a sealed package, and records in its folder and in `info` what became of it.
@@ -234,16 +279,17 @@ impl Pipeline {
         info: &mut LoadInfo,
     ) -> Result<()> {
         let observer = self.redacting_observer();
-        let loader = self.loader(&observer);
+        let mut loader = self.loader(&observer);
         let endpoints = self.new_receipt();
         (receipt.destination, receipt.staging) = (endpoints.destination, endpoints.staging);
         let loaded = self.working.loaded(&manifest.load_id);
         let (folder, staged) = match (origin, &self.staging) {
-            (Origin::Storage, Some(staging)) => {
+            (Origin::Storage { staged, order }, Some(staging)) => {
+                loader.order = order;
                 let url = |key: &str| staging.plugin.url(key);
-                (loaded.as_path(), Staged::whole(plan::staged_files(manifest, url)))
+                (loaded.as_path(), Staged::whole(plan::staged_files(staged, url)))
             }
-            (Origin::Storage, None) => (loaded.as_path(), Staged::default()),
+            (Origin::Storage { .. }, None) => (loaded.as_path(), Staged::default()),
             (Origin::Package(folder), _) => {
                 receipt.set_aside = set_aside::summary(folder);
                 (folder, Staged::default())
@@ -255,7 +301,7 @@ impl Pipeline {
                 ErrorKind::Transient | ErrorKind::Interrupted | ErrorKind::OutcomeUnknown,
                 Origin::Package(_),
             )
-            | (_, Origin::Storage) => error,
+            | (_, Origin::Storage { .. }) => error,
             // It would fail again, and the runs after it with it: the user has to know what to set aside.
             (_, Origin::Package(folder)) => error.with("package", folder.display()),
         });
@@ -265,14 +311,14 @@ impl Pipeline {
         receipt.package = match (origin, is_loaded) {
             (_, true) => std::path::absolute(&loaded).ok(),
             (Origin::Package(folder), false) => std::path::absolute(folder).ok(),
-            (Origin::Storage, false) => None,
+            (Origin::Storage { .. }, false) => None,
         };
         self.scrub(&mut receipt);
         let mut bytes = serde_json::to_vec_pretty(&receipt).unwrap_or_default();
         bytes.push(b'\n');
         let recorded = match (origin, is_loaded) {
-            (Origin::Storage, true) => self.working.record(manifest, &bytes),
-            (Origin::Storage, false) => Ok(()),
+            (Origin::Storage { .. }, true) => self.working.record(manifest, &bytes),
+            (Origin::Storage { .. }, false) => Ok(()),
             (Origin::Package(folder), _) => {
                 self.working.write_receipt(folder, &bytes).and_then(|()| match is_loaded {
                     true => self.working.finish(folder, manifest, !self.load.delete_completed_jobs),
@@ -338,8 +384,16 @@ impl Pipeline {
         staging: &Chosen<dyn StagingDestination>,
         load_id: &LoadId,
     ) -> Result<Option<SealedManifest>> {
-        let scope = self.scope(Some(load_id));
-        let manifests = self.retried(|| staging.plugin.read_manifests(&scope)).await;
+        self.manifest_in(staging, &self.scope(Some(load_id))).await
+    }
+
+    /// The manifest of the load that the scope names.
+    pub(super) async fn manifest_in(
+        &self,
+        staging: &Chosen<dyn StagingDestination>,
+        scope: &Scope,
+    ) -> Result<Option<SealedManifest>> {
+        let manifests = self.retried(|| staging.plugin.read_manifests(scope)).await;
         let manifests = manifests.map_err(|error| match error.kind() {
             ErrorKind::Terminal => error.with_hint(
                 "what lies in the storage cannot be relied on: finish the load on the machine that has its package, or \

@@ -57,6 +57,7 @@ fn capabilities() -> Capabilities {
             // With load, file and extension behind it a name of a file still has less than 255 bytes.
             max_table_length: 190,
             max_column_length: 65_536,
+            in_bytes: false,
         },
         decimal: DECIMAL,
         wei: WEI,

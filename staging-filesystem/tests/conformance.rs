@@ -43,10 +43,6 @@ impl StagingHarness for Store {
         Ok(())
     }
 
-    fn exempt(&self, _case: &str) -> Option<&'static str> {
-        None
-    }
-
     fn block_on(&self, case: CaseFuture<'_>) {
         block_on(case);
     }

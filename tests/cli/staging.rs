@@ -128,3 +128,162 @@ fn the_staging_dataset_has_the_name_that_is_configured_and_never_that_of_the_dat
         "hint: ",
     ]);
 }
+
+const STAGED: &str = "staged.toml";
+
+/// A sandbox whose loads go through files, with these settings under `[load]`.
+fn staged(load: &str) -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write(
+        ".transload/config.toml",
+        &format!(
+            "[destination.duckdb]\ncredentials = \"players.duckdb\"\n[destination.filesystem]\nbucket_url = \
+             \"bucket\"\n[load]\n{load}"
+        ),
+    );
+    sandbox.write(
+        STAGED,
+        "pipeline_name = \"flow\"\ndestination = \"duckdb\"\nstaging = \"filesystem\"\ndataset_name = \
+         \"lake\"\n[[resources]]\ntable = \"players\"\nsource = \"players.jsonl\"\n",
+    );
+    sandbox
+}
+
+fn staged_loads(sandbox: &Sandbox) -> Vec<serde_json::Value> {
+    let shown = sandbox.run(&["staging", "ls", "--output", "json", STAGED]).with_code(0).json();
+    shown["loads"].as_array().expect("loads").clone()
+}
+
+fn files(sandbox: &Sandbox) -> Vec<String> {
+    sandbox.files("bucket")
+}
+
+#[test]
+fn staged_files_stay_unless_the_settings_let_them_go() {
+    let sandbox = staged("");
+    for loads in 1..=2 {
+        sandbox.run(&["run", STAGED]).with_code(0);
+        let listed = staged_loads(&sandbox);
+        assert_eq!(listed.len(), loads);
+        assert!(listed.iter().all(|load| load["state"] == "committed"), "{listed:?}");
+    }
+    let loads = staged_loads(&sandbox);
+    let objects: u64 = loads.iter().map(|load| load["objects"].as_u64().expect("objects")).sum();
+    assert_eq!(objects, files(&sandbox).len() as u64);
+    assert_eq!(loads[0]["tables"], json!(["players"]));
+    let shown = sandbox.run(&["staging", "ls", STAGED]).with_code(0);
+    shown.prints(&[
+        "staging storage file://",
+        "committed",
+        "players",
+        "staging dataset lake_staging",
+    ]);
+    let gone = sandbox.run(&["staging", "gc", STAGED]).with_code(0);
+    gone.prints(&["all files stay in the staging storage", "`retain_loads`"]);
+    assert_eq!(files(&sandbox).len() as u64, objects);
+}
+
+#[test]
+fn files_go_with_the_commit_where_that_is_asked_for() {
+    let sandbox = staged("staged_files = \"delete_on_commit\"\n");
+    sandbox.run(&["run", STAGED]).with_code(0);
+    assert_eq!(files(&sandbox), Vec::<String>::new());
+    sandbox.run(&["run", STAGED]).with_code(0);
+    assert_eq!(sandbox.count("select count(*) from lake.players"), 6);
+    assert_eq!(staged_loads(&sandbox), Vec::<serde_json::Value>::new());
+    sandbox.run(&["staging", "gc", STAGED]).with_code(0).prints(&["files of 0 loads removed"]);
+}
+
+#[test]
+fn the_newest_loads_keep_their_files_and_what_nobody_named_stays() {
+    let sandbox = staged("retain_loads = 2\n");
+    let keep_all = |words: &[&str]| {
+        Ran::of(sandbox.command().env("LOAD__RETAIN_LOADS", "9").args(words)).with_code(0)
+    };
+    for _ in 0..4 {
+        keep_all(&["run", STAGED]);
+    }
+    let all = staged_loads(&sandbox);
+    assert_eq!(all.len(), 4);
+    let id = |load: &serde_json::Value| load["load_id"].as_str().expect("an id").to_owned();
+    let (first, second) = (id(&all[0]), id(&all[1]));
+    let foreign = format!("lake/flow/{first}/players/note.txt");
+    let unnamed = "lake/flow/1.5/players/part.parquet";
+    sandbox.write(&format!("bucket/{foreign}"), "mine");
+    sandbox.write(&format!("bucket/{unnamed}"), "whose?");
+
+    let before = files(&sandbox);
+    let would = sandbox.run(&["staging", "gc", "--dry-run", STAGED]).with_code(0);
+    would.prints(&["files of 2 loads", "would go", &first, &second]);
+    assert_eq!(files(&sandbox), before);
+    sandbox.run(&["staging", "gc", STAGED]).with_code(0).prints(&["removed", &first, &second]);
+    let left = files(&sandbox);
+    let of = |id: &str| left.iter().filter(|file| file.contains(id)).cloned().collect::<Vec<_>>();
+    assert_eq!((of(&first), of(&second)), (vec![foreign], vec![]));
+    assert!(left.contains(&unnamed.to_owned()), "{left:?}");
+    let states: Vec<_> = staged_loads(&sandbox).iter().map(|load| load["state"].clone()).collect();
+    assert_eq!(states, ["unnamed", "unnamed", "committed", "committed"]);
+
+    // The next load lets the oldest of the others go by itself.
+    sandbox.run(&["run", STAGED]).with_code(0);
+    let kept: Vec<String> = staged_loads(&sandbox)[2..].iter().map(id).collect();
+    assert_eq!((kept.len(), &kept[0]), (2, &id(&all[3])));
+    assert_eq!(sandbox.count("select count(*) from lake.players"), 15);
+}
+
+#[test]
+fn files_of_a_load_that_this_dataset_does_not_have_stay() {
+    let sandbox = staged("staged_files = \"delete_on_commit\"\n");
+    let mut elsewhere = sandbox.command();
+    elsewhere
+        .env("DESTINATION__DUCKDB__CREDENTIALS", "other.duckdb")
+        .env("LOAD__STAGED_FILES", "keep")
+        .args(["run", STAGED]);
+    Ran::of(&mut elsewhere).with_code(0);
+    let before = files(&sandbox);
+    assert_eq!(staged_loads(&sandbox)[0]["state"], "unfinished");
+    sandbox.run(&["staging", "gc", STAGED]).with_code(0).prints(&["files of 0 loads removed"]);
+    sandbox.run(&["run", STAGED]).with_code(0);
+    assert_eq!(files(&sandbox), before);
+}
+
+#[test]
+fn what_the_settings_say_must_fit_together() {
+    let both = staged("staged_files = \"delete_on_commit\"\nretain = \"7d\"\n");
+    both.run(&["run", STAGED]).with_code(2).says(&["cannot be retained", "hint: "]);
+    let wrong = staged("retain = \"a week\"\n");
+    wrong.run(&["run", STAGED]).with_code(2).says(&["load.retain", "such as `7d`"]);
+    let wrong = staged("staged_files = \"delete\"\n");
+    wrong.run(&["run", STAGED]).with_code(2).says(&["load.staged_files", "`delete_on_commit`"]);
+}
+
+#[test]
+fn a_rule_for_the_bucket_is_printed_alone_on_stdout() {
+    let sandbox = staged("retain = \"20d\"\n");
+    let with = |url: &str, words: &[&str]| {
+        let mut command = sandbox.command();
+        command
+            .env("DESTINATION__FILESYSTEM__BUCKET_URL", url)
+            .env("DESTINATION__FILESYSTEM__CREDENTIALS__AWS_ACCESS_KEY_ID", "id")
+            .env("DESTINATION__FILESYSTEM__CREDENTIALS__AWS_SECRET_ACCESS_KEY", "not to be seen")
+            .env("DESTINATION__FILESYSTEM__CREDENTIALS__REGION_NAME", "eu-central-1");
+        Ran::of(command.args([&["staging", "lifecycle", STAGED], words].concat()))
+    };
+    let printed = with("s3://lake/raw", &[]).with_code(0);
+    let rule = &printed.json()["Rules"][0];
+    assert_eq!(rule["Filter"]["Prefix"], "raw/lake/flow/");
+    assert_eq!(rule["Expiration"]["Days"], 40);
+    printed.says(&["put-bucket-lifecycle-configuration --bucket lake", "unfinished"]);
+    let printed = with("s3://lake/raw", &["--days", "90", "--output", "json"]).with_code(0).json();
+    assert_eq!((&printed["storage"], &printed["days"]), (&json!("s3"), &json!(90)));
+    sandbox.run(&["staging", "lifecycle", STAGED]).with_code(2).says(&["no lifecycle rules"]);
+    let direct = Ran::of(sandbox.command().args([
+        "staging",
+        "lifecycle",
+        "--pipeline-name",
+        "flow",
+        "--destination",
+        "duckdb",
+    ]));
+    direct.with_code(2).says(&["no staging destination"]);
+}

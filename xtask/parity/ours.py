@@ -9,23 +9,28 @@ SET_ASIDE = 4
 PASSED_ON = ("PATH", "HOME", "TMPDIR", "LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH")
 
 
+def environment():
+    """What the program gets of the environment: nothing of the user's own settings."""
+    return {name: os.environ[name] for name in PASSED_ON if name in os.environ}
+
+
 def load(program, case, run, folder, database):
     """Loads one run. Returns nothing, or what Transload says against it."""
     description = folder / "pipeline.toml"
     description.write_text(describe(case, run, folder))
-    environment = {name: os.environ[name] for name in PASSED_ON if name in os.environ}
-    environment["DESTINATION__DUCKDB__CREDENTIALS"] = str(database)
+    settings = environment()
+    settings["DESTINATION__DUCKDB__CREDENTIALS"] = str(database)
     # dlt sets no row aside: a row that cannot be loaded fails the load. Those that a contract leaves out are gone with
     # dlt, and set aside with us.
     leaves_out = any("discard" in json.dumps(options.get("schema_contract")) for _, options, _ in run)
     if not leaves_out:
-        environment["NORMALIZE__MAX_SET_ASIDE"] = "0"
+        settings["NORMALIZE__MAX_SET_ASIDE"] = "0"
     if "naming" in case:
-        environment["SCHEMA__NAMING"] = case["naming"]
+        settings["SCHEMA__NAMING"] = case["naming"]
     done = subprocess.run(
         [program, "run", description, "--output", "json", "--progress", "off"],
         cwd=folder,
-        env=environment,
+        env=settings,
         capture_output=True,
         text=True,
         check=False,

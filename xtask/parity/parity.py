@@ -29,6 +29,7 @@ def main():
     arguments.add_argument("--real", type=Path)
     arguments.add_argument("--processes", type=int, default=min(4, os.cpu_count() or 2))
     arguments.add_argument("--continue", dest="carry_on", action="store_true")
+    arguments.add_argument("--files", action="store_true")
     arguments.add_argument("--document", type=Path)
     arguments.add_argument("--write", action="store_true")
     arguments.add_argument("cases", nargs="*")
@@ -38,6 +39,10 @@ def main():
         import carry_on
 
         sys.exit(carry_on.main(arguments.program, arguments.scratch, arguments.cases))
+    if arguments.files:
+        import files
+
+        sys.exit(files.main(arguments.program, arguments.scratch, arguments.cases))
     every = cases.all_cases(real.cases(arguments.real))
     chosen = [case for case in every if wanted(case, arguments.cases)]
     if not chosen:

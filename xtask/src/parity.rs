@@ -14,13 +14,14 @@ use crate::folder;
 use crate::process;
 use crate::workspace::Workspace;
 
-const HELP: &str = "`cargo xtask parity [--continue] [--release] [--write] [CASE…]`; a CASE is the \
+const HELP: &str = "`cargo xtask parity [--continue | --files] [--release] [--write] [CASE…]`; a CASE is the \
                     id of a case or the name of a group";
 
 /// What the arguments ask for.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Asked {
     carry_on: bool,
+    files: bool,
     release: bool,
     /// Whether the list in `docs/parity.md` is written, not checked.
     write: bool,
@@ -33,6 +34,7 @@ impl Asked {
         for argument in arguments {
             match argument.as_str() {
                 "--continue" => asked.carry_on = true,
+                "--files" => asked.files = true,
                 "--release" => asked.release = true,
                 "--write" => asked.write = true,
                 flag if flag.starts_with('-') => {
@@ -66,6 +68,8 @@ pub(crate) fn parity_task(workspace: &Workspace, arguments: &[String]) -> Outcom
         .env("PYTHONDONTWRITEBYTECODE", "1");
     if asked.carry_on {
         command.arg("--continue");
+    } else if asked.files {
+        command.arg("--files");
     } else {
         command.arg("--real").arg(foreign::folder(workspace)?);
         command.arg("--document").arg(workspace.root().join("docs").join("parity.md"));
@@ -128,7 +132,7 @@ mod tests {
     fn flags_and_cases_are_told_apart() {
         let words = ["--continue", "A01", "names"].map(str::to_owned);
         let asked = Asked::parse(&words).unwrap();
-        assert!(asked.carry_on && !asked.release && !asked.write);
+        assert!(asked.carry_on && !asked.release && !asked.write && !asked.files);
         assert_eq!(asked.cases, ["A01", "names"]);
         assert!(Asked::parse(&["--all".to_owned()]).is_err());
     }

@@ -29,7 +29,9 @@ pub trait Harness: Send + Sync {
 
     /// The staging destination that it copies from. `None` where it loads local files; what it claims to copy from local
     /// folders is tried all the same.
-    fn staging(&self) -> Option<Arc<dyn StagingDestination>>;
+    fn staging(&self) -> Option<Arc<dyn StagingDestination>> {
+        None
+    }
 
     /// The values of these columns in all rows of a table, as texts and in any order: numbers in digits, times in ISO 8601
     /// and UTC, bytes in hexadecimal, JSON as its text.
@@ -38,12 +40,16 @@ pub trait Harness: Send + Sync {
     /// The names of all tables of a dataset, the staging dataset too; none where it does not exist.
     async fn tables(&self, dataset: &str) -> Result<Vec<String>>;
 
-    /// Removes a dataset and its staging dataset, after a case.
-    async fn remove(&self, dataset: &Dataset) -> Result<()>;
+    /// Removes a dataset and its staging dataset, after a case. Not needed where all of it goes with the harness.
+    async fn remove(&self, _dataset: &Dataset) -> Result<()> {
+        Ok(())
+    }
 
     /// Why a case does not apply although its claims are there. It is shown as ignored, with this reason: for emulators that
     /// lack what the real thing has, and for what a claim cannot say. `None` for all others.
-    fn exempt(&self, case: &str) -> Option<&'static str>;
+    fn exempt(&self, _case: &str) -> Option<&'static str> {
+        None
+    }
 
     /// Runs a case to its end, on the runtime that the plugin needs.
     fn block_on(&self, case: CaseFuture<'_>);
@@ -67,7 +73,9 @@ pub trait StagingHarness: Send + Sync {
     async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<()>;
 
     /// See [`Harness::exempt`].
-    fn exempt(&self, case: &str) -> Option<&'static str>;
+    fn exempt(&self, _case: &str) -> Option<&'static str> {
+        None
+    }
 
     /// See [`Harness::block_on`].
     fn block_on(&self, case: CaseFuture<'_>);

@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use async_trait::async_trait;
+
 use crate::{
-    Capabilities, Column, Commit, Dataset, DatasetState, Error, ErrorKind, ExistingColumn, Fence,
-    Inquiry, Job, JobContext, JobOutcome, JobStatistics, Load, LoadId, Publication, Result,
-    SchemaChange, Survey, staging_table_owner,
+    Capabilities, Column, Commit, Dataset, DatasetState, Destination, Error, ErrorKind,
+    ExistingColumn, Fence, Inquiry, Job, JobContext, JobOutcome, JobStatistics, Load, LoadId,
+    Publication, Result, SchemaChange, Survey, staging_table_owner,
 };
 
 use super::describe::{Names, newest_schema, read_commit, read_fence, read_state, read_tables};
@@ -18,9 +20,7 @@ use super::{
     system,
 };
 
-/// What a destination that speaks SQL does, but for [`check`](crate::Destination::check), which knows its vendor.
-///
-/// A plugin keeps one and delegates to it, method by method, where its engine does nothing better.
+/// A destination that speaks SQL. One whose engine can do something better keeps it and delegates the rest to it.
 #[derive(Debug)]
 pub struct SqlDestination<C, D> {
     client: C,
@@ -44,34 +44,51 @@ impl<C: SqlClient, D: Dialect> SqlDestination<C, D> {
         &self.dialect
     }
 
-    /// See [`crate::Destination::capabilities`].
-    pub fn capabilities(&self) -> &Capabilities {
+    /// The tables of a dataset; none where it does not exist.
+    async fn tables(&self, dataset: &str) -> Result<BTreeMap<String, Vec<ExistingColumn>>> {
+        read_tables(self.client.query(&self.dialect.columns(dataset)).await?)
+    }
+
+    /// Whether a table is among these, as the engine would find it.
+    fn has(&self, tables: &BTreeMap<String, Vec<ExistingColumn>>, table: &str) -> bool {
+        tables.keys().any(|name| same_name(&self.dialect, name, table))
+    }
+
+    async fn first(&self, statement: &Statement) -> Result<Option<super::Row>> {
+        Ok(self.client.query(statement).await?.into_iter().next())
+    }
+
+    async fn execute_all(&self, statements: &[Statement]) -> Result<()> {
+        for statement in statements {
+            self.client.execute(statement).await?;
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl<C: SqlClient, D: Dialect> Destination for SqlDestination<C, D> {
+    fn capabilities(&self) -> &Capabilities {
         &self.capabilities
     }
 
-    /// See [`crate::Destination::identity`].
-    pub fn identity(&self) -> String {
+    fn identity(&self) -> String {
         self.client.identity()
     }
 
-    /// See [`crate::Destination::native_type`].
-    ///
-    /// # Errors
-    /// That of [`Dialect::type_name`].
-    pub fn native_type(&self, column: &Column) -> Result<String> {
+    fn native_type(&self, column: &Column) -> Result<String> {
         self.dialect.type_name(column)
     }
 
-    /// See [`crate::Destination::widens`].
-    pub fn widens(&self, from: &str, to: &str) -> bool {
+    fn widens(&self, from: &str, to: &str) -> bool {
         self.dialect.widens(from, to)
     }
 
-    /// See [`crate::Destination::describe`].
-    ///
-    /// # Errors
-    /// Those of the client.
-    pub async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState> {
+    async fn check(&self) -> Result<()> {
+        self.client.check().await
+    }
+
+    async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState> {
         let dataset = &inquiry.dataset.name;
         if self.client.query(&self.dialect.dataset_exists(dataset)).await?.is_empty() {
             return Ok(DatasetState::default());
@@ -111,11 +128,16 @@ impl<C: SqlClient, D: Dialect> SqlDestination<C, D> {
         Ok(state)
     }
 
-    /// See [`crate::Destination::apply`].
-    ///
-    /// # Errors
-    /// Those of the client and the dialect.
-    pub async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
+    async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
+        let identifiers = &self.capabilities.identifiers;
+        identifiers.check_table(&dataset.name)?;
+        identifiers.check_table(&dataset.staging)?;
+        for change in changes {
+            if let SchemaChange::CreateTable(table) = change {
+                identifiers.check_table(&table.name)?;
+            }
+            new_columns(change).try_for_each(|column| identifiers.check_column(&column.name))?;
+        }
         let looks = |change: &SchemaChange| match change {
             SchemaChange::AddColumns { .. } => !self.dialect.adds_column_if_not_exists(),
             SchemaChange::WidenColumn { .. } => true,
@@ -131,11 +153,7 @@ impl<C: SqlClient, D: Dialect> SqlDestination<C, D> {
         Ok(statements.iter().map(ToString::to_string).collect())
     }
 
-    /// See [`crate::Destination::fence`].
-    ///
-    /// # Errors
-    /// Those of the client, and [`ErrorKind::Transient`] where others raise the fence all the time.
-    pub async fn fence(&self, dataset: &Dataset, pipeline: &str, owner: &str) -> Result<Fence> {
+    async fn fence(&self, dataset: &Dataset, pipeline: &str, owner: &str) -> Result<Fence> {
         let names = Names { dialect: &self.dialect, dataset: &dataset.name };
         let tables = self.tables(&dataset.name).await?;
         if tables.is_empty() {
@@ -146,12 +164,7 @@ impl<C: SqlClient, D: Dialect> SqlDestination<C, D> {
         raise(&self.client, &names, pipeline, owner).await
     }
 
-    /// See [`crate::Destination::run`]: loads into a private staging table, which is made anew each time. A destination
-    /// that [loads in the publication](Capabilities::loads_in_publication) is never asked.
-    ///
-    /// # Errors
-    /// Those of the client and the dialect.
-    pub async fn run(&self, job: &Job, context: &JobContext<'_>) -> Result<JobOutcome> {
+    async fn run(&self, job: &Job, context: &JobContext<'_>) -> Result<JobOutcome> {
         if self.capabilities.loads_in_publication || !matches!(job, Job::Load(_) | Job::Copy(_)) {
             return Err(Error::new(ErrorKind::Unsupported, "jobs of this kind are not run apart")
                 .with("job", job.id()));
@@ -182,15 +195,7 @@ impl<C: SqlClient, D: Dialect> SqlDestination<C, D> {
         Ok(JobOutcome { statistics, follow_ups: Vec::new() })
     }
 
-    /// See [`crate::Destination::publish`].
-    ///
-    /// # Errors
-    /// Those of the transaction and the dialect.
-    pub async fn publish(
-        &self,
-        publication: &Publication,
-        context: &JobContext<'_>,
-    ) -> Result<Commit> {
+    async fn publish(&self, publication: &Publication, context: &JobContext<'_>) -> Result<Commit> {
         let plan = plan_publication(
             &self.dialect,
             self.capabilities.loads_in_publication,
@@ -215,21 +220,13 @@ impl<C: SqlClient, D: Dialect> SqlDestination<C, D> {
         Ok(plan.commit(&changed))
     }
 
-    /// See [`crate::Destination::clear`].
-    ///
-    /// # Errors
-    /// Those of the client.
-    pub async fn clear(&self, load: &Load) -> Result<()> {
+    async fn clear(&self, load: &Load) -> Result<()> {
         let mut left: Vec<String> = self.tables(&load.dataset.staging).await?.into_keys().collect();
         left.retain(|table| left_by(load, table));
         self.drop_staging_tables(&load.dataset, &left).await
     }
 
-    /// See [`crate::Destination::survey`].
-    ///
-    /// # Errors
-    /// Those of the client.
-    pub async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
+    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
         let names = Names { dialect: &self.dialect, dataset: &dataset.name };
         let tables = self.tables(&dataset.name).await?;
         let mut survey = Survey::default();
@@ -245,37 +242,23 @@ impl<C: SqlClient, D: Dialect> SqlDestination<C, D> {
         Ok(survey)
     }
 
-    /// See [`crate::Destination::drop_staging_tables`].
-    ///
-    /// # Errors
-    /// Those of the client.
-    pub async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
+    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
         for table in tables {
             let name = self.dialect.table(&dataset.staging, table);
             self.client.execute(&Statement::new(format!("DROP TABLE IF EXISTS {name}"))).await?;
         }
         Ok(())
     }
+}
 
-    /// The tables of a dataset; none where it does not exist.
-    async fn tables(&self, dataset: &str) -> Result<BTreeMap<String, Vec<ExistingColumn>>> {
-        read_tables(self.client.query(&self.dialect.columns(dataset)).await?)
-    }
-
-    /// Whether a table is among these, as the engine would find it.
-    fn has(&self, tables: &BTreeMap<String, Vec<ExistingColumn>>, table: &str) -> bool {
-        tables.keys().any(|name| same_name(&self.dialect, name, table))
-    }
-
-    async fn first(&self, statement: &Statement) -> Result<Option<super::Row>> {
-        Ok(self.client.query(statement).await?.into_iter().next())
-    }
-
-    async fn execute_all(&self, statements: &[Statement]) -> Result<()> {
-        for statement in statements {
-            self.client.execute(statement).await?;
+/// The columns that a change makes.
+fn new_columns(change: &SchemaChange) -> Box<dyn Iterator<Item = &Column> + '_> {
+    match change {
+        SchemaChange::CreateTable(table) => Box::new(table.complete_columns()),
+        SchemaChange::AddColumns { columns, .. } => Box::new(columns.iter()),
+        SchemaChange::CreateDataset | SchemaChange::WidenColumn { .. } => {
+            Box::new(std::iter::empty())
         }
-        Ok(())
     }
 }
 

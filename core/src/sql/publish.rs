@@ -421,20 +421,12 @@ fn plain(value: impl Into<Parameter>) -> Value {
 
 /// The bytes in the files of a job.
 pub(super) fn bytes_of(job: &Job) -> u64 {
-    match job {
-        Job::Load(job) => job.file.bytes,
-        Job::Copy(job) => job.files.iter().map(|staged| staged.file.bytes).sum(),
-        Job::Stage(_) | Job::Custom(_) => 0,
-    }
+    job.data_files().iter().map(|file| file.bytes).sum()
 }
 
 /// The rows in the files of a job.
 pub(super) fn rows_of(job: &Job) -> u64 {
-    match job {
-        Job::Load(job) => job.file.rows,
-        Job::Copy(job) => job.files.iter().map(|staged| staged.file.rows).sum(),
-        Job::Stage(_) | Job::Custom(_) => 0,
-    }
+    job.data_files().iter().map(|file| file.rows).sum()
 }
 
 fn check_rows(table: &TablePublication) -> Result<()> {

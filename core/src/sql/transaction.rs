@@ -21,6 +21,9 @@ pub trait SqlClient: fmt::Debug + Send + Sync + 'static {
     /// See [`crate::Destination::identity`].
     fn identity(&self) -> String;
 
+    /// See [`crate::Destination::check`].
+    async fn check(&self) -> Result<()>;
+
     /// Runs a statement and returns its rows. The statements of this toolkit ask for texts only.
     async fn query(&self, statement: &Statement) -> Result<Vec<Row>>;
 

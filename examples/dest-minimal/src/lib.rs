@@ -15,9 +15,9 @@ use transload_core::settings::Settings;
 use transload_core::{
     AccessKind, CONTRACT_VERSION, Capabilities, Column, Commit, CommitRecord, CopySource, DataFile,
     Dataset, DatasetState, Destination, Disposition, Error, ErrorKind, ExistingColumn, Fence,
-    FileFormat, Inquiry, Job, JobContext, JobOutcome, JobStatistics, Load, LoadId, Plugin,
-    Publication, ReplaceStrategy, Result, SchemaChange, Sha256Hex, StagingAccess, StateRow,
-    StorageKind, Survey, WriteDisposition, escape_segment, settings,
+    FileFormat, Inquiry, Job, JobContext, JobOutcome, JobStatistics, Load, LoadId, LocalFile,
+    Plugin, Publication, ReplaceStrategy, Result, SchemaChange, Sha256Hex, StateRow, StorageKind,
+    Survey, WriteDisposition, escape_segment, settings,
 };
 
 settings! {
@@ -148,32 +148,6 @@ fn count(path: &Path, file: &DataFile) -> Result<u64> {
     Ok(rows)
 }
 
-/// The files that a job brought. A publication is let at none of them: its jobs have read them.
-fn brought(job: &Job) -> Vec<&DataFile> {
-    match job {
-        Job::Load(job) => vec![&job.file],
-        Job::Copy(job) => job.files.iter().map(|staged| &staged.file).collect(),
-        _ => Vec::new(),
-    }
-}
-
-/// The files of a job, and where each lies.
-fn files<'j>(job: &'j Job, context: &JobContext<'_>) -> Result<Vec<(&'j DataFile, PathBuf)>> {
-    match (job, context.access) {
-        (Job::Load(job), _) => Ok(vec![(&job.file, context.folder.join(job.file.path()))]),
-        (Job::Copy(job), StagingAccess::LocalPaths(paths)) => {
-            let staged = job.files.iter();
-            Ok(staged
-                .filter_map(|file| Some((&file.file, paths.get(&file.key)?.clone())))
-                .collect())
-        }
-        _ => {
-            Err(Error::new(ErrorKind::Unsupported, "it takes local files only")
-                .with("job", job.id()))
-        }
-    }
-}
-
 #[async_trait]
 impl Destination for FolderDestination {
     fn capabilities(&self) -> &Capabilities {
@@ -261,7 +235,7 @@ impl Destination for FolderDestination {
 
     async fn run(&self, job: &Job, context: &JobContext<'_>) -> Result<JobOutcome> {
         let mut statistics = JobStatistics { rows: Some(0), statements: 1, ..Default::default() };
-        for (file, from) in files(job, context)? {
+        for LocalFile { file, path: from } in context.local_files([job])? {
             if file.format != FileFormat::Jsonl {
                 return Err(Error::new(ErrorKind::Unsupported, "it loads JSON lines only")
                     .with("file", &file.name));
@@ -310,7 +284,7 @@ impl Destination for FolderDestination {
                     }
                     let mut rows = 0;
                     for job in &table.jobs {
-                        for file in brought(job) {
+                        for file in job.data_files() {
                             files.push(key(load, file));
                             rows += file.rows;
                         }

@@ -11,9 +11,7 @@ use serde_json::Value;
 use transload_core::conformance::{CaseFuture, Harness, conformance};
 use transload_core::settings::Settings;
 use transload_core::sql::Row;
-use transload_core::{
-    Column, DataType, Dataset, Destination, Result, StagingDestination, escape_segment,
-};
+use transload_core::{Column, DataType, Destination, Result, escape_segment};
 
 struct Folder(tempfile::TempDir);
 
@@ -44,10 +42,6 @@ impl Harness for Folder {
         // A file, not a folder.
         let settings = Settings::from_pairs("folder", &[("folder", "/dev/null/folder")]);
         Some(Arc::new(FolderDestination::new(&settings).ok()?))
-    }
-
-    fn staging(&self) -> Option<Arc<dyn StagingDestination>> {
-        None
     }
 
     async fn rows(&self, dataset: &str, table: &str, columns: &[Column]) -> Result<Vec<Row>> {
@@ -90,10 +84,6 @@ impl Harness for Folder {
     async fn tables(&self, _dataset: &str) -> Result<Vec<String>> {
         // There is no staging dataset.
         Ok(Vec::new())
-    }
-
-    async fn remove(&self, _dataset: &Dataset) -> Result<()> {
-        Ok(())
     }
 
     fn exempt(&self, case: &str) -> Option<&'static str> {

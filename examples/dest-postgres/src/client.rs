@@ -25,27 +25,15 @@ const STATEMENT_BYTES: usize = 1 << 20;
 
 /// A database.
 #[derive(Debug)]
-pub(crate) struct Postgres(PostgresSettings);
+pub struct Postgres(PostgresSettings);
 
 impl Postgres {
     pub(crate) fn new(settings: PostgresSettings) -> Self {
         Self(settings)
     }
 
-    /// Whether the server answers, is new enough, and lets the user make schemas.
-    pub(crate) async fn check(&self) -> Result<()> {
-        let question = "SELECT current_setting('server_version_num')::int >= 150000, \
-                        has_database_privilege(current_database(), 'CREATE')";
-        let wrong = |what: &'static str| Err(Error::new(ErrorKind::Configuration, what));
-        match self.query(&Statement::new(question)).await?.concat().as_slice() {
-            [Some(new), _] if new == "f" => wrong("the server is older than PostgreSQL 15"),
-            [_, Some(may)] if may == "f" => wrong("the user may not make a schema in the database"),
-            _ => Ok(()),
-        }
-    }
-
     async fn connect(&self) -> Result<Connection> {
-        let PostgresSettings { host, port, database, username, password } = &self.0;
+        let PostgresSettings { host, port, database, username, password, .. } = &self.0;
         let mut config = tokio_postgres::Config::new();
         config.host(host).port(*port).dbname(database).user(username).password(password.expose());
         config.options("-c TimeZone=UTC -c standard_conforming_strings=on");
@@ -205,6 +193,18 @@ impl SqlClient for Postgres {
     fn identity(&self) -> String {
         let PostgresSettings { host, port, database, .. } = &self.0;
         format!("postgres://{host}:{port}/{database}")
+    }
+
+    // Whether the server answers, is new enough, and lets the user make schemas.
+    async fn check(&self) -> Result<()> {
+        let question = "SELECT current_setting('server_version_num')::int >= 150000, \
+                        has_database_privilege(current_database(), 'CREATE')";
+        let wrong = |what: &'static str| Err(Error::new(ErrorKind::Configuration, what));
+        match self.query(&Statement::new(question)).await?.concat().as_slice() {
+            [Some(new), _] if new == "f" => wrong("the server is older than PostgreSQL 15"),
+            [_, Some(may)] if may == "f" => wrong("the user may not make a schema in the database"),
+            _ => Ok(()),
+        }
     }
 
     async fn query(&self, statement: &Statement) -> Result<Vec<Row>> {

@@ -1,18 +1,15 @@
 //! How PostgreSQL writes things down.
 
-use std::path::PathBuf;
-
 use transload_core::sql::{
     CopyFile, Dialect, InsertFile, Statement, Step, Target, Work, column_list, double_quoted,
 };
 use transload_core::{
-    Column, DataFile, DataType, Error, ErrorKind, FileFormat, Job, JobContext, Result,
-    StagingAccess, Table,
+    Column, DataType, Error, ErrorKind, FileFormat, Job, JobContext, LocalFile, Result, Table,
 };
 
 /// PostgreSQL's SQL.
 #[derive(Debug)]
-pub(crate) struct PostgresDialect;
+pub struct PostgresDialect;
 
 impl Dialect for PostgresDialect {
     fn quote(&self, name: &str) -> String {
@@ -123,7 +120,7 @@ impl Dialect for PostgresDialect {
         context: &JobContext<'_>,
     ) -> Result<Vec<Step>> {
         let mut steps = Vec::new();
-        for (file, path) in files(jobs, context)? {
+        for LocalFile { file, path } in context.local_files(jobs)? {
             let (gzip, into) = (file.gzip, target.name);
             let columns = column_list(self, file.columns.iter().map(String::as_str));
             let work: Work = match file.format {
@@ -143,35 +140,6 @@ impl Dialect for PostgresDialect {
             steps.push(Step::rows(format!("load {}", target.table.name), work, file.rows));
         }
         Ok(steps)
-    }
-}
-
-/// The files of these jobs, and where they lie on this machine.
-fn files<'a>(jobs: &'a [Job], context: &JobContext<'_>) -> Result<Vec<(&'a DataFile, PathBuf)>> {
-    let mut files = Vec::new();
-    for job in jobs {
-        match (job, context.access) {
-            (Job::Load(job), _) => files.push((&job.file, context.folder.join(job.file.path()))),
-            (Job::Copy(job), StagingAccess::LocalPaths(paths)) => {
-                for staged in &job.files {
-                    let missing =
-                        || Error::new(ErrorKind::Bug, "a staged file was not brought here");
-                    files.push((&staged.file, paths.get(&staged.key).ok_or_else(missing)?.clone()));
-                }
-            }
-            _ => return Err(Error::new(ErrorKind::Unsupported, "it reads local files only")),
-        }
-    }
-    Ok(files)
-}
-
-/// Refuses a name that PostgreSQL would cut: those of 64 bytes and more.
-pub(crate) fn check_name(name: &str) -> Result<()> {
-    match name.len() {
-        1..64 => Ok(()),
-        bytes => Err(Error::new(ErrorKind::Configuration, "a name has at most 63 bytes")
-            .with("name", name)
-            .with("bytes", bytes)),
     }
 }
 
@@ -205,10 +173,10 @@ fn type_name(column: &Column) -> Result<String> {
         },
         None => "",
     };
-    if name.is_empty() || column.name.len() > 63 {
+    if name.is_empty() {
         return Err(Error::new(ErrorKind::Configuration, "PostgreSQL has no such column")
             .with("column", &column.name)
-            .with_hint("see the length of its name (63 bytes), its precision (6 decimals of a second, 64 bits) and scale"));
+            .with_hint("see its precision (6 decimals of a second, 64 bits) and scale"));
     }
     Ok(name.to_owned())
 }

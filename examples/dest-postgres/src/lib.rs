@@ -6,26 +6,23 @@ mod classify;
 mod client;
 mod dialect;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use transload_core::settings::Settings;
-use transload_core::sql::{Row, SqlClient as _, SqlDestination, Statement};
+use transload_core::sql::SqlDestination;
 use transload_core::{
-    AccessKind, BinaryEncoding, BinaryLiteral, CONTRACT_VERSION, Capabilities, Column, Commit,
-    CopySource, DataType, Dataset, DatasetState, Destination, Error, ErrorKind, Fence, FileFormat,
-    Inquiry, Job, JobContext, JobOutcome, LiteralRules, Load, MergeStrategy, Plugin, Publication,
-    ReplaceStrategy, Result, SchemaChange, Secret, StorageKind, Survey, WriteDisposition, settings,
+    AccessKind, BinaryEncoding, BinaryLiteral, CONTRACT_VERSION, Capabilities, CopySource,
+    DataType, FileFormat, IdentifierRules, LiteralRules, MergeStrategy, Plugin, ReplaceStrategy,
+    Result, Secret, StorageKind, WriteDisposition, check_encrypted, settings,
 };
 
-use client::Postgres;
-use dialect::{PostgresDialect, check_name};
+pub use client::Postgres;
+pub use dialect::PostgresDialect;
 
 settings! {
     /// The login to a database of PostgreSQL.
     pub struct PostgresSettings {
-        /// The server, on this machine: nothing is encrypted.
+        /// The server. Nothing is encrypted, so another machine needs `allow_insecure`.
         pub host: String = "localhost",
         /// Its port.
         pub port: u16 = "5432",
@@ -35,6 +32,8 @@ settings! {
         pub username: String,
         /// The password.
         pub password: Secret,
+        /// Whether the server may be another machine.
+        pub allow_insecure: bool = "false",
     }
 }
 
@@ -46,39 +45,21 @@ transload_core::register!(Plugin {
     version: env!("CARGO_PKG_VERSION"),
     contract: CONTRACT_VERSION,
     settings: PostgresSettings::KEYS,
-    destination: Some(|settings| Ok(Arc::new(PostgresDestination::new(settings)?))),
+    destination: Some(|settings| Ok(Arc::new(create(settings)?))),
     staging: None,
 });
 
 /// A database of PostgreSQL as a destination.
-#[derive(Debug)]
-pub struct PostgresDestination(SqlDestination<Postgres, PostgresDialect>);
+pub type PostgresDestination = SqlDestination<Postgres, PostgresDialect>;
 
-impl PostgresDestination {
-    /// The destination with these settings. It connects when it is first asked.
-    ///
-    /// # Errors
-    /// [`ErrorKind::Configuration`] where a setting is missing or wrong.
-    pub fn new(settings: &Settings) -> Result<Self> {
-        let read: PostgresSettings = settings.read()?;
-        let is_here = |host: &str| host.parse().is_ok_and(|address: IpAddr| address.is_loopback());
-        if read.host != "localhost" && !is_here(&read.host) {
-            return Err(Error::new(ErrorKind::Configuration, "the server is on another machine")
-                .with("host", &read.host)
-                .with_hint(
-                    "nothing is encrypted here: `ssh -L 5432:localhost:5432 …` brings it near",
-                ));
-        }
-        Ok(Self(SqlDestination::new(Postgres::new(read), PostgresDialect, capabilities())))
-    }
-
-    /// Runs a query and returns its rows as texts: for those who look at what was loaded.
-    ///
-    /// # Errors
-    /// Those of PostgreSQL.
-    pub async fn query(&self, query: &str) -> Result<Vec<Row>> {
-        self.0.client().query(&Statement::new(query)).await
-    }
+/// The destination with these settings. It connects when it is first asked.
+///
+/// # Errors
+/// [`Configuration`](transload_core::ErrorKind::Configuration) where a setting is missing or wrong.
+pub fn create(settings: &Settings) -> Result<PostgresDestination> {
+    let read: PostgresSettings = settings.read()?;
+    check_encrypted(false, &read.host, read.allow_insecure, &settings.full_key("allow_insecure"))?;
+    Ok(SqlDestination::new(Postgres::new(read), PostgresDialect, capabilities()))
 }
 
 fn capabilities() -> Capabilities {
@@ -124,68 +105,8 @@ fn capabilities() -> Capabilities {
             },
             json: (String::new(), String::new()),
         }),
+        // 63 bytes, after which PostgreSQL cuts.
+        identifiers: IdentifierRules { in_bytes: true, ..IdentifierRules::default() },
         ..Capabilities::default()
-    }
-}
-
-#[async_trait]
-impl Destination for PostgresDestination {
-    fn capabilities(&self) -> &Capabilities {
-        self.0.capabilities()
-    }
-
-    fn identity(&self) -> String {
-        self.0.identity()
-    }
-
-    fn native_type(&self, column: &Column) -> Result<String> {
-        self.0.native_type(column)
-    }
-
-    fn widens(&self, from: &str, to: &str) -> bool {
-        self.0.widens(from, to)
-    }
-
-    async fn check(&self) -> Result<()> {
-        self.0.client().check().await
-    }
-
-    async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState> {
-        self.0.describe(inquiry).await
-    }
-
-    async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
-        check_name(&dataset.name)?;
-        check_name(&dataset.staging)?;
-        for change in changes {
-            if let SchemaChange::CreateTable(table) = change {
-                check_name(&table.name)?;
-            }
-        }
-        self.0.apply(dataset, changes).await
-    }
-
-    async fn fence(&self, dataset: &Dataset, pipeline: &str, owner: &str) -> Result<Fence> {
-        self.0.fence(dataset, pipeline, owner).await
-    }
-
-    async fn run(&self, job: &Job, context: &JobContext<'_>) -> Result<JobOutcome> {
-        self.0.run(job, context).await
-    }
-
-    async fn publish(&self, publication: &Publication, context: &JobContext<'_>) -> Result<Commit> {
-        self.0.publish(publication, context).await
-    }
-
-    async fn clear(&self, load: &Load) -> Result<()> {
-        self.0.clear(load).await
-    }
-
-    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
-        self.0.survey(dataset).await
-    }
-
-    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
-        self.0.drop_staging_tables(dataset, tables).await
     }
 }

@@ -10,14 +10,12 @@ use std::sync::mpsc::{self, Sender};
 use std::thread::JoinHandle;
 
 use async_trait::async_trait;
-use example_dest_postgres::PostgresDestination;
+use example_dest_postgres::{PostgresDestination, create};
 use tempfile::TempDir;
 use transload_core::conformance::{CANARY, CaseFuture, Harness, conformance};
 use transload_core::settings::Settings;
-use transload_core::sql::{Row, double_quoted};
-use transload_core::{
-    Column, DataType, Dataset, Destination, Error, ErrorKind, Result, StagingDestination,
-};
+use transload_core::sql::{Row, SqlClient as _, Statement, double_quoted};
+use transload_core::{Column, DataType, Dataset, Destination, Error, ErrorKind, Result};
 
 const PASSWORD: &str = "the-password-of-the-suite";
 
@@ -66,7 +64,7 @@ impl Server {
     }
 
     fn open(&self, password: &str) -> Result<PostgresDestination> {
-        PostgresDestination::new(&Settings::from_pairs(
+        create(&Settings::from_pairs(
             "postgres",
             &[
                 ("host", "127.0.0.1"),
@@ -80,7 +78,7 @@ impl Server {
 
     /// Each time by a session of its own, as the destination has it.
     async fn look(&self, query: &str) -> Result<Vec<Row>> {
-        self.open(PASSWORD)?.query(query).await
+        self.open(PASSWORD)?.client().query(&Statement::new(query)).await
     }
 }
 
@@ -150,10 +148,6 @@ impl Harness for Server {
         Some(Arc::new(self.open(CANARY).ok()?))
     }
 
-    fn staging(&self) -> Option<Arc<dyn StagingDestination>> {
-        None
-    }
-
     async fn rows(&self, dataset: &str, table: &str, columns: &[Column]) -> Result<Vec<Row>> {
         let text = |column: &Column| match column.data_type {
             Some(DataType::Binary) => format!("encode({}, 'hex')", double_quoted(&column.name)),
@@ -175,10 +169,6 @@ impl Harness for Server {
             self.look(&format!("DROP SCHEMA IF EXISTS {} CASCADE", double_quoted(name))).await?;
         }
         Ok(())
-    }
-
-    fn exempt(&self, _case: &str) -> Option<&'static str> {
-        None
     }
 
     fn block_on(&self, case: CaseFuture<'_>) {

@@ -29,10 +29,6 @@ impl StagingHarness for Store {
         Ok(())
     }
 
-    fn exempt(&self, _case: &str) -> Option<&'static str> {
-        None
-    }
-
     fn block_on(&self, case: CaseFuture<'_>) {
         let runtime = tokio::runtime::Builder::new_current_thread().build();
         runtime.expect("a runtime can be made").block_on(case);

@@ -188,6 +188,7 @@ impl Events<'_> {
             digest: &scenario.digest,
             previous: scenario.previous[usize::from(load)].map(|previous| &scenario.ids[previous]),
             order_matters: scenario.order_matters && self.design.order != Order::NotChecked,
+            order: crate::load::Order::AsMade,
         };
         let seen = Seen {
             commit: is_there.then(|| &scenario.records[usize::from(load)]),

@@ -11,7 +11,7 @@ use transload_core::sql::Row;
 use transload_core::{
     Capabilities, Column, Commit, DataType, Dataset, DatasetState, Destination, Fence, FileFormat,
     Inquiry, Job, JobContext, JobOutcome, Load, Publication, Registry, Result, SchemaChange,
-    StagingDestination, Survey,
+    Survey,
 };
 
 use crate::common::Place;
@@ -148,10 +148,6 @@ impl Harness for Lake {
         create(&crate::unusable(&self.0)).ok()
     }
 
-    fn staging(&self) -> Option<Arc<dyn StagingDestination>> {
-        None
-    }
-
     async fn rows(&self, dataset: &str, table: &str, columns: &[Column]) -> Result<Vec<Row>> {
         // A file that is gone was replaced since the log was read: what is there now stands in the log as it is now.
         loop {
@@ -164,11 +160,6 @@ impl Harness for Lake {
     async fn tables(&self, _dataset: &str) -> Result<Vec<String>> {
         // There is no staging dataset, and a table is there when its first file is.
         Ok(Vec::new())
-    }
-
-    async fn remove(&self, _dataset: &Dataset) -> Result<()> {
-        // All of it goes with the folder, or lies under a prefix that no one else has.
-        Ok(())
     }
 
     fn exempt(&self, case: &str) -> Option<&'static str> {

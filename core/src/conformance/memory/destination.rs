@@ -84,6 +84,7 @@ fn capabilities() -> Capabilities {
             case: IdentifierCase::Sensitive,
             max_table_length: 100,
             max_column_length: 100,
+            in_bytes: false,
         },
         decimal: (38, 9),
         wei: (76, 0),

@@ -31,10 +31,6 @@ impl Harness for MemoryHarness {
         Some(Arc::new(MemoryDestination::with_password(self.place.clone(), CANARY.into())))
     }
 
-    fn staging(&self) -> Option<Arc<dyn StagingDestination>> {
-        None
-    }
-
     async fn rows(&self, dataset: &str, table: &str, columns: &[Column]) -> Result<Vec<Row>> {
         Ok(self.place.rows(dataset, table, columns))
     }
@@ -49,10 +45,6 @@ impl Harness for MemoryHarness {
         let mut datasets = self.place.lock();
         datasets.retain(|name, _| *name != dataset.name && *name != dataset.staging);
         Ok(())
-    }
-
-    fn exempt(&self, _case: &str) -> Option<&'static str> {
-        None
     }
 
     fn block_on(&self, case: CaseFuture<'_>) {
@@ -77,10 +69,6 @@ impl StagingHarness for MemoryHarness {
     async fn put(&self, key: &str, bytes: Vec<u8>) -> Result<()> {
         self.staging.put(key, bytes);
         Ok(())
-    }
-
-    fn exempt(&self, _case: &str) -> Option<&'static str> {
-        None
     }
 
     fn block_on(&self, case: CaseFuture<'_>) {
