@@ -368,6 +368,21 @@ async fn a_role_or_temporary_keys_open_the_bucket_and_others_do_not() {
     let shown = format!("{info} {}", serde_json::to_string(&info).unwrap());
     assert!(!shown.contains(secret) && !shown.contains(token), "{shown}");
 
+    // Keys that the staging destination lends for this load, though it has keys of its own to forward.
+    for format in [FileFormat::Parquet, FileFormat::Jsonl] {
+        let case = Case::new("lent");
+        let lent = case
+            .staged()
+            .setting("destination.filesystem.credentials.access_role_arn", role.as_str());
+        lent.build().unwrap().run(rows(10).loader_file_format(format)).await.unwrap();
+        assert_eq!(case.count("events").await, 10);
+        let forwarded = format!(
+            "SELECT COUNT(*) FROM sys_query_history WHERE query_text LIKE '%{{d}}%' AND query_text LIKE '%aws_access_key_id={}%'",
+            variable("TRANSLOAD_TEST_S3_KEY")
+        );
+        assert_eq!(case.one(&forwarded).await, "0", "the long-lived keys stay here");
+    }
+
     // A role that may not read: nothing is loaded, the reason is said, and the load is finished with another.
     for (wrong, words) in [
         (powerless.as_str(), "AccessDenied"),

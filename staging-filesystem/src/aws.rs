@@ -2,16 +2,20 @@
 //!
 //! Source: AWS SDKs and Tools Reference Guide, "Standardized credential providers" and "Shared config and credentials files".
 
+mod lend;
 mod profile;
 mod provider;
 mod sts;
 
 use std::path::{Path, PathBuf};
 
+use object_store::ClientOptions;
+use object_store::aws::AwsCredentialProvider;
 use transload_core::settings::Settings;
 use transload_core::{Error, ErrorKind, Result, Secret};
 
 use crate::config::StoreCredentials;
+pub(crate) use lend::Lender;
 use profile::Profiles;
 pub(crate) use provider::provider;
 
@@ -68,6 +72,7 @@ impl Identity {
 }
 
 const ROLE: &str = "credentials.role_arn";
+const ACCESS_ROLE: &str = "credentials.access_role_arn";
 const PROFILE: &str = "credentials.profile_name";
 /// What a session is called where nobody says it.
 const SESSION: &str = "transload";
@@ -91,6 +96,34 @@ pub(crate) fn find(
         None => base,
     };
     Ok(Found { identity, region })
+}
+
+/// What lends keys to destinations, where a role for that is named.
+pub(crate) fn lender(
+    settings: &Settings,
+    credentials: &StoreCredentials,
+    by: &AwsCredentialProvider,
+    (endpoint, region): (&str, &str),
+    options: &ClientOptions,
+) -> Result<Option<Lender>> {
+    let Some(arn) = &credentials.access_role_arn else { return Ok(None) };
+    if !is_role(arn) {
+        return Err(no_role(settings, ACCESS_ROLE));
+    }
+    let session = credentials.role_session_name.clone().unwrap_or_else(|| SESSION.to_owned());
+    Ok(Some(Lender {
+        role: Role { arn: arn.clone(), session, external_id: credentials.role_external_id.clone() },
+        by: by.clone(),
+        endpoint: endpoint.to_owned(),
+        region: region.to_owned(),
+        options: options.clone(),
+    }))
+}
+
+fn no_role(settings: &Settings, key: &str) -> Error {
+    settings
+        .wrong(key, "it is no ARN of a role")
+        .with_hint("it looks like `arn:aws:iam::123456789012:role/loader`")
 }
 
 /// The shared files, where the environment says how to find them.
@@ -143,10 +176,7 @@ impl Look<'_> {
         let credentials = self.credentials;
         let Some(arn) = &credentials.role_arn else { return Ok(None) };
         if !is_role(arn) {
-            return Err(self
-                .settings
-                .wrong(ROLE, "it is no ARN of a role")
-                .with_hint("it looks like `arn:aws:iam::123456789012:role/loader`"));
+            return Err(no_role(self.settings, ROLE));
         }
         let session = credentials.role_session_name.clone().unwrap_or_else(|| SESSION.to_owned());
         let external_id = credentials.role_external_id.clone();

@@ -7,7 +7,7 @@ use object_store::{ClientOptions, RetryConfig};
 use transload_core::settings::Settings;
 use transload_core::{Error, ErrorKind, Result, Secret, check_encrypted};
 
-use crate::aws::{find, provider};
+use crate::aws::{Lender, find, lender, provider};
 use crate::config::{FilesystemSettings, StoreCredentials};
 
 /// The client of a bucket of S3, and what was found on the way to it.
@@ -15,6 +15,8 @@ use crate::config::{FilesystemSettings, StoreCredentials};
 pub(crate) struct Amazon {
     pub(crate) client: AmazonS3,
     pub(crate) region: Option<String>,
+    /// What lends keys to destinations.
+    pub(crate) lender: Option<Lender>,
     /// What must never be shown, beside what is in the settings.
     pub(crate) secrets: Vec<Secret>,
 }
@@ -55,17 +57,18 @@ pub(crate) fn amazon_s3(
     let region = found.region.as_deref().unwrap_or("us-east-1");
     let roles = address_of_roles(settings, credentials, region)?;
     let of_roles = options.clone().with_allow_http(roles.starts_with("http:"));
-    let built = provider(&found.identity, &roles, region, &of_roles).and_then(|keys| {
-        encrypted(builder, configured).with_credentials(keys).with_client_options(options).build()
-    });
-    let client = built.map_err(|error| {
+    let misfit = |error: object_store::Error| {
         // The words of the builder are not kept: they may quote what it was given.
         let _ = error;
         Error::new(ErrorKind::Configuration, "the settings of the bucket do not fit together")
             .with("bucket", bucket)
-    })?;
+    };
+    let keys = provider(&found.identity, &roles, region, &of_roles).map_err(misfit)?;
+    let lender = lender(settings, credentials, &keys, (&roles, region), &of_roles)?;
+    let builder = encrypted(builder, configured).with_credentials(keys);
+    let client = builder.with_client_options(options).build().map_err(misfit)?;
     let secrets = found.identity.secrets();
-    Ok(Amazon { client, region: found.region, secrets })
+    Ok(Amazon { client, region: found.region, lender, secrets })
 }
 
 fn encrypted(mut builder: AmazonS3Builder, configured: &FilesystemSettings) -> AmazonS3Builder {

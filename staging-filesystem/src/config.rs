@@ -60,6 +60,9 @@ settings! {
         pub profile_name: Option<String>,
         /// A role to take on, by whoever asks else. Example: `arn:aws:iam::123456789012:role/loader`.
         pub role_arn: Option<String>,
+        /// A role whose keys a destination gets for its COPY, narrowed to the files of the load and over after an hour, in place of
+        /// the keys of whoever stages; that one must be trusted by it. Example: `arn:aws:iam::123456789012:role/reader`.
+        pub access_role_arn: Option<String>,
         /// What the role wants to be told besides.
         pub role_external_id: Option<String>,
         /// What the session of the role is called in Amazon's logs; without it `transload`.

@@ -30,12 +30,16 @@ pub(crate) struct FilesystemStaging {
 
 impl FilesystemStaging {
     pub(crate) fn new(store: Store) -> Self {
-        let access = match store.kind() {
-            StorageKind::Local => vec![AccessKind::LocalPaths],
-            StorageKind::S3 => vec![AccessKind::Credentials],
-            // What the contract hands over are keys of S3. BigQuery reads `gs://` by its own right, a destination that brings its own way along needs none.
-            _ => Vec::new(),
-        };
+        let mut access = Vec::new();
+        // Which of them is taken is for the destination to say. What the contract hands over are keys of S3.
+        match store.kind() {
+            StorageKind::Local => access.push(AccessKind::LocalPaths),
+            StorageKind::S3 => {
+                access.extend(store.lends().then_some(AccessKind::TemporaryCredentials));
+                access.extend([AccessKind::SignedUrls, AccessKind::Credentials]);
+            }
+            _ => {}
+        }
         let capabilities = StagingCapabilities {
             storage: store.kind(),
             formats: FileFormat::ALL.to_vec(),
@@ -163,6 +167,21 @@ impl StagingDestination for FilesystemStaging {
                     }
                 }
                 return Ok(StagingAccess::LocalPaths(paths));
+            }
+            Some(AccessKind::TemporaryCredentials) => {
+                let keys: Vec<&str> = request.files.iter().map(|file| file.key.as_str()).collect();
+                if let Some(credentials) = self.store.lent(&keys).await? {
+                    return Ok(StagingAccess::Credentials(credentials));
+                }
+            }
+            Some(AccessKind::SignedUrls) => {
+                let mut urls = BTreeMap::new();
+                for file in &request.files {
+                    if let Some(url) = self.store.signed_url(&file.key).await? {
+                        urls.insert(file.key.clone(), url);
+                    }
+                }
+                return Ok(StagingAccess::SignedUrls(urls));
             }
             Some(AccessKind::Credentials) => {
                 if let Some(credentials) = self.store.credentials().await? {

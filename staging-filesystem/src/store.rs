@@ -4,12 +4,14 @@ use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt as _, TryStreamExt as _};
-use object_store::aws::AmazonS3;
+use object_store::aws::{AmazonS3, AwsCredential};
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
+use object_store::signer::Signer as _;
 use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutMultipartOptions, PutOptions};
 use tokio::sync::{OnceCell, Semaphore};
 use transload_core::settings::Settings;
@@ -18,6 +20,7 @@ use transload_core::{
     StorageKind, failpoint,
 };
 
+use crate::aws::Lender;
 use crate::azure::azure;
 use crate::classify::{bucket_is_missing, classify, leaves_open, says_only_a_status};
 use crate::client::{amazon_s3, without_userinfo};
@@ -32,6 +35,7 @@ pub(crate) struct Store {
     root: Root,
     opened: OnceLock<Arc<dyn ObjectStore>>,
     s3: Option<Arc<AmazonS3>>,
+    lender: Option<Lender>,
     region: Option<String>,
     /// The address that requests go to, where it is not that of Amazon or Google.
     endpoint: Option<String>,
@@ -65,6 +69,9 @@ pub(crate) enum Created {
     Other(Bytes),
 }
 
+/// How long an address that is handed out can be read.
+const SIGNED: Duration = Duration::from_secs(3600);
+
 /// Parts of uploads that are in memory at once, 8 MiB each as a rule: enough for many connections, and a bound whatever the
 /// number of files.
 const PARTS_IN_MEMORY: usize = 12;
@@ -82,12 +89,13 @@ impl Store {
         let marks = Marks::new(settings, configured, &root)?;
         let (mut region, mut found) = (credentials.region_name.clone(), Vec::new());
         let (mut s3, opened, mut endpoint) = (None, OnceLock::new(), None);
+        let mut lender = None;
         match &root {
             Root::Folder(_) => {}
             Root::Bucket { bucket, .. } => {
                 let amazon = amazon_s3(settings, configured, bucket)?;
                 let client = Arc::new(amazon.client);
-                (region, found) = (amazon.region, amazon.secrets);
+                (region, lender, found) = (amazon.region, amazon.lender, amazon.secrets);
                 opened.get_or_init(|| Arc::clone(&client) as Arc<dyn ObjectStore>);
                 s3 = Some(client);
                 endpoint = credentials.endpoint_url.clone();
@@ -118,6 +126,7 @@ impl Store {
             root,
             opened,
             s3,
+            lender,
             region,
             endpoint,
             marks,
@@ -134,6 +143,7 @@ impl Store {
             root: Root::Bucket { bucket: "test".into(), prefix: String::new() },
             opened: OnceLock::from(store),
             s3: None,
+            lender: None,
             region: None,
             endpoint: None,
             marks: Marks::default(),
@@ -207,13 +217,43 @@ impl Store {
         let Some(s3) = &self.s3 else { return Ok(None) };
         let keys = s3.credentials().get_credential().await;
         let keys = keys.map_err(|error| self.failed("getting credentials", "", &error))?;
-        Ok(Some(StorageCredentials {
+        Ok(Some(self.handed_out(&keys)))
+    }
+
+    /// Whether there is a role whose keys can be lent.
+    pub(crate) fn lends(&self) -> bool {
+        self.lender.is_some()
+    }
+
+    /// Keys that open the loads of these files and nothing else, for an hour.
+    pub(crate) async fn lent(&self, keys: &[&str]) -> Result<Option<StorageCredentials>> {
+        let (Some(lender), Root::Bucket { bucket, prefix }) = (&self.lender, &self.root) else {
+            return Ok(None);
+        };
+        let prefixes = keys.iter().map(|key| load_of(prefix, key)).collect();
+        let lent = lender.lend(bucket, &prefixes).await;
+        let lent = lent.map_err(|error| self.failed("lending keys", "", &error))?;
+        Ok(Some(self.handed_out(&lent)))
+    }
+
+    fn handed_out(&self, keys: &AwsCredential) -> StorageCredentials {
+        StorageCredentials {
             access_key_id: keys.key_id.clone(),
             secret_access_key: keys.secret_key.as_str().into(),
             session_token: keys.token.as_deref().map(Into::into),
             region: self.region.clone(),
             endpoint: self.endpoint.clone(),
-        }))
+        }
+    }
+
+    /// An address at which this one object can be read for an hour by whoever has it.
+    pub(crate) async fn signed_url(&self, key: &str) -> Result<Option<Secret>> {
+        // Not in Azure: object_store 0.14 signs names as they stand in a URL there, so those with escapes are refused.
+        let Some(s3) = &self.s3 else { return Ok(None) };
+        let path = self.path(key)?;
+        let url = s3.signed_url(reqwest::Method::GET, &path, SIGNED).await;
+        let url = url.map_err(|error| self.failed("signing an address", key, &error))?;
+        Ok(Some(String::from(url).into()))
     }
 
     /// The store itself, for uploads. Makes the folder where it is missing.
@@ -485,6 +525,14 @@ fn url_of(scheme: &str, bucket: &str, prefix: &str, key: &str) -> String {
     let parts: Vec<&str> =
         [bucket, prefix, key].into_iter().filter(|part| !part.is_empty()).collect();
     format!("{scheme}://{}", parts.join("/"))
+}
+
+/// The prefix of the load that a key belongs to, with a slash at its end: dataset, pipeline and load.
+fn load_of(root: &str, key: &str) -> String {
+    let segments = key.split('/').take(3);
+    let parts: Vec<&str> =
+        [root].into_iter().filter(|root| !root.is_empty()).chain(segments).collect();
+    format!("{}/", parts.join("/"))
 }
 
 /// A request between its two failpoints.

@@ -11,7 +11,7 @@ use common::{Package, Place, variable};
 use scripted::{Asked, serve};
 use transload_core::settings::Settings;
 use transload_core::{
-    AccessKind, AccessRequest, ErrorKind, Registry, Scope, Secret, StagingAccess,
+    AccessKind, AccessRequest, ErrorKind, FollowUp, Registry, Scope, Secret, StagingAccess,
     StagingDestination, StorageCredentials,
 };
 
@@ -315,4 +315,92 @@ async fn azure_is_asked_by_a_principal_a_workload_or_the_machine() {
         );
         assert!(error.hint().is_some() && !format!("{error:?}").contains("CANARY"), "{error:?}");
     }
+}
+
+/// The staging destination with the lent keys in place of its own.
+fn with_keys(place: &Place, keys: &StorageCredentials) -> Arc<dyn StagingDestination> {
+    let token = keys.session_token.as_ref().map_or("", Secret::expose);
+    made(
+        place.settings(&[
+            (ID, &keys.access_key_id),
+            (SECRET, keys.secret_access_key.expose()),
+            ("credentials.aws_session_token", token),
+        ]),
+        &[],
+    )
+}
+
+#[tokio::test]
+#[ignore = "needs an S3 server: cargo xtask e2e filesystem"]
+async fn lent_keys_read_the_files_of_the_load_and_nothing_else() {
+    let place = Place::s3();
+    let owner = made(place.settings(&[("credentials.access_role_arn", &variable("S3_ROLE"))]), &[]);
+    let mut staged = Vec::new();
+    for load in ["1.5", "1.55"] {
+        let package = Package::new(load).with("players", load.as_bytes());
+        let job = package.stage_job(&package.files[0]);
+        let outcome = owner.stage(&job, &package.context()).await.unwrap();
+        let FollowUp::Copy(file) = outcome.follow_ups[0].clone() else { panic!("{outcome:?}") };
+        staged.push(file);
+    }
+    let takes = vec![AccessKind::TemporaryCredentials, AccessKind::Credentials];
+    let request = AccessRequest { files: vec![staged[0].clone()], takes };
+    let StagingAccess::Credentials(lent) = owner.grant(&request).await.unwrap() else { panic!() };
+    assert!(lent.session_token.is_some() && lent.access_key_id != variable("S3_KEY"));
+    assert!(!format!("{lent:?}").contains(lent.secret_access_key.expose()));
+
+    let reader = with_keys(&place, &lent);
+    let to = place.folder.path().join("fetched");
+    reader.fetch(&staged[0], &to).await.unwrap();
+    assert_eq!(std::fs::read(&to).unwrap(), b"1.5");
+    // Another load, though its id begins with the same letters; anything that changes the bucket; the whole of it.
+    reader.remove(std::slice::from_ref(&staged[0].key)).await.unwrap_err();
+    for error in [
+        reader.fetch(&staged[1], &to).await.unwrap_err(),
+        reader.list(&Scope::default()).await.unwrap_err(),
+    ] {
+        assert_eq!(error.message(), "the credentials do not allow this", "{error:?}");
+    }
+    assert_eq!(owner.list(&Scope::default()).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+#[ignore = "needs an S3 server: cargo xtask e2e filesystem"]
+async fn a_role_that_cannot_be_lent_is_an_error_and_no_reason_to_hand_out_the_keys() {
+    let place = Place::s3();
+    let nobody = "arn:aws:iam::123456789012:role/nobody";
+    let owner = made(place.settings(&[("credentials.access_role_arn", nobody)]), &[]);
+    owner.check().await.unwrap();
+    let takes = vec![AccessKind::TemporaryCredentials, AccessKind::Credentials];
+    let error = owner.grant(&AccessRequest { files: Vec::new(), takes }).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.message()),
+        (ErrorKind::Configuration, "the role cannot be taken on"),
+        "{error:?}"
+    );
+}
+
+#[tokio::test]
+#[ignore = "needs an S3 server: cargo xtask e2e filesystem"]
+async fn a_signed_url_reads_one_object() {
+    let place = Place::s3();
+    let staging = made(place.settings(&[]), &[]);
+    let package = Package::new("1.5").with("players", b"rows");
+    let job = package.stage_job(&package.files[0]);
+    let outcome = staging.stage(&job, &package.context()).await.unwrap();
+    let FollowUp::Copy(file) = outcome.follow_ups[0].clone() else { panic!("{outcome:?}") };
+    let request = AccessRequest { files: vec![file.clone()], takes: vec![AccessKind::SignedUrls] };
+    let StagingAccess::SignedUrls(urls) = staging.grant(&request).await.unwrap() else { panic!() };
+    let url = urls[&file.key].expose();
+    assert!(!format!("{urls:?}").contains(url));
+    let client = reqwest::Client::new();
+    let answer = client.get(url).send().await.unwrap();
+    let status = answer.status();
+    let said = answer.bytes().await.unwrap();
+    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&said));
+    assert_eq!(said.as_ref(), b"rows");
+    // It is signed for this object alone.
+    let other = url.replacen("players", "gamers", 1);
+    assert!(client.get(other).send().await.unwrap().status().is_client_error());
+    assert!(client.delete(url).send().await.unwrap().status().is_client_error());
 }

@@ -43,6 +43,8 @@ pub(crate) struct Sts {
     region: String,
     client: HttpClient,
     kept: Mutex<Option<(Instant, Arc<AwsCredential>)>>,
+    /// What the keys may do at most, whatever the role may.
+    policy: Option<String>,
 }
 
 impl Sts {
@@ -55,7 +57,12 @@ impl Sts {
     ) -> Result<Self> {
         let client = ReqwestConnector::default().connect(options)?;
         let (endpoint, region) = (endpoint.to_owned(), region.to_owned());
-        Ok(Self { role, trust, endpoint, region, client, kept: Mutex::default() })
+        Ok(Self { role, trust, endpoint, region, client, kept: Mutex::default(), policy: None })
+    }
+
+    /// The same with a session policy.
+    pub(super) fn narrowed_to(self, policy: String) -> Self {
+        Self { policy: Some(policy), ..self }
     }
 
     async fn request(&self) -> Result<HttpRequest> {
@@ -65,6 +72,7 @@ impl Sts {
             ("RoleSessionName", self.role.session.clone()),
             ("DurationSeconds", SESSION.as_secs().to_string()),
         ];
+        form.extend(self.policy.clone().map(|policy| ("Policy", policy)));
         let base = match &self.trust {
             Trust::Keys(keys) => {
                 form.push(("Action", "AssumeRole".to_owned()));
@@ -93,7 +101,7 @@ impl Sts {
         Ok(request)
     }
 
-    async fn take_on(&self) -> Result<AwsCredential> {
+    pub(super) async fn take_on(&self) -> Result<AwsCredential> {
         let unreachable = |error| Error::Generic { store: STORE, source: Box::new(error) };
         let answer = self.client.execute(self.request().await?).await.map_err(unreachable)?;
         let status = answer.status();
