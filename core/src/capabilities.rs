@@ -85,6 +85,10 @@ pub struct Capabilities {
     pub literals: Option<LiteralRules>,
     /// The size at which a file is cut, in bytes as written. `None`: the engine's own.
     pub file_bytes: Option<u64>,
+    /// Rows of a row group of Parquet, at most; the engine also cuts it at a size that it can hold in memory. `None`: the
+    /// engine's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_group_rows: Option<usize>,
     /// Jobs that may run at once. `None`: the engine's own limit.
     pub max_parallel_jobs: Option<usize>,
 }

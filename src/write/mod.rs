@@ -44,6 +44,8 @@ use layout::Layout;
 use parquet::ParquetFile;
 use text::{RowFormat, TextFile};
 
+use crate::ParquetCompression;
+
 /// Rows that are written before the size of the file is looked at again. The number of values that Parquet encodes at
 /// once, so that cutting batches here does not move its pages.
 const SLICE_ROWS: usize = 1024;
@@ -59,11 +61,15 @@ pub(crate) struct WriteOptions {
     pub(crate) literals: Option<LiteralRules>,
     /// A file is closed when it has about this size, in bytes as they lie on the disk. Default: 128 MiB.
     pub(crate) file_bytes: u64,
+    /// Rows that a file has at most. Default: any number.
+    pub(crate) file_rows: Option<u64>,
     /// Bytes of batches that wait before a file is opened, so that a column that comes up early does not make a file of
     /// its own: those of all tables of a [`TableWriters`], those of a table alone in a [`TableWriter`]. Default: 32 MiB.
     pub(crate) buffer_bytes: usize,
     /// Rows of a row group of Parquet. Default: 122,880, DuckDB's own size.
     pub(crate) row_group_rows: usize,
+    /// How Parquet is compressed. Default: zstd of level 1.
+    pub(crate) compression: ParquetCompression,
     /// Whether JSON lines and CSV are compressed by gzip. Default: yes. Parquet compresses inside, and
     /// `insert_values` stays plain, so that it can be read and run by hand.
     pub(crate) gzip: bool,
@@ -79,8 +85,10 @@ impl WriteOptions {
             folder: folder.into(),
             literals: None,
             file_bytes: 128 << 20,
+            file_rows: None,
             buffer_bytes: 32 << 20,
             row_group_rows: 122_880,
+            compression: ParquetCompression::Zstd(1),
             gzip: true,
             workers: Workers::default(),
         }
@@ -199,17 +207,21 @@ impl TableWriter {
             *batch = self.layout.adapt(batch)?;
         }
         while let Some(batch) = self.waiting.pop_front() {
-            for start in (0..batch.num_rows()).step_by(SLICE_ROWS) {
-                if self.open.is_none() {
-                    let rest = batch.slice(start, batch.num_rows() - start);
-                    self.open = Some(self.open_file(rest)?);
-                }
-                let slice = batch.slice(start, SLICE_ROWS.min(batch.num_rows() - start));
-                if let Some(open) = &mut self.open {
-                    open.write(slice)?;
-                    if open.bytes() >= self.options.file_bytes {
-                        self.close()?;
-                    }
+            let mut start = 0;
+            while start < batch.num_rows() {
+                let rest = batch.num_rows() - start;
+                let mut open = match self.open.take() {
+                    Some(open) => open,
+                    None => self.open_file(batch.slice(start, rest))?,
+                };
+                let room = self.options.file_rows.unwrap_or(u64::MAX).saturating_sub(open.rows);
+                let rows = rest.min(SLICE_ROWS).min(usize::try_from(room).unwrap_or(usize::MAX));
+                open.write(batch.slice(start, rows))?;
+                start += rows;
+                let is_full = open.bytes() >= self.options.file_bytes || room == rows as u64;
+                self.open = Some(open);
+                if is_full {
+                    self.close()?;
                 }
             }
         }

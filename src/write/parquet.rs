@@ -1,6 +1,6 @@
 //! Parquet files.
 //!
-//! Zstd, the first version of the data pages, which every warehouse reads, and nothing in the file but the rows: no
+//! Zstd unless the settings say otherwise, the first version of the data pages, which every warehouse reads, and nothing in the file but the rows: no
 //! machine, no time, no Arrow schema beside Parquet's own.
 
 use std::collections::HashSet;
@@ -28,6 +28,7 @@ use super::file::{PartFile, failed};
 use super::layout::{FileColumn, Layout};
 use super::pace::Pace;
 use super::workers::{Ticket, Workers};
+use crate::ParquetCompression;
 
 /// A row group is also cut at this size, encoded: rows may be wide, and it is held in memory.
 const ROW_GROUP_BYTES: u64 = 32 << 20;
@@ -37,6 +38,9 @@ const BLOCK_BYTES: u64 = 4 << 20;
 
 /// Values of a column that are looked at to see whether they repeat.
 const SAMPLE_VALUES: usize = 8192;
+
+/// Bytes of a page before it is compressed, and of the pages of all columns that are begun at a time.
+const PAGE_BYTES: (usize, usize) = (1 << 20, 100 << 20);
 
 /// A Parquet file that is being written.
 ///
@@ -90,9 +94,13 @@ impl ParquetFile {
             })
             .collect();
         let schema = Arc::new(Schema::new(fields));
+        let path = part.path().to_owned();
+        let compression = compression(options.compression)
+            .map_err(|error| failed("could not write a data file", &path, 0, error))?;
         let mut properties = WriterProperties::builder()
             .set_created_by("transload".to_owned())
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_compression(compression)
+            .set_data_page_size_limit(page_bytes(layout.columns.len()))
             .set_statistics_enabled(EnabledStatistics::Chunk)
             // Indexes are for readers of single pages; these files are read once, as a whole.
             .set_offset_index_disabled(true);
@@ -103,7 +111,6 @@ impl ParquetFile {
                 repeats(&arrays.collect::<Vec<_>>()),
             );
         }
-        let path = part.path().to_owned();
         let begun = parquet_schema(&schema, layout).and_then(|descriptor| {
             let root = descriptor.root_schema_ptr();
             SerializedFileWriter::new(Slot(Some(part)), root, Arc::new(properties.build()))
@@ -283,6 +290,21 @@ impl Write for Slot {
     }
 }
 
+fn compression(compression: ParquetCompression) -> Result<Compression, ParquetError> {
+    Ok(match compression {
+        ParquetCompression::Zstd(level) => Compression::ZSTD(ZstdLevel::try_new(level.into())?),
+        ParquetCompression::Snappy => Compression::SNAPPY,
+        ParquetCompression::None => Compression::UNCOMPRESSED,
+    })
+}
+
+/// Bytes of a page in a file of so many columns. With more than a hundred BigQuery wants smaller ones than usual ("Loading
+/// Parquet data from Cloud Storage", input file requirements), and each column has one in memory.
+fn page_bytes(columns: usize) -> usize {
+    let (most, of_all) = PAGE_BYTES;
+    (of_all / columns.max(1)).clamp(64 << 10, most)
+}
+
 /// Times are stored in microseconds, since Parquet has no seconds and not every warehouse reads milliseconds. Only what
 /// is finer is stored as it is.
 fn stored_type(arrow_type: &ArrowType) -> ArrowType {
@@ -376,5 +398,17 @@ impl<'a> Bytes<'a> {
             Self::Binary(array) => array.value(row),
             Self::Fixed { values, first, width } => &values[(first + row) * width..][..*width],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_wide_tables_are_small() {
+        assert_eq!([1, 100].map(page_bytes), [1 << 20; 2]);
+        assert_eq!(page_bytes(400), 256 << 10);
+        assert_eq!(page_bytes(100_000), 64 << 10);
     }
 }

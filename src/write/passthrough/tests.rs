@@ -177,6 +177,8 @@ fn sizes_formats_and_changes_count() {
         let options = WriteOptions { file_bytes, ..options.clone() };
         assert_eq!(decide(&options, none), Err(Misfit::Size(bytes)));
     }
+    let short = WriteOptions { file_rows: Some(1), ..options.clone() };
+    assert_eq!(decide(&short, none), Err(Misfit::Rows(2)));
     let csv = WriteOptions { format: FileFormat::Csv, ..options.clone() };
     assert_eq!(decide(&csv, none), Err(Misfit::Format(FileFormat::Csv)));
     for changes in [
