@@ -346,10 +346,11 @@ impl Pipeline {
             ..Options::new(load_id.as_str())
         };
         let workers = self.normalize.workers.map_or_else(cores, |workers| workers.0);
+        let followers = self.followers.iter().map(|other| other.destination.plugin.capabilities());
         let write = WriteOptions {
             buffer_bytes: BUFFER_BYTES,
             workers: if workers > 1 { Encoders::new(workers)? } else { Encoders::none() },
-            ..self.normalize.data_writer.options(capabilities, format, folder)
+            ..self.normalize.data_writer.options(capabilities, followers, format, folder)
         };
         self.observe(Event::StepStarted { step: Step::Normalise, jobs: None });
         let (observer, stop) = (self.redacting_observer(), self.stop.clone());

@@ -12,7 +12,8 @@ settings! {
     pub struct WriterSettings {
         /// Bytes at which a file is cut, as it is written. By default what the destination likes best.
         pub file_max_bytes: Option<u64>,
-        /// Rows that a file has at most. By default, and with 0, any number.
+        /// Rows that a file has at most; files are then not spread over the slices of a destination. By default, and
+        /// with 0, any number.
         pub file_max_items: Option<u64>,
         /// Whether text files are left uncompressed.
         pub disable_compression: bool = "false",
@@ -61,10 +62,12 @@ const FILE_BYTES: u64 = 128 << 20;
 const ROW_GROUP_ROWS: usize = 122_880;
 
 impl WriterSettings {
-    /// How files of this format are written to this folder for a destination.
-    pub(super) fn options(
+    /// How files of this format are written to this folder, for a destination that others may follow. What it likes
+    /// best decides, but for slices: where only a follower has some, its files are good for all.
+    pub(super) fn options<'a>(
         &self,
-        destination: &Capabilities,
+        destination: &'a Capabilities,
+        followers: impl IntoIterator<Item = &'a Capabilities>,
         format: FileFormat,
         folder: &Path,
     ) -> WriteOptions {
@@ -78,6 +81,9 @@ impl WriterSettings {
             row_group_rows: row_group_size.or(destination.row_group_rows).unwrap_or(ROW_GROUP_ROWS),
             compression: self.parquet_compression,
             gzip: !self.disable_compression,
+            slices: std::iter::once(destination)
+                .chain(followers)
+                .find_map(|capabilities| capabilities.slices),
             ..WriteOptions::new(format, folder)
         }
     }
@@ -85,6 +91,8 @@ impl WriterSettings {
 
 #[cfg(test)]
 mod tests {
+    use std::num::NonZeroUsize;
+
     use super::*;
 
     fn read(pairs: &[(&str, &str)]) -> Result<WriterSettings> {
@@ -119,7 +127,7 @@ mod tests {
         };
         let options = |pairs: &[(&str, &str)], destination: &Capabilities| {
             let settings = read(pairs).unwrap();
-            let options = settings.options(destination, FileFormat::Parquet, Path::new(""));
+            let options = settings.options(destination, [], FileFormat::Parquet, Path::new(""));
             (options.file_bytes, options.file_rows, options.row_group_rows)
         };
         assert_eq!(options(&[], &Capabilities::default()), (FILE_BYTES, None, ROW_GROUP_ROWS));
@@ -129,5 +137,19 @@ mod tests {
         // As in dlt, 0 is no limit.
         let none = [("file_max_items", "0"), ("row_group_size", "0")];
         assert_eq!(options(&none, &destination), (1000, None, 10));
+    }
+
+    #[test]
+    fn slices_of_a_follower_count_where_the_first_destination_has_none() {
+        let sliced =
+            |slices| Capabilities { slices: NonZeroUsize::new(slices), ..Capabilities::default() };
+        let slices = |first: usize, followers: &[usize]| {
+            let followers: Vec<_> = followers.iter().map(|slices| sliced(*slices)).collect();
+            let settings = read(&[]).unwrap();
+            settings.options(&sliced(first), &followers, FileFormat::Jsonl, Path::new("")).slices
+        };
+        assert_eq!(slices(4, &[8]), NonZeroUsize::new(4));
+        assert_eq!(slices(0, &[0, 8]), NonZeroUsize::new(8));
+        assert_eq!(slices(0, &[0]), None);
     }
 }

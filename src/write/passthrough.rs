@@ -57,6 +57,8 @@ pub(crate) enum Misfit {
     Empty,
     /// Its size, in bytes.
     Size(u64),
+    /// Files come in multiples of this number, about equal in size.
+    Slices(usize),
     /// Its rows, which are more than a file may have.
     Rows(u64),
     /// The rows or bytes of its row groups.
@@ -84,6 +86,7 @@ impl fmt::Display for Misfit {
             Self::Changes(_) => f.write_str("a schema contract looks at its rows"),
             Self::Empty => f.write_str("it has no rows"),
             Self::Size(bytes) => write!(f, "{bytes} bytes are no good size for a file"),
+            Self::Slices(slices) => write!(f, "rows are spread evenly over {slices} slices"),
             Self::Rows(rows) => write!(f, "{rows} rows are more than a file may have"),
             Self::RowGroups => f.write_str("its row groups are too small or too large"),
             Self::Columns => f.write_str("its columns are not those of the table, in their order"),
@@ -121,6 +124,9 @@ pub(crate) fn fits(
     }
     if changes != Changes::default() {
         return Err(Misfit::Changes(changes));
+    }
+    if let Some(slices) = options.spread_over() {
+        return Err(Misfit::Slices(slices.get()));
     }
     if footer.file_metadata().num_rows() <= 0 {
         return Err(Misfit::Empty);
