@@ -77,8 +77,8 @@ pub(crate) fn capabilities(settings: &RedshiftSettings, copy: &CopyRules) -> Cap
         literals: Some(literals()),
         // Guide, "Loading data files": Parquet is split among the slices from 128 MB on, compressed text never.
         file_bytes: Some(128 << 20),
-        // Guide, "Loading data files": a multiple of the slices, about equal in size, from 1 MB to 1 GB. Their number is not
-        // known before the cluster is asked, and a serverless workgroup does not say it.
+        // Guide, "Loading data files": a multiple of the slices, about equal in size, from 1 MB to 1 GB. Only the cluster
+        // knows how many it has, and nothing is asked before files are written.
         slices: settings.slices.and_then(NonZeroUsize::new),
         ..Capabilities::default()
     }

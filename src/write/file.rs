@@ -65,7 +65,7 @@ impl PartFile {
     fn file(&mut self) -> io::Result<&mut File> {
         let file = match self.file.take() {
             Some(file) => file,
-            None => around("open a data file", || File::options().append(true).open(&self.path))?,
+            None => File::options().append(true).open(&self.path)?,
         };
         Ok(self.file.insert(file))
     }
