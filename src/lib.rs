@@ -61,9 +61,9 @@ pub use load::{
 };
 pub use package::{Package, PackageStatus, WorkingFolder};
 pub use pipeline::{
-    Age, BucketRule, DestinationSettings, LoadSettings, NormalizeSettings, ParquetSettings,
-    Pipeline, PipelineBuilder, SchemaSettings, StagedFiles, StagedLoad, StagedLoadState,
-    StagingTable, StagingTableState, Timeout, Workers, WriterSettings, pipeline,
+    Age, BucketRule, DestinationSettings, LoadSettings, NormalizeSettings, ParquetCompression,
+    ParquetSettings, Pipeline, PipelineBuilder, SchemaSettings, StagedFiles, StagedLoad,
+    StagedLoadState, StagingTable, StagingTableState, Timeout, Workers, WriterSettings, pipeline,
 };
 pub use resource::{IntoResources, Resource, RowStream, Rows};
 pub use schema_files::SchemaFormat;

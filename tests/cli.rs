@@ -20,6 +20,8 @@ mod packages;
 mod refuse;
 #[path = "cli/replay.rs"]
 mod replay;
+#[path = "cli/shaping.rs"]
+mod shaping;
 #[path = "cli/signals.rs"]
 mod signals;
 #[path = "cli/sources.rs"]

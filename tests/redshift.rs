@@ -292,6 +292,28 @@ async fn tables_grow_and_are_replaced_with_their_nested_ones() {
 
 #[tokio::test]
 #[ignore = "needs Redshift: cargo xtask e2e redshift [--live]"]
+async fn files_come_in_multiples_of_the_slices_and_are_one_copy() {
+    for format in [FileFormat::Parquet, FileFormat::Jsonl] {
+        let case = Case::new("slices");
+        let rows = (0..20_000_u64)
+            .map(|n| serde_json::json!({ "n": n, "t": n.wrapping_mul(0x9E37_79B9_7F4A_7C15) }));
+        let builder = case
+            .staged()
+            .setting("destination.redshift.slices", "3")
+            .setting("data_writer.file_max_bytes", "64000");
+        let resource = Resource::rows("events", rows).loader_file_format(format);
+        let info = builder.build().unwrap().run(resource).await.unwrap();
+        let receipt = only(&info);
+        let table = receipt.tables.iter().find(|table| table.table == "events").unwrap();
+        assert!(table.files > 3 && table.files % 3 == 0, "{format}: {}", table.files);
+        assert_eq!(table.statements, Some(1), "{format}");
+        let sum = case.one("SELECT SUM(n) FROM {d}.events").await;
+        assert_eq!((case.count("events").await, sum.as_str()), (20_000, "199990000"), "{format}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Redshift: cargo xtask e2e redshift [--live]"]
 async fn rows_are_merged_with_what_is_nested_in_them() {
     for strategy in [MergeStrategy::DeleteInsert, MergeStrategy::Upsert] {
         for staged in [true, false] {

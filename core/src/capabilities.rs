@@ -3,6 +3,7 @@
 //! What is not claimed is never asked, and the default claims nothing. Lists are in order of preference.
 
 use std::fmt;
+use std::num::NonZeroUsize;
 
 use serde::{Deserialize, Serialize};
 
@@ -88,6 +89,15 @@ pub struct Capabilities {
     pub literals: Option<LiteralRules>,
     /// The size at which a file is cut, in bytes as written. `None`: the engine's own.
     pub file_bytes: Option<u64>,
+    /// Files that it reads at a time, in one copy of a table: their number is then a multiple of this one, and they are
+    /// about equal in size, where there are rows enough. `None`: any number is as good. Source: Amazon Redshift, "Loading
+    /// data files".
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub slices: Option<NonZeroUsize>,
+    /// Rows of a row group of Parquet, at most; the engine also cuts it at a size that it can hold in memory. `None`: the
+    /// engine's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub row_group_rows: Option<usize>,
     /// Jobs that may run at once. `None`: the engine's own limit.
     pub max_parallel_jobs: Option<usize>,
 }

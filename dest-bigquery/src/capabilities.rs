@@ -49,6 +49,9 @@ pub(crate) fn capabilities(settings: &BigQuerySettings) -> Capabilities {
         // Large enough for few files and small enough to be sent again. The limit is 4 GB where text is compressed
         // ("Quotas and limits", load jobs).
         file_bytes: Some(256 << 20),
+        // "Loading Parquet data from Cloud Storage", input file requirements: row groups of 16 MiB at least. A narrow
+        // table has a million rows in them; the engine cuts those of wide ones.
+        row_group_rows: Some(1 << 20),
         ..Capabilities::default()
     }
 }
@@ -78,7 +81,7 @@ mod tests {
         "replace_strategies":[],
         "loads_in_publication":false,"atomic_publication":false,"max_tables_in_publication":95,"identifiers":{"case":"sensitive","max_table_length":1024,"max_column_length":300,"in_bytes":false},"decimal":[38,9],
         "wei":[76,38],
-        "timestamp_precision":6,"max_statement_bytes":1000000,"literals":null,"file_bytes":268435456,"max_parallel_jobs":null}
+        "timestamp_precision":6,"max_statement_bytes":1000000,"literals":null,"file_bytes":268435456,"row_group_rows":1048576,"max_parallel_jobs":null}
         "#);
     }
 

@@ -133,6 +133,8 @@ fn capabilities() -> Capabilities {
         }),
         // Files of some row groups each, so that all threads have work, and few enough to list in one statement.
         file_bytes: Some(128 << 20),
+        // https://duckdb.org/docs/stable/data/parquet/tips: its own size, and what a thread reads at a time.
+        row_group_rows: Some(122_880),
         ..Capabilities::default()
     }
 }

@@ -1,5 +1,7 @@
 //! What Redshift can do.
 
+use std::num::NonZeroUsize;
+
 use transload_core::{
     AccessKind, BinaryEncoding, BinaryLiteral, Capabilities, CopySource, DataType, FileFormat,
     IdentifierCase, IdentifierRules, LiteralRules, MergeStrategy, ReplaceStrategy, StorageKind,
@@ -75,6 +77,9 @@ pub(crate) fn capabilities(settings: &RedshiftSettings, copy: &CopyRules) -> Cap
         literals: Some(literals()),
         // Guide, "Loading data files": Parquet is split among the slices from 128 MB on, compressed text never.
         file_bytes: Some(128 << 20),
+        // Guide, "Loading data files": a multiple of the slices, about equal in size, from 1 MB to 1 GB. Only the cluster
+        // knows how many it has, and nothing is asked before files are written.
+        slices: settings.slices.and_then(NonZeroUsize::new),
         ..Capabilities::default()
     }
 }
@@ -144,6 +149,12 @@ mod tests {
         ] {
             assert_eq!(with(more).copies[0].formats, formats, "{more:?}");
         }
+    }
+
+    #[test]
+    fn slices_are_those_of_the_settings() {
+        assert_eq!(with(&[]).slices, None);
+        assert_eq!(with(&[("slices", "16")]).slices, NonZeroUsize::new(16));
     }
 
     #[test]

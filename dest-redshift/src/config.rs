@@ -31,6 +31,9 @@ settings! {
         /// Whether CSV may be loaded, in which Redshift does not tell an empty text from NULL: both become NULL.
         /// Example: `true`.
         pub csv_empty_as_null: bool = "false",
+        /// The slices of the cluster: `select count(*) from stv_slices`. Then the staged files of a table come in multiples of
+        /// it, about equal in size, so that none of them waits for others. Example: `16`.
+        pub slices: Option<usize>,
         /// Seconds after which the cluster ends a statement. Without it the cluster's own settings decide.
         /// Example: `3600`.
         pub statement_timeout: Option<Duration>,
@@ -108,6 +111,9 @@ impl Setting for SslMode {
     }
 }
 
+/// More slices than any cluster has.
+const SLICES: usize = 4096;
+
 /// The database that is loaded into, without who does it and how.
 pub(crate) fn identity(settings: &RedshiftSettings) -> String {
     let RedshiftCredentials { host, port, database, .. } = &settings.credentials;
@@ -151,6 +157,11 @@ pub(crate) fn read(settings: &Settings) -> Result<RedshiftSettings> {
             "staging_region",
             read.staging_region.as_deref().is_none_or(is_region),
             "expected the name of a region such as eu-west-1",
+        ),
+        (
+            "slices",
+            read.slices.is_none_or(|slices| (1..=SLICES).contains(&slices)),
+            "expected what `select count(*) from stv_slices` says, from 1 to 4096",
         ),
         (
             "statement_timeout",

@@ -14,9 +14,7 @@ use super::show;
 use super::{Document, Outcome, World, code, code_of};
 use crate::SourceSettings;
 use crate::config::{Layers, Line, State, report, warnings};
-use crate::pipeline::{
-    DestinationSettings, LoadSettings, NormalizeSettings, SchemaSettings, WriterSettings,
-};
+use crate::pipeline::{DestinationSettings, LoadSettings, NormalizeSettings, SchemaSettings};
 use crate::plugins;
 
 /// One table of the configuration.
@@ -106,10 +104,9 @@ fn problems(
     }
     let destinations: Vec<[&str; 2]> =
         choice.destinations.iter().map(|name| ["destination", name.as_str()]).collect();
-    let engine: [(&[&str], &'static [SettingKey]); 5] = [
+    let engine: [(&[&str], &'static [SettingKey]); 4] = [
         (&["load"], LoadSettings::KEYS),
         (&["normalize"], NormalizeSettings::KEYS),
-        (&["data_writer"], WriterSettings::KEYS),
         (&["schema"], SchemaSettings::KEYS),
         (&["sources", "filesystem"], SourceSettings::KEYS),
     ];
@@ -125,7 +122,6 @@ fn problems(
     }
     problems.extend(layers.read_section::<LoadSettings>(pipeline, &["load"]).err());
     problems.extend(layers.read_section::<NormalizeSettings>(pipeline, &["normalize"]).err());
-    problems.extend(layers.read_section::<WriterSettings>(pipeline, &["data_writer"]).err());
     problems.extend(layers.read_section::<SchemaSettings>(pipeline, &["schema"]).err());
     let sources = layers.read_section::<SourceSettings>(pipeline, &["sources", "filesystem"]);
     problems.extend(sources.err());

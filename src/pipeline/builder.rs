@@ -13,6 +13,7 @@ use transload_core::{
 
 use super::Pipeline;
 use super::lifecycle::{Age, Lifecycle, StagedFiles};
+use super::writer::WriterSettings;
 use crate::config::{self, Layers};
 use crate::contract::SchemaContract;
 use crate::hints::{self, DefaultHints, JsonTable};
@@ -92,16 +93,6 @@ transload_core::settings! {
 }
 
 transload_core::settings! {
-    /// The settings under `[data_writer]`.
-    pub struct WriterSettings {
-        /// Bytes at which a file is cut, as it is written. By default what the destination likes best.
-        pub file_max_bytes: Option<u64>,
-        /// Whether text files are left uncompressed.
-        pub disable_compression: bool = "false",
-    }
-}
-
-transload_core::settings! {
     /// The settings under `[normalize]`.
     pub struct NormalizeSettings {
         /// Chunks of rows that are normalised at once. By default one for each core.
@@ -109,6 +100,8 @@ transload_core::settings! {
         /// Rows that may be set aside in one load, each kept with the reason, while the others load. With 0 a row that
         /// cannot be loaded fails the load. By default any number.
         pub max_set_aside: Option<u64>,
+        /// How files are written; also as `[data_writer]`.
+        pub data_writer: WriterSettings,
     }
 }
 
@@ -450,7 +443,6 @@ impl PipelineBuilder {
             schema_files,
             lifecycle: Lifecycle::new(&load)?,
             load,
-            writer: layers.read_section(&name, &["data_writer"])?,
             redactor: Redactor::new(&secrets),
             stores: Arc::new(stores),
             observer: self.observer.unwrap_or_else(|| Arc::new(|_: Event| {})),

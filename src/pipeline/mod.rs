@@ -6,6 +6,7 @@ mod leftovers;
 mod lifecycle;
 mod replay;
 mod resume;
+mod writer;
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,8 +29,9 @@ use resume::Origin;
 
 pub use builder::{
     DestinationSettings, LoadSettings, NormalizeSettings, ParquetSettings, PipelineBuilder,
-    SchemaSettings, Timeout, Workers, WriterSettings, pipeline,
+    SchemaSettings, Timeout, Workers, pipeline,
 };
+pub use writer::{ParquetCompression, WriterSettings};
 
 use crate::arrow_types::Defaults;
 use crate::clock;
@@ -72,7 +74,6 @@ pub struct Pipeline {
     default_naming: Option<Naming>,
     load: LoadSettings,
     lifecycle: Lifecycle,
-    writer: WriterSettings,
     stores: Arc<Stores>,
     redactor: Redactor,
     observer: Arc<dyn Observer>,
@@ -345,17 +346,11 @@ impl Pipeline {
             ..Options::new(load_id.as_str())
         };
         let workers = self.normalize.workers.map_or_else(cores, |workers| workers.0);
+        let followers = self.followers.iter().map(|other| other.destination.plugin.capabilities());
         let write = WriteOptions {
-            literals: capabilities.literals.clone(),
-            file_bytes: self
-                .writer
-                .file_max_bytes
-                .or(capabilities.file_bytes)
-                .unwrap_or(DEFAULT_FILE_BYTES),
-            gzip: !self.writer.disable_compression,
             buffer_bytes: BUFFER_BYTES,
             workers: if workers > 1 { Encoders::new(workers)? } else { Encoders::none() },
-            ..WriteOptions::new(format, folder)
+            ..self.normalize.data_writer.options(capabilities, followers, format, folder)
         };
         self.observe(Event::StepStarted { step: Step::Normalise, jobs: None });
         let (observer, stop) = (self.redacting_observer(), self.stop.clone());
@@ -584,9 +579,6 @@ fn cores() -> usize {
 
 /// Bytes of rows that wait in all tables together before a file is opened for some.
 const BUFFER_BYTES: usize = 64 << 20;
-
-/// Bytes at which a file is cut where neither the configuration nor the destination says.
-const DEFAULT_FILE_BYTES: u64 = 128 << 20;
 
 /// Takes secrets out of what an observer is told.
 struct Redacting {

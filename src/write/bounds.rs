@@ -71,10 +71,37 @@ impl Tally {
         }
     }
 
+    /// Counts in what another tally of the same columns has seen.
+    pub(super) fn merge(&mut self, other: Self) {
+        for (column, other) in self.columns.iter_mut().zip(other.columns) {
+            column.nulls += other.nulls;
+            column.seen = match (column.seen.take(), other.seen) {
+                (Some(seen), Some(other)) => seen.merged(other),
+                _ => None,
+            };
+        }
+    }
+
     /// The bounds, by column.
     pub(super) fn finish(self) -> BTreeMap<String, Bounds> {
         let finish = |column: ColumnTally| Some((column.name.clone(), column.finish()?));
         self.columns.into_iter().filter_map(finish).collect()
+    }
+}
+
+impl Seen {
+    /// None where the two are of different types, which columns of one layout are not.
+    fn merged(self, other: Self) -> Option<Self> {
+        Some(match (self, other) {
+            (Self::Numbers(one), Self::Numbers(other)) => Self::Numbers(one.merged(other)),
+            (Self::Decimals(one), Self::Decimals(other)) => Self::Decimals(one.merged(other)),
+            (Self::LongDecimals(one), Self::LongDecimals(other)) => {
+                Self::LongDecimals(one.merged(other))
+            }
+            (Self::Bools(one), Self::Bools(other)) => Self::Bools(one.merged(other)),
+            (Self::Texts(one), Self::Texts(other)) => Self::Texts(one.merged(other)),
+            _ => return None,
+        })
     }
 }
 
@@ -187,6 +214,20 @@ impl<T> Values<T> {
                 }
             };
         }
+    }
+
+    fn merged(mut self, other: Self) -> Self
+    where
+        T: Ord + Clone,
+    {
+        if let Some((least, greatest)) = &other.ends {
+            self.widen(least, greatest);
+        }
+        match &other.distinct {
+            Some(distinct) => self.distinguish(distinct.iter()),
+            None => self.distinct = None,
+        }
+        self
     }
 
     /// The bounds, of values that have this form. None where one of them has none.

@@ -12,7 +12,8 @@ use transload_core::{Error, ErrorKind, Result, Sha256Hex, escape_segment};
 /// A file under a temporary name. Dropped before it is sealed, it is removed.
 #[derive(Debug)]
 pub(super) struct PartFile {
-    file: File,
+    /// None while nobody writes to it.
+    file: Option<File>,
     path: PathBuf,
     hash: Sha256,
     bytes: u64,
@@ -43,7 +44,7 @@ impl PartFile {
         // Two writers of one table would write into each other's files.
         let file = around("create a data file", || File::create_new(&path))
             .map_err(|error| failed("could not create a data file", &path, 0, error))?;
-        Ok(Self { file, path, hash: Sha256::new(), bytes: 0, sealed: false })
+        Ok(Self { file: Some(file), path, hash: Sha256::new(), bytes: 0, sealed: false })
     }
 
     /// Bytes written so far.
@@ -56,13 +57,26 @@ impl PartFile {
         &self.path
     }
 
+    /// Lets go of the handle until there is more to write.
+    pub(super) fn rest(&mut self) {
+        self.file = None;
+    }
+
+    fn file(&mut self) -> io::Result<&mut File> {
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => File::options().append(true).open(&self.path)?,
+        };
+        Ok(self.file.insert(file))
+    }
+
     /// Brings the content to the disk and then gives it its name, so that a name never stands for half a file. The name
     /// itself becomes durable when the package is sealed: once for all files of a folder.
     pub(super) fn seal(mut self, name: impl FnOnce(&Sha256Hex) -> String) -> Result<Sealed> {
         let sha256 = Sha256Hex::from_digest(&self.hash.finalize_reset());
         let name = name(&sha256);
         let folder = self.path.parent().unwrap_or(Path::new("")).to_owned();
-        around("sync a data file", || self.file.sync_all())
+        around("sync a data file", || self.file()?.sync_all())
             .and_then(|()| {
                 around("rename a data file", || fs::rename(&self.path, folder.join(&name)))
             })
@@ -76,14 +90,14 @@ impl PartFile {
 
 impl Write for PartFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let written = around("write a data file", || self.file.write(bytes))?;
+        let written = around("write a data file", || self.file()?.write(bytes))?;
         self.hash.update(&bytes[..written]);
         self.bytes += written as u64;
         Ok(written)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.file.flush()
+        self.file.as_mut().map_or(Ok(()), File::flush)
     }
 }
 
@@ -190,7 +204,7 @@ mod tests {
         let rows = RecordBatch::try_from_iter([("n", array)]).unwrap();
         let layout = Layout::of(&columns, &rows).unwrap();
         let part = || PartFile {
-            file: File::options().write(true).open("/dev/full").unwrap(),
+            file: Some(File::options().write(true).open("/dev/full").unwrap()),
             path: "/no/such/folder/.1.part".into(),
             hash: Sha256::new(),
             bytes: 0,

@@ -19,6 +19,7 @@ mod pace;
 mod parquet;
 mod passthrough;
 mod set;
+mod spread;
 mod text;
 mod values;
 mod workers;
@@ -27,6 +28,7 @@ mod workers;
 mod tests;
 
 use std::collections::VecDeque;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -42,7 +44,10 @@ use bounds::Tally;
 use file::PartFile;
 use layout::Layout;
 use parquet::ParquetFile;
+use spread::Spread;
 use text::{RowFormat, TextFile};
+
+use crate::ParquetCompression;
 
 /// Rows that are written before the size of the file is looked at again. The number of values that Parquet encodes at
 /// once, so that cutting batches here does not move its pages.
@@ -59,11 +64,18 @@ pub(crate) struct WriteOptions {
     pub(crate) literals: Option<LiteralRules>,
     /// A file is closed when it has about this size, in bytes as they lie on the disk. Default: 128 MiB.
     pub(crate) file_bytes: u64,
+    /// Rows that a file has at most. Default: any number.
+    pub(crate) file_rows: Option<u64>,
+    /// The number of which files come in multiples, about equal in size, where a table is large enough. With
+    /// [`WriteOptions::file_rows`], and for `insert_values`, it does not count. Default: any.
+    pub(crate) slices: Option<NonZeroUsize>,
     /// Bytes of batches that wait before a file is opened, so that a column that comes up early does not make a file of
     /// its own: those of all tables of a [`TableWriters`], those of a table alone in a [`TableWriter`]. Default: 32 MiB.
     pub(crate) buffer_bytes: usize,
     /// Rows of a row group of Parquet. Default: 122,880, DuckDB's own size.
     pub(crate) row_group_rows: usize,
+    /// How Parquet is compressed. Default: zstd of level 1.
+    pub(crate) compression: ParquetCompression,
     /// Whether JSON lines and CSV are compressed by gzip. Default: yes. Parquet compresses inside, and
     /// `insert_values` stays plain, so that it can be read and run by hand.
     pub(crate) gzip: bool,
@@ -79,11 +91,20 @@ impl WriteOptions {
             folder: folder.into(),
             literals: None,
             file_bytes: 128 << 20,
+            file_rows: None,
+            slices: None,
             buffer_bytes: 32 << 20,
             row_group_rows: 122_880,
+            compression: ParquetCompression::Zstd(1),
             gzip: true,
             workers: Workers::default(),
         }
+    }
+
+    /// The number of which files come in multiples, where it counts.
+    fn spread_over(&self) -> Option<NonZeroUsize> {
+        let is_spread = self.file_rows.is_none() && self.format != FileFormat::InsertValues;
+        self.slices.filter(|_| is_spread)
     }
 
     /// Whether files of the format are compressed as a whole.
@@ -97,7 +118,7 @@ impl WriteOptions {
 /// Batches wait until [`WriteOptions::buffer_bytes`] of them are there; then a file is opened with the columns known by
 /// now, and those that came up meanwhile are NULL in the earlier rows. When columns change later the file is closed and
 /// the next batches wait again. So a writer holds the waiting batches, or a row group and two blocks of rows, or a few blocks
-/// of text.
+/// of text. Where files are spread over slices, what it holds beside is said in [`spread`].
 ///
 /// Dropping a writer without [`TableWriter::finish`] removes the file that it has not completed; completed ones stay.
 /// After an error a writer takes nothing more.
@@ -109,7 +130,10 @@ pub(crate) struct TableWriter {
     waiting_bytes: usize,
     /// The columns of the open file, or the newest ones of the waiting batches.
     layout: Layout,
+    /// The file that is being written, or a piece that will go into one.
     open: Option<OpenFile>,
+    /// The files that are spread over slices, where they are.
+    spread: Option<Spread>,
     opened: usize,
     files: Vec<DataFile>,
     /// Whether a step has failed.
@@ -119,8 +143,10 @@ pub(crate) struct TableWriter {
 impl TableWriter {
     /// A writer for the table of this name. Touches nothing before the first rows are written.
     pub(crate) fn new(table: impl Into<String>, options: Arc<WriteOptions>) -> Self {
+        let spread = options.spread_over().map(|slices| Spread::new(slices, options.file_bytes));
         Self {
             table: table.into(),
+            spread,
             options,
             waiting: VecDeque::new(),
             waiting_bytes: 0,
@@ -173,7 +199,7 @@ impl TableWriter {
             return Ok(());
         }
         if layout != self.layout {
-            if self.open.is_some() || !layout.extends(&self.layout) {
+            if self.is_begun() || !layout.extends(&self.layout) {
                 self.write_waiting()?;
                 self.close()?;
             }
@@ -181,10 +207,15 @@ impl TableWriter {
         }
         self.waiting_bytes = self.waiting_bytes.saturating_add(size_of(batch));
         self.waiting.push_back(batch.clone());
-        if self.open.is_some() || self.waiting_bytes >= self.options.buffer_bytes {
+        if self.is_begun() || self.waiting_bytes >= self.options.buffer_bytes {
             self.write_waiting()?;
         }
         Ok(())
+    }
+
+    /// Whether there are rows in files that are not complete.
+    fn is_begun(&self) -> bool {
+        self.open.is_some() || self.spread.as_ref().is_some_and(Spread::is_begun)
     }
 
     /// Opens a file for what waits.
@@ -199,17 +230,23 @@ impl TableWriter {
             *batch = self.layout.adapt(batch)?;
         }
         while let Some(batch) = self.waiting.pop_front() {
-            for start in (0..batch.num_rows()).step_by(SLICE_ROWS) {
-                if self.open.is_none() {
-                    let rest = batch.slice(start, batch.num_rows() - start);
-                    self.open = Some(self.open_file(rest)?);
-                }
-                let slice = batch.slice(start, SLICE_ROWS.min(batch.num_rows() - start));
-                if let Some(open) = &mut self.open {
-                    open.write(slice)?;
-                    if open.bytes() >= self.options.file_bytes {
-                        self.close()?;
-                    }
+            let mut start = 0;
+            while start < batch.num_rows() {
+                let rest = batch.num_rows() - start;
+                let mut open = match self.open.take() {
+                    Some(open) => open,
+                    None => self.open_next(batch.slice(start, rest))?,
+                };
+                let room = self.options.file_rows.unwrap_or(u64::MAX).saturating_sub(open.rows);
+                let rows = rest.min(SLICE_ROWS).min(usize::try_from(room).unwrap_or(usize::MAX));
+                open.write(batch.slice(start, rows))?;
+                start += rows;
+                let is_full = open.bytes() >= open.until || room == rows as u64;
+                self.open = Some(open);
+                match self.spread {
+                    Some(_) if is_full => self.end_piece()?,
+                    None if is_full => self.close()?,
+                    _ => {}
                 }
             }
         }
@@ -217,24 +254,44 @@ impl TableWriter {
         Ok(())
     }
 
-    /// Opens the next file, for `first` and what waits behind it.
-    fn open_file(&mut self, first: RecordBatch) -> Result<OpenFile> {
-        let options = &self.options;
-        let layout = &self.layout;
-        let number = self.opened + 1;
-        let format: Arc<dyn RowFormat> = match options.format {
-            FileFormat::Parquet => {
-                let part = PartFile::create(&options.folder, &self.table, number)?;
-                let sample: Vec<RecordBatch> =
-                    std::iter::once(first).chain(self.waiting.iter().cloned()).collect();
-                let file = ParquetFile::open(part, layout, options, &sample)?;
-                self.opened = number;
-                return Ok(OpenFile::new(number, layout, Content::Parquet(Box::new(file))));
+    /// Opens what comes next, for `first` and what waits behind it: a file, or a piece of one.
+    fn open_next(&mut self, first: RecordBatch) -> Result<OpenFile> {
+        let sample: Vec<RecordBatch> =
+            std::iter::once(first).chain(self.waiting.iter().cloned()).collect();
+        match &self.spread {
+            Some(spread) => self.open_piece(spread.piece_bytes(), &sample),
+            None => self.open_file(&sample),
+        }
+    }
+
+    /// Opens the next file, whose first rows are these.
+    fn open_file(&mut self, sample: &[RecordBatch]) -> Result<OpenFile> {
+        let (options, layout, number) = (&self.options, &self.layout, self.opened + 1);
+        let format = self.row_format()?;
+        let part = PartFile::create(&options.folder, &self.table, number)?;
+        let content = match format {
+            None => Content::Parquet(Box::new(ParquetFile::open(part, layout, options, sample)?)),
+            Some(format) => {
+                let (gzip, workers) = (options.compresses_files(), options.workers.clone());
+                let bytes = options.file_bytes;
+                let file = TextFile::open(part, format, layout, gzip, bytes, workers)?;
+                Content::Text(Box::new(file))
             }
+        };
+        let open = OpenFile::new(number, options.file_bytes, layout, content);
+        self.opened = number;
+        Ok(open)
+    }
+
+    /// How rows are written as text. None for Parquet.
+    fn row_format(&self) -> Result<Option<Arc<dyn RowFormat>>> {
+        let layout = &self.layout;
+        Ok(Some(match self.options.format {
+            FileFormat::Parquet => return Ok(None),
             FileFormat::Jsonl => Arc::new(jsonl::Jsonl::new(layout)),
             FileFormat::Csv => Arc::new(csv::Csv::new(layout)),
             FileFormat::InsertValues => {
-                let rules = options.literals.clone().ok_or_else(|| {
+                let rules = self.options.literals.clone().ok_or_else(|| {
                     Error::new(
                         ErrorKind::Unsupported,
                         "the destination takes no insert_values files",
@@ -243,20 +300,21 @@ impl TableWriter {
                 })?;
                 Arc::new(insert_values::InsertValues::new(layout, rules))
             }
-        };
-        let part = PartFile::create(&options.folder, &self.table, number)?;
-        let gzip = options.compresses_files();
-        let workers = options.workers.clone();
-        let file = TextFile::open(part, format, layout, gzip, options.file_bytes, workers)?;
-        self.opened = number;
-        Ok(OpenFile::new(number, layout, Content::Text(Box::new(file))))
+        }))
     }
 
-    /// Completes the open file, if there is one.
+    /// Completes the files that are open.
     fn close(&mut self) -> Result<()> {
-        let Some(open) = self.open.take() else { return Ok(()) };
+        if self.spread.is_some() {
+            return self.end_spread();
+        }
+        self.open.take().map_or(Ok(()), |open| self.seal(open))
+    }
+
+    /// Completes a file.
+    fn seal(&mut self, open: OpenFile) -> Result<()> {
         let (format, gzip) = (self.options.format, self.options.compresses_files());
-        let OpenFile { rows, number, content, tally } = open;
+        let OpenFile { rows, number, content, tally, .. } = open;
         let part = match content {
             Content::Parquet(file) => file.close()?,
             Content::Text(file) => file.close()?,
@@ -277,11 +335,14 @@ impl TableWriter {
     }
 }
 
-/// A file that is being written.
+/// A file that is being written, or a piece that will go into one.
 #[derive(Debug)]
 struct OpenFile {
     rows: u64,
+    /// 0 for a piece, which goes into any file.
     number: usize,
+    /// The size at which it is complete.
+    until: u64,
     content: Content,
     tally: Tally,
 }
@@ -293,8 +354,8 @@ enum Content {
 }
 
 impl OpenFile {
-    fn new(number: usize, layout: &Layout, content: Content) -> Self {
-        Self { rows: 0, number, content, tally: Tally::of(layout) }
+    fn new(number: usize, until: u64, layout: &Layout, content: Content) -> Self {
+        Self { rows: 0, number, until, content, tally: Tally::of(layout) }
     }
 
     fn write(&mut self, batch: RecordBatch) -> Result<()> {

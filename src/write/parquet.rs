@@ -1,11 +1,12 @@
 //! Parquet files.
 //!
-//! Zstd, the first version of the data pages, which every warehouse reads, and nothing in the file but the rows: no
+//! Zstd unless the settings say otherwise, the first version of the data pages, which every warehouse reads, and nothing in the file but the rows: no
 //! machine, no time, no Arrow schema beside Parquet's own.
 
 use std::collections::HashSet;
 use std::fmt;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::Arc;
 
 use ::parquet::arrow::ArrowSchemaConverter;
@@ -28,6 +29,7 @@ use super::file::{PartFile, failed};
 use super::layout::{FileColumn, Layout};
 use super::pace::Pace;
 use super::workers::{Ticket, Workers};
+use crate::ParquetCompression;
 
 /// A row group is also cut at this size, encoded: rows may be wide, and it is held in memory.
 const ROW_GROUP_BYTES: u64 = 32 << 20;
@@ -37,6 +39,12 @@ const BLOCK_BYTES: u64 = 4 << 20;
 
 /// Values of a column that are looked at to see whether they repeat.
 const SAMPLE_VALUES: usize = 8192;
+
+/// Bytes of a page before it is compressed, and of the pages of all columns that are begun at a time.
+const PAGE_BYTES: (usize, usize) = (1 << 20, 100 << 20);
+
+/// The encoded columns of a row group.
+pub(super) type RowGroup = Vec<ArrowColumnChunk>;
 
 /// A Parquet file that is being written.
 ///
@@ -56,6 +64,9 @@ pub(super) struct ParquetFile {
     columns: Vec<ArrowColumnWriter>,
     under_way: Vec<Ticket<Encoded>>,
     gathered: Vec<RecordBatch>,
+    /// Row groups that will go into some file, and their size: those of a piece.
+    kept: Vec<RowGroup>,
+    kept_bytes: u64,
     /// The size of what is encoded, in the file and not.
     known_bytes: u64,
     pace: Pace,
@@ -82,6 +93,26 @@ impl ParquetFile {
         options: &WriteOptions,
         sample: &[RecordBatch],
     ) -> Result<Self> {
+        Self::begin(Slot::File(part), options.file_bytes, layout, options, sample)
+    }
+
+    /// Begins row groups of about this size that will go into some file.
+    pub(super) fn open_piece(
+        bytes: u64,
+        layout: &Layout,
+        options: &WriteOptions,
+        sample: &[RecordBatch],
+    ) -> Result<Self> {
+        Self::begin(Slot::Memory, bytes, layout, options, sample)
+    }
+
+    fn begin(
+        slot: Slot,
+        bytes: u64,
+        layout: &Layout,
+        options: &WriteOptions,
+        sample: &[RecordBatch],
+    ) -> Result<Self> {
         let fields: Vec<Field> = layout
             .columns
             .iter()
@@ -90,9 +121,13 @@ impl ParquetFile {
             })
             .collect();
         let schema = Arc::new(Schema::new(fields));
+        let path = slot.path().to_owned();
+        let compression = compression(options.compression)
+            .map_err(|error| failed("could not write a data file", &path, 0, error))?;
         let mut properties = WriterProperties::builder()
             .set_created_by("transload".to_owned())
-            .set_compression(Compression::ZSTD(ZstdLevel::default()))
+            .set_compression(compression)
+            .set_data_page_size_limit(page_bytes(layout.columns.len()))
             .set_statistics_enabled(EnabledStatistics::Chunk)
             // Indexes are for readers of single pages; these files are read once, as a whole.
             .set_offset_index_disabled(true);
@@ -103,10 +138,9 @@ impl ParquetFile {
                 repeats(&arrays.collect::<Vec<_>>()),
             );
         }
-        let path = part.path().to_owned();
         let begun = parquet_schema(&schema, layout).and_then(|descriptor| {
             let root = descriptor.root_schema_ptr();
-            SerializedFileWriter::new(Slot(Some(part)), root, Arc::new(properties.build()))
+            SerializedFileWriter::new(slot, root, Arc::new(properties.build()))
         });
         let writer =
             begun.map_err(|error| failed("could not write a data file", &path, 0, error))?;
@@ -121,8 +155,10 @@ impl ParquetFile {
             columns: Vec::new(),
             under_way: Vec::new(),
             gathered: Vec::new(),
+            kept: Vec::new(),
+            kept_bytes: 0,
             known_bytes: 0,
-            pace: Pace::new(options.file_bytes, BLOCK_BYTES),
+            pace: Pace::new(bytes, BLOCK_BYTES),
         })
     }
 
@@ -158,13 +194,47 @@ impl ParquetFile {
         self.pace.estimate(self.known_bytes)
     }
 
+    /// Takes row groups that were encoded on their own.
+    pub(super) fn append(&mut self, groups: Vec<RowGroup>) -> Result<()> {
+        groups.into_iter().try_for_each(|group| self.write_group(group))?;
+        self.known_bytes = self.writer.bytes_written() as u64;
+        if let Slot::File(part) = self.writer.inner_mut() {
+            part.rest();
+        }
+        Ok(())
+    }
+
+    /// The row groups of a piece.
+    pub(super) fn close_piece(mut self) -> Result<Vec<RowGroup>> {
+        self.end()?;
+        Ok(self.kept)
+    }
+
     pub(super) fn close(mut self) -> Result<PartFile> {
+        self.end()?;
+        self.writer.finish().map_err(|error| self.failed(error))?;
+        match std::mem::replace(self.writer.inner_mut(), Slot::Closed) {
+            Slot::File(part) => Ok(part),
+            Slot::Memory | Slot::Closed => Err(Slot::empty()),
+        }
+    }
+
+    /// Encodes what is left.
+    fn end(&mut self) -> Result<()> {
         if self.group_rows > 0 {
             self.hand_in(true)?;
         }
-        self.settle()?;
-        self.writer.finish().map_err(|error| self.failed(error))?;
-        self.writer.inner_mut().0.take().ok_or_else(Slot::empty)
+        self.settle()
+    }
+
+    fn write_group(&mut self, columns: RowGroup) -> Result<()> {
+        let appended = self.writer.next_row_group().and_then(|mut group| {
+            for column in columns {
+                column.append_to_row_group(&mut group)?;
+            }
+            group.close()
+        });
+        appended.map(drop).map_err(|error| self.failed(error))
     }
 
     /// Hands the gathered rows to the workers, once they are done with those before; `ends` where they are the last ones
@@ -236,36 +306,46 @@ impl ParquetFile {
             }
         }
         if !chunks.is_empty() {
-            let appended = self.writer.next_row_group().and_then(|mut group| {
-                for chunk in chunks {
-                    chunk.append_to_row_group(&mut group)?;
-                }
-                group.close()
-            });
-            appended.map(drop).map_err(|error| self.failed(error))?;
+            if let Slot::Memory = self.writer.inner() {
+                let sizes =
+                    chunks.iter().map(|chunk: &ArrowColumnChunk| chunk.close().bytes_written);
+                self.kept_bytes += sizes.sum::<u64>();
+                self.kept.push(chunks);
+            } else {
+                self.write_group(chunks)?;
+            }
         }
         let encoded: usize =
             self.columns.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum();
-        let known = (self.writer.bytes_written() + encoded) as u64;
+        let known = (self.writer.bytes_written() + encoded) as u64 + self.kept_bytes;
         self.pace.done(known.saturating_sub(self.known_bytes));
         self.known_bytes = known;
         Ok(())
     }
 
     fn failed(&self, error: ParquetError) -> Error {
-        match &self.writer.inner().0 {
-            Some(part) => failed("could not write a data file", part.path(), part.bytes(), error),
-            None => Slot::empty(),
-        }
+        let slot = self.writer.inner();
+        let bytes = if let Slot::File(part) = slot { part.bytes() } else { self.known_bytes };
+        failed("could not write a data file", slot.path(), bytes, error)
     }
 }
 
 /// Where the file lies while Arrow writes to it. It is taken out of here, and not by `into_inner`, because that turns
 /// what the disk answered into words.
 #[derive(Debug)]
-struct Slot(Option<PartFile>);
+enum Slot {
+    File(PartFile),
+    /// There is none: row groups are kept for others.
+    Memory,
+    /// It was taken out.
+    Closed,
+}
 
 impl Slot {
+    fn path(&self) -> &Path {
+        if let Self::File(part) = self { part.path() } else { Path::new("") }
+    }
+
     fn empty() -> Error {
         Error::new(ErrorKind::Bug, "a Parquet file was used after it was closed")
     }
@@ -273,14 +353,31 @@ impl Slot {
 
 impl Write for Slot {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0
-            .as_mut()
-            .map_or_else(|| Err(io::Error::other(Self::empty())), |part| part.write(bytes))
+        match self {
+            Self::File(part) => part.write(bytes),
+            Self::Memory => Ok(bytes.len()),
+            Self::Closed => Err(io::Error::other(Self::empty())),
+        }
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.as_mut().map_or(Ok(()), PartFile::flush)
+        if let Self::File(part) = self { part.flush() } else { Ok(()) }
     }
+}
+
+fn compression(compression: ParquetCompression) -> Result<Compression, ParquetError> {
+    Ok(match compression {
+        ParquetCompression::Zstd(level) => Compression::ZSTD(ZstdLevel::try_new(level.into())?),
+        ParquetCompression::Snappy => Compression::SNAPPY,
+        ParquetCompression::None => Compression::UNCOMPRESSED,
+    })
+}
+
+/// Bytes of a page in a file of so many columns. With more than a hundred BigQuery wants smaller ones than usual ("Loading
+/// Parquet data from Cloud Storage", input file requirements), and each column has one in memory.
+fn page_bytes(columns: usize) -> usize {
+    let (most, of_all) = PAGE_BYTES;
+    (of_all / columns.max(1)).clamp(64 << 10, most)
 }
 
 /// Times are stored in microseconds, since Parquet has no seconds and not every warehouse reads milliseconds. Only what
@@ -376,5 +473,17 @@ impl<'a> Bytes<'a> {
             Self::Binary(array) => array.value(row),
             Self::Fixed { values, first, width } => &values[(first + row) * width..][..*width],
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_of_wide_tables_are_small() {
+        assert_eq!([1, 100].map(page_bytes), [1 << 20; 2]);
+        assert_eq!(page_bytes(400), 256 << 10);
+        assert_eq!(page_bytes(100_000), 64 << 10);
     }
 }

@@ -57,6 +57,10 @@ pub(crate) enum Misfit {
     Empty,
     /// Its size, in bytes.
     Size(u64),
+    /// Files come in multiples of this number, about equal in size.
+    Slices(usize),
+    /// Its rows, which are more than a file may have.
+    Rows(u64),
     /// The rows or bytes of its row groups.
     RowGroups,
     /// Its columns are not those of the table, in their order.
@@ -82,6 +86,8 @@ impl fmt::Display for Misfit {
             Self::Changes(_) => f.write_str("a schema contract looks at its rows"),
             Self::Empty => f.write_str("it has no rows"),
             Self::Size(bytes) => write!(f, "{bytes} bytes are no good size for a file"),
+            Self::Slices(slices) => write!(f, "rows are spread evenly over {slices} slices"),
+            Self::Rows(rows) => write!(f, "{rows} rows are more than a file may have"),
             Self::RowGroups => f.write_str("its row groups are too small or too large"),
             Self::Columns => f.write_str("its columns are not those of the table, in their order"),
             Self::Type(column) => write!(f, "column {column} has another type than in the table"),
@@ -119,12 +125,19 @@ pub(crate) fn fits(
     if changes != Changes::default() {
         return Err(Misfit::Changes(changes));
     }
+    if let Some(slices) = options.spread_over() {
+        return Err(Misfit::Slices(slices.get()));
+    }
     if footer.file_metadata().num_rows() <= 0 {
         return Err(Misfit::Empty);
     }
     let (least, most) = (options.file_bytes / SMALLEST, options.file_bytes.saturating_mul(LARGEST));
     if !(least..=most).contains(&bytes) {
         return Err(Misfit::Size(bytes));
+    }
+    let rows = u64::try_from(footer.file_metadata().num_rows()).unwrap_or(0);
+    if options.file_rows.is_some_and(|most| rows > most) {
+        return Err(Misfit::Rows(rows));
     }
     row_groups(footer)?;
     let found = footer.file_metadata().schema_descr().columns();

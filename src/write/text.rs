@@ -53,7 +53,7 @@ pub(super) struct TextFile {
     format: Arc<dyn RowFormat>,
     layout: Arc<Layout>,
     workers: Workers,
-    part: PartFile,
+    out: Out,
     gzip: Option<Crc>,
     /// Rows that make the next block.
     gathered: Vec<RecordBatch>,
@@ -62,12 +62,46 @@ pub(super) struct TextFile {
     pace: Pace,
 }
 
+/// Where encoded rows go.
+#[derive(Debug)]
+enum Out {
+    File(PartFile),
+    /// They will go into a file later.
+    Memory(Vec<u8>),
+}
+
+impl Out {
+    fn bytes(&self) -> u64 {
+        match self {
+            Self::File(part) => part.bytes(),
+            Self::Memory(bytes) => bytes.len() as u64,
+        }
+    }
+
+    fn put(&mut self, more: &[u8]) -> Result<()> {
+        match self {
+            Self::Memory(bytes) => bytes.extend_from_slice(more),
+            Self::File(part) => part.write_all(more).map_err(|error| {
+                failed("could not write a data file", part.path(), part.bytes(), error)
+            })?,
+        }
+        Ok(())
+    }
+}
+
 /// Encoded rows.
 #[derive(Debug)]
-struct Block {
+pub(super) struct Block {
     bytes: Vec<u8>,
     /// The checksum of the text, where it was compressed.
     crc: Option<Crc>,
+}
+
+impl Block {
+    /// The size.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes.len()
+    }
 }
 
 impl TextFile {
@@ -81,24 +115,38 @@ impl TextFile {
         workers: Workers,
     ) -> Result<Self> {
         let mut file = Self {
-            format,
-            layout: Arc::new(layout.clone()),
-            workers,
-            part,
-            gzip: gzip.then(Crc::new),
-            gathered: Vec::new(),
-            is_first: true,
-            under_way: VecDeque::new(),
-            pace: Pace::new(file_bytes, BLOCK_BYTES),
+            out: Out::File(part),
+            ..Self::open_piece(file_bytes, format, layout, gzip, workers)
         };
         if gzip {
-            file.put(&GZIP_HEADER)?;
+            file.out.put(&GZIP_HEADER)?;
         }
         let mut text = Vec::new();
         file.format.begin(&mut text);
         let begin = block(text, gzip)?;
         file.take(begin)?;
         Ok(file)
+    }
+
+    /// Begins rows of about this size that will go into some file, of a format that puts nothing between them.
+    pub(super) fn open_piece(
+        bytes: u64,
+        format: Arc<dyn RowFormat>,
+        layout: &Layout,
+        gzip: bool,
+        workers: Workers,
+    ) -> Self {
+        Self {
+            format,
+            layout: Arc::new(layout.clone()),
+            workers,
+            out: Out::Memory(Vec::new()),
+            gzip: gzip.then(Crc::new),
+            gathered: Vec::new(),
+            is_first: true,
+            under_way: VecDeque::new(),
+            pace: Pace::new(bytes, BLOCK_BYTES),
+        }
     }
 
     /// Takes rows; `raw` is the size of their values.
@@ -109,15 +157,39 @@ impl TextFile {
 
     /// The size that the file has, or about would have if it were closed now.
     pub(super) fn bytes(&self) -> u64 {
-        self.pace.estimate(self.part.bytes())
+        self.pace.estimate(self.out.bytes())
     }
 
-    pub(super) fn close(mut self) -> Result<PartFile> {
+    /// Takes rows that were encoded on their own.
+    pub(super) fn append(&mut self, piece: Block) -> Result<()> {
+        self.take(piece)?;
+        if let Out::File(part) = &mut self.out {
+            part.rest();
+        }
+        Ok(())
+    }
+
+    /// Encodes what is left.
+    fn settle(&mut self) -> Result<()> {
         self.hand_in()?;
         while let Some(ticket) = self.under_way.pop_front() {
             let block = ticket.wait()??;
             self.take(block)?;
         }
+        Ok(())
+    }
+
+    /// The rows of a piece.
+    pub(super) fn close_piece(mut self) -> Result<Block> {
+        self.settle()?;
+        match self.out {
+            Out::Memory(bytes) => Ok(Block { bytes, crc: self.gzip }),
+            Out::File(_) => Err(Error::new(ErrorKind::Bug, "a file was taken for a piece of one")),
+        }
+    }
+
+    pub(super) fn close(mut self) -> Result<PartFile> {
+        self.settle()?;
         let mut text = Vec::new();
         self.format.end(&mut text);
         let end = block(text, self.gzip.is_some())?;
@@ -126,9 +198,12 @@ impl TextFile {
             let mut trailer = DEFLATE_END.to_vec();
             trailer.extend_from_slice(&crc.sum().to_le_bytes());
             trailer.extend_from_slice(&crc.amount().to_le_bytes());
-            self.put(&trailer)?;
+            self.out.put(&trailer)?;
         }
-        Ok(self.part)
+        match self.out {
+            Out::File(part) => Ok(part),
+            Out::Memory(_) => Err(Error::new(ErrorKind::Bug, "a piece was taken for a file")),
+        }
     }
 
     /// Hands the gathered rows to the workers, and takes what was handed to them so many blocks ago.
@@ -149,9 +224,9 @@ impl TextFile {
         while self.under_way.len() > if is_first { 0 } else { BLOCKS } {
             let Some(ticket) = self.under_way.pop_front() else { break };
             let block = ticket.wait()??;
-            let before = self.part.bytes();
+            let before = self.out.bytes();
             self.take(block)?;
-            self.pace.done(self.part.bytes() - before);
+            self.pace.done(self.out.bytes() - before);
         }
         Ok(())
     }
@@ -160,14 +235,7 @@ impl TextFile {
         if let (Some(whole), Some(crc)) = (&mut self.gzip, &block.crc) {
             whole.combine(crc);
         }
-        self.put(&block.bytes)
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> Result<()> {
-        let written = self.part.write_all(bytes);
-        written.map_err(|error| {
-            failed("could not write a data file", self.part.path(), self.part.bytes(), error)
-        })
+        self.out.put(&block.bytes)
     }
 }
 

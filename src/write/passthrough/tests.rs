@@ -1,3 +1,4 @@
+use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -177,6 +178,11 @@ fn sizes_formats_and_changes_count() {
         let options = WriteOptions { file_bytes, ..options.clone() };
         assert_eq!(decide(&options, none), Err(Misfit::Size(bytes)));
     }
+    let slices = NonZeroUsize::new(4);
+    let spread = WriteOptions { slices, ..options.clone() };
+    assert_eq!(decide(&spread, none), Err(Misfit::Slices(4)));
+    let short = WriteOptions { file_rows: Some(1), ..options.clone() };
+    assert_eq!(decide(&short, none), Err(Misfit::Rows(2)));
     let csv = WriteOptions { format: FileFormat::Csv, ..options.clone() };
     assert_eq!(decide(&csv, none), Err(Misfit::Format(FileFormat::Csv)));
     for changes in [

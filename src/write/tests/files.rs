@@ -3,12 +3,14 @@
 use std::fs;
 use std::sync::Arc;
 
+use ::parquet::basic::{Compression, ZstdLevel};
 use ::parquet::file::metadata::ParquetMetaDataReader;
 use arrow::array::{Array as _, Float64Array, Int64Array, RecordBatch, StringBuilder};
 use transload_core::{Column, DataFile, DataType, ErrorKind, FileFormat};
 
 use super::super::{TableWriter, Workers, WriteOptions};
 use super::{batch, content, integers, names, options, parquet_rows, text, write};
+use crate::ParquetCompression;
 
 #[test]
 fn files_are_cut_at_their_size_and_lose_nothing() {
@@ -32,6 +34,46 @@ fn files_are_cut_at_their_size_and_lose_nothing() {
         let mut expected: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
         expected.sort();
         assert_eq!(names(folder.path()), expected);
+    }
+}
+
+#[test]
+fn a_file_has_no_more_rows_than_it_may() {
+    for format in FileFormat::ALL {
+        let folder = tempfile::tempdir().unwrap();
+        let columns = [Column::new("n", DataType::Bigint)];
+        let rows =
+            [batch(&columns, vec![integers(0, 3000)]), batch(&columns, vec![integers(0, 5)])];
+        let options =
+            WriteOptions { file_rows: Some(1500), ..options(format, folder.path(), u64::MAX) };
+        let files = write(options, &[(&columns, &rows[0]), (&columns, &rows[1])]);
+        let rows: Vec<u64> = files.iter().map(|file| file.rows).collect();
+        assert_eq!(rows, [1500, 1500, 5], "{format}");
+        files.iter().for_each(|file| drop(content(folder.path(), file)));
+    }
+}
+
+#[test]
+fn parquet_is_compressed_as_it_is_asked_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let columns = [Column::new("n", DataType::Bigint)];
+    let rows = batch(&columns, vec![integers(0, 5000)]);
+    let compressions = [
+        (ParquetCompression::Zstd(3), Compression::ZSTD(ZstdLevel::default())),
+        (ParquetCompression::Snappy, Compression::SNAPPY),
+        (ParquetCompression::None, Compression::UNCOMPRESSED),
+    ];
+    for (index, (compression, expected)) in compressions.into_iter().enumerate() {
+        let folder = folder.path().join(index.to_string());
+        let options =
+            WriteOptions { compression, ..options(FileFormat::Parquet, &folder, u64::MAX) };
+        let files = write(options, &[(&columns, &rows)]);
+        assert_eq!(parquet_rows(&folder, &files[0]), rows);
+        let opened = fs::File::open(folder.join(files[0].path())).unwrap();
+        let metadata = ParquetMetaDataReader::new().parse_and_finish(&opened).unwrap();
+        // A file does not say its level.
+        let found = metadata.row_group(0).column(0).compression();
+        assert_eq!(std::mem::discriminant(&found), std::mem::discriminant(&expected));
     }
 }
 

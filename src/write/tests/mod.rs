@@ -2,6 +2,7 @@
 
 mod files;
 mod formats;
+mod spread;
 
 use std::fs::{self, File};
 use std::io::Read as _;
