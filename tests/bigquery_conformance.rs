@@ -1,0 +1,175 @@
+//! The conformance suite on BigQuery: once by upload, and once by load jobs from a bucket.
+
+#![allow(dead_code, reason = "the service of the tests has more than is needed here")]
+
+#[path = "bigquery/service.rs"]
+mod service;
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use transload::core::conformance::{CANARY, CaseFuture, Harness, Suite, run};
+use transload::core::sql::Row;
+use transload::core::{
+    Capabilities, Column, Commit, DataType, Dataset, DatasetState, Destination, Fence, Inquiry,
+    Job, JobContext, JobOutcome, Load, Publication, Result, SchemaChange, StagingDestination,
+    Survey,
+};
+use transload_dest_bigquery::BigQueryDestination;
+
+/// What runs the suite.
+const NEEDS: &str = "needs BigQuery: cargo xtask e2e bigquery [--live]";
+
+struct Project {
+    copies: bool,
+}
+
+/// Each time by a client of its own: one that is kept would end with the runtime of the case that opened it.
+async fn look(query: &str) -> Result<Vec<Row>> {
+    service::service(&[])?.query(query).await
+}
+
+fn quoted(name: &str) -> String {
+    format!("`{}`", name.replace('\\', "\\\\").replace('`', "\\`"))
+}
+
+#[async_trait]
+impl Harness for Project {
+    fn open(&self) -> Result<Arc<dyn Destination>> {
+        let bigquery = service::service(&[])?;
+        let mut capabilities = bigquery.capabilities().clone();
+        match self.copies {
+            true => capabilities.loads.clear(),
+            false => capabilities.copies.clear(),
+        }
+        Ok(Arc::new(OneWay { bigquery, capabilities }))
+    }
+
+    fn broken(&self) -> Option<Arc<dyn Destination>> {
+        let broken = service::service(&[
+            ("credentials.client_id", "nobody"),
+            ("credentials.client_secret", CANARY),
+            ("credentials.refresh_token", CANARY),
+            // Nobody listens there.
+            ("credentials.token_uri", "http://127.0.0.1:9/token"),
+            ("retry_deadline", "1"),
+        ]);
+        Some(Arc::new(broken.ok()?))
+    }
+
+    fn staging(&self) -> Option<Arc<dyn StagingDestination>> {
+        None
+    }
+
+    async fn rows(&self, dataset: &str, table: &str, columns: &[Column]) -> Result<Vec<Row>> {
+        let text = |column: &Column| {
+            let name = quoted(&column.name);
+            match column.data_type {
+                Some(DataType::Binary) => format!("TO_HEX({name})"),
+                Some(DataType::Json) => format!("TO_JSON_STRING({name})"),
+                Some(DataType::Timestamp) => {
+                    format!("FORMAT_TIMESTAMP('%Y-%m-%dT%H:%M:%E6SZ', {name}, 'UTC')")
+                }
+                Some(DataType::Text) => name,
+                _ => format!("CAST({name} AS STRING)"),
+            }
+        };
+        let columns: Vec<String> = columns.iter().map(text).collect();
+        let (dataset, table) = (quoted(dataset), quoted(table));
+        look(&format!("SELECT {} FROM {dataset}.{table}", columns.join(", "))).await
+    }
+
+    async fn tables(&self, dataset: &str) -> Result<Vec<String>> {
+        let columns = look(&format!("GET columns of {dataset}")).await?;
+        let mut names: Vec<String> =
+            columns.into_iter().filter_map(|row| row.into_iter().next()?).collect();
+        names.dedup();
+        Ok(names)
+    }
+
+    async fn remove(&self, dataset: &Dataset) -> Result<()> {
+        for name in [&dataset.name, &dataset.staging] {
+            look(&format!("DROP SCHEMA IF EXISTS {} CASCADE", quoted(name))).await?;
+        }
+        Ok(())
+    }
+
+    fn exempt(&self, _case: &str) -> Option<&'static str> {
+        None
+    }
+
+    fn block_on(&self, case: CaseFuture<'_>) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        runtime.expect("a runtime can be made").block_on(case);
+    }
+}
+
+/// BigQuery with one way in: by upload or from a bucket.
+#[derive(Debug)]
+struct OneWay {
+    bigquery: BigQueryDestination,
+    capabilities: Capabilities,
+}
+
+#[async_trait]
+impl Destination for OneWay {
+    fn capabilities(&self) -> &Capabilities {
+        &self.capabilities
+    }
+
+    fn identity(&self) -> String {
+        self.bigquery.identity()
+    }
+
+    fn native_type(&self, column: &Column) -> Result<String> {
+        self.bigquery.native_type(column)
+    }
+
+    fn widens(&self, from: &str, to: &str) -> bool {
+        self.bigquery.widens(from, to)
+    }
+
+    async fn check(&self) -> Result<()> {
+        self.bigquery.check().await
+    }
+
+    async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState> {
+        self.bigquery.describe(inquiry).await
+    }
+
+    async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
+        self.bigquery.apply(dataset, changes).await
+    }
+
+    async fn fence(&self, dataset: &Dataset, pipeline: &str, owner: &str) -> Result<Fence> {
+        self.bigquery.fence(dataset, pipeline, owner).await
+    }
+
+    async fn run(&self, job: &Job, context: &JobContext<'_>) -> Result<JobOutcome> {
+        self.bigquery.run(job, context).await
+    }
+
+    async fn publish(&self, publication: &Publication, context: &JobContext<'_>) -> Result<Commit> {
+        self.bigquery.publish(publication, context).await
+    }
+
+    async fn clear(&self, load: &Load) -> Result<()> {
+        self.bigquery.clear(load).await
+    }
+
+    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
+        self.bigquery.survey(dataset).await
+    }
+
+    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
+        self.bigquery.drop_staging_tables(dataset, tables).await
+    }
+}
+
+fn main() -> ExitCode {
+    let suite = |name: &str, copies: bool| {
+        Suite::new().destination(move || Ok(Project { copies })).named(name)
+    };
+    run(suite("upload", false).needing(NEEDS))
+}
