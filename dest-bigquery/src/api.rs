@@ -21,8 +21,7 @@ const FIRST_WAIT: Duration = Duration::from_millis(200);
 const LONGEST_WAIT: Duration = Duration::from_secs(32);
 
 /// What needs no escaping in a part of a path. RFC 3986, section 2.3.
-const UNRESERVED: &AsciiSet =
-    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A part of a path.
 pub(crate) fn part(text: &str) -> String {
@@ -96,7 +95,9 @@ impl Api {
         let credentials = settings.credentials.as_ref();
         let secrets: Vec<Secret> = credentials
             .into_iter()
-            .flat_map(|it| [&it.private_key, &it.client_secret, &it.refresh_token, &it.external_account])
+            .flat_map(|it| {
+                [&it.private_key, &it.client_secret, &it.refresh_token, &it.external_account]
+            })
             .flatten()
             .cloned()
             .collect();

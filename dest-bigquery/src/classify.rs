@@ -40,7 +40,11 @@ const MESSAGES: &[(&str, ErrorKind, &str)] = &[
         ErrorKind::Configuration,
         "see that `bucket_url` of the staging destination is right",
     ),
-    ("Cannot find bucket", ErrorKind::Configuration, "see that `bucket_url` of the staging destination is right"),
+    (
+        "Cannot find bucket",
+        ErrorKind::Configuration,
+        "see that `bucket_url` of the staging destination is right",
+    ),
     ("Required field", ErrorKind::BadData, ""),
     ("exceeds maximum length", ErrorKind::BadData, ""),
     ("Parquet", ErrorKind::BadData, ""),
@@ -94,10 +98,12 @@ pub(crate) fn classify(reason: &str, message: &str) -> Error {
     let by_message = MESSAGES.iter().find(|(words, ..)| message.contains(words));
     let by_reason = REASONS.iter().find(|(known, ..)| *known == reason);
     // What is not known will not get better by itself.
-    let (kind, hint) =
-        by_message.or(by_reason).map_or((ErrorKind::Terminal, ""), |(_, kind, hint)| (*kind, *hint));
-    let error =
-        Error::new(kind, "BigQuery refused").with("reason", reason).with_source(presentable(message));
+    let (kind, hint) = by_message
+        .or(by_reason)
+        .map_or((ErrorKind::Terminal, ""), |(_, kind, hint)| (*kind, *hint));
+    let error = Error::new(kind, "BigQuery refused")
+        .with("reason", reason)
+        .with_source(presentable(message));
     if hint.is_empty() { error } else { error.with_hint(hint) }
 }
 
@@ -223,7 +229,10 @@ mod tests {
     #[test]
     fn values_are_taken_out_of_messages() {
         for (message, shown) in [
-            ("Could not parse 'can''ary' as INT64 for field n", "Could not parse '…''…' as INT64 for field n"),
+            (
+                "Could not parse 'can''ary' as INT64 for field n",
+                "Could not parse '…''…' as INT64 for field n",
+            ),
             ("Invalid NUMERIC value: 1234.5", "Invalid NUMERIC value: …"),
             ("Not found: URI 'gs://lake/x'", "Not found: URI 'gs://lake/x'"),
         ] {

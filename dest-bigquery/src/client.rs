@@ -50,13 +50,13 @@ impl BigQuery {
     pub(crate) async fn check(&self) -> Result<()> {
         let path = format!("/bigquery/v2/projects/{}/datasets?maxResults=1", part(self.project()));
         self.jobs.api.ask(&Request::get(path)).await?;
-        self.jobs.query("SELECT 1").await.map(drop).map_err(may_be_repeated)
+        self.jobs.query("SELECT 1", false).await.map(drop).map_err(may_be_repeated)
     }
 
-    async fn run(&self, statement: &Statement) -> Result<Answered> {
+    async fn run(&self, statement: &Statement, wants_rows: bool) -> Result<Answered> {
         let (sql, _) = statement.render(&self.dialect);
         // Statements that are run by themselves may be run again.
-        let answered = self.jobs.query(&sql).await.map_err(may_be_repeated);
+        let answered = self.jobs.query(&sql, wants_rows).await.map_err(may_be_repeated);
         answered.map_err(|error| error.redacted(&statement.redactor()))
     }
 
@@ -110,9 +110,7 @@ impl BigQuery {
                     let timeout = self.settings.file_upload_timeout;
                     upload(&self.jobs, &id, &asked, &path, timeout, context.on_bytes).await?
                 }
-                None => {
-                    self.jobs.submit(&id, &asked).await.map_err(may_be_repeated)?
-                }
+                None => self.jobs.submit(&id, &asked).await.map_err(may_be_repeated)?,
             };
             passed(failpoint::after("load job"))?;
             match submitted {
@@ -125,7 +123,9 @@ impl BigQuery {
                 }
                 Submitted::Known(job) => {
                     let job = self.jobs.ended(job).await?;
-                    if classify_job(&job).is_none() && self.take_over(&id, &job, place, context).await? {
+                    if classify_job(&job).is_none()
+                        && self.take_over(&id, &job, place, context).await?
+                    {
                         return rows_of(&job);
                     }
                     // It failed, or what it brought is gone: one more is allowed.
@@ -215,17 +215,17 @@ impl SqlClient for BigQuery {
         let (sql, _) = statement.render(&self.dialect);
         match Question::of(&sql) {
             Some(question) => question.ask(&self.jobs.api, self.project()).await,
-            None => Ok(self.run(statement).await?.rows),
+            None => Ok(self.run(statement, true).await?.rows),
         }
     }
 
     async fn execute(&self, statement: &Statement) -> Result<u64> {
-        Ok(self.run(statement).await?.changed)
+        Ok(self.run(statement, false).await?.changed)
     }
 
     async fn transaction(&self, transaction: &Transaction) -> Result<Vec<u64>> {
         let script = Script::of(transaction, &self.dialect)?;
-        let answered = self.jobs.query(&script.text).await;
+        let answered = self.jobs.query(&script.text, true).await;
         let answered = answered.map_err(|error| script.explain(error, transaction))?;
         script.counts(&answered.list)
     }

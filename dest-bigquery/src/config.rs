@@ -257,7 +257,8 @@ fn check(settings: &Settings, read: &BigQuerySettings) -> Result<()> {
 
 /// Tokens and keys travel to these.
 fn check_address(settings: &Settings, key: &str, text: &str, allow_insecure: bool) -> Result<()> {
-    let wrong = || settings.wrong(key, "expected a URL with https://, or with http:// to this machine");
+    let wrong =
+        || settings.wrong(key, "expected a URL with https://, or with http:// to this machine");
     let url = Url::parse(text).map_err(|_| wrong())?;
     let host = url.host_str().unwrap_or_default();
     let is_web = matches!(url.scheme(), "https" | "http");
@@ -357,8 +358,14 @@ pub(crate) mod tests {
     fn a_key_file_that_is_none_is_refused_and_not_shown() {
         for (text, reason) in [
             ("/home/canary/key.json", "not JSON from line 1, column 1 on"),
-            (r#""canary""#, "its `type` is none of `service_account`, `authorized_user`, `external_account`"),
-            (r#"{"type": "gdch_service_account", "private_key": "canary"}"#, "its `type` is none of `service_account`, `authorized_user`, `external_account`"),
+            (
+                r#""canary""#,
+                "its `type` is none of `service_account`, `authorized_user`, `external_account`",
+            ),
+            (
+                r#"{"type": "gdch_service_account", "private_key": "canary"}"#,
+                "its `type` is none of `service_account`, `authorized_user`, `external_account`",
+            ),
             (
                 r#"{"type": "service_account", "private_key": ["canary"]}"#,
                 "its `private_key` is not a text",

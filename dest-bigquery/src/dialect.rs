@@ -153,9 +153,9 @@ fn table_options(table: &Table) -> String {
             DataType::Date => Some(name),
             DataType::Timestamp => Some(format!("DATE({name})")),
             // dlt's range: seconds since 1970, a day in each partition.
-            DataType::Bigint => Some(format!(
-                "RANGE_BUCKET({name}, GENERATE_ARRAY(-172800000, 691200000, 86400))"
-            )),
+            DataType::Bigint => {
+                Some(format!("RANGE_BUCKET({name}, GENERATE_ARRAY(-172800000, 691200000, 86400))"))
+            }
             _ => None,
         }
     });

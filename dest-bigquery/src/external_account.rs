@@ -64,14 +64,19 @@ impl ExternalAccount {
                 "the workload identity takes its token from a place that is not known here",
             )
             .with("known", "file, url")
-            .with_hint("make its configuration with --credential-source-file or --credential-source-url"));
+            .with_hint(
+                "make its configuration with --credential-source-file or --credential-source-url",
+            ));
         }
         for url in [Some(&read.token_url), read.service_account_impersonation_url.as_ref()]
             .into_iter()
             .flatten()
         {
             let parsed = Url::parse(url).map_err(|_| {
-                Error::new(ErrorKind::Configuration, "the workload identity names no URL for tokens")
+                Error::new(
+                    ErrorKind::Configuration,
+                    "the workload identity names no URL for tokens",
+                )
             })?;
             let host = parsed.host_str().unwrap_or_default();
             check_encrypted(parsed.scheme() == "https", host, allow_insecure, "allow_insecure")?;
@@ -127,9 +132,12 @@ impl ExternalAccount {
                     request = request.header(name, value.expose());
                 }
                 let lost = |error: reqwest::Error| {
-                    Error::new(ErrorKind::Transient, "the provider of the workload's token did not answer")
-                        .with("url", url)
-                        .with_source(error.without_url())
+                    Error::new(
+                        ErrorKind::Transient,
+                        "the provider of the workload's token did not answer",
+                    )
+                    .with("url", url)
+                    .with_source(error.without_url())
                 };
                 let response = request.send().await.map_err(lost)?;
                 let response = response.error_for_status().map_err(lost)?;
@@ -149,8 +157,11 @@ impl ExternalAccount {
         let value: Value = serde_json::from_str(text).unwrap_or(Value::Null);
         let field = format.subject_token_field_name.as_deref().unwrap_or("access_token");
         value[field].as_str().map(Secret::from).ok_or_else(|| {
-            Error::new(ErrorKind::Configuration, "the token of the workload is not where its configuration says")
-                .with("field", field)
+            Error::new(
+                ErrorKind::Configuration,
+                "the token of the workload is not where its configuration says",
+            )
+            .with("field", field)
         })
     }
 }

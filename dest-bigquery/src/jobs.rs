@@ -93,20 +93,26 @@ impl Jobs {
         Ok(job)
     }
 
-    /// Runs a query, a statement or a script.
+    /// Runs a query, a statement or a script. Rows are fetched where they are wanted.
     ///
     /// # Errors
     /// [`ErrorKind::OutcomeUnknown`] where what became of it cannot be found out.
-    pub(crate) async fn query(&self, sql: &str) -> Result<Answered> {
+    pub(crate) async fn query(&self, sql: &str, wants_rows: bool) -> Result<Answered> {
         let id = format!("transload_q_{}", unique());
         let configuration = json!({
             "query": {"query": sql, "useLegacySql": false, "priority": "INTERACTIVE"},
         });
-        let (Submitted::New(job) | Submitted::Known(job)) = self.submit(&id, &configuration).await?;
+        let (Submitted::New(job) | Submitted::Known(job)) =
+            self.submit(&id, &configuration).await?;
         if let Some(error) = classify_job(&job) {
             return Err(error);
         }
         let mut answered = Answered::default();
+        let changed = &job["statistics"]["query"]["numDmlAffectedRows"];
+        if job["status"]["state"] == "DONE" && !wants_rows {
+            answered.changed = number(changed);
+            return Ok(answered);
+        }
         let mut page = None;
         loop {
             let results = match self.results(&id, page.as_deref()).await {
@@ -121,9 +127,7 @@ impl Jobs {
             if results["jobComplete"] != true {
                 continue;
             }
-            if let Some(changed) = results["numDmlAffectedRows"].as_str() {
-                answered.changed = changed.parse().unwrap_or_default();
-            }
+            answered.changed = number(&results["numDmlAffectedRows"]);
             read_rows(&results, &mut answered);
             page = results["pageToken"].as_str().map(str::to_owned);
             if page.is_none() {
@@ -158,6 +162,11 @@ fn read_rows(results: &Value, answered: &mut Answered) {
         }
         answered.rows.push(fields.iter().map(text).collect());
     }
+}
+
+/// The API writes whole numbers as texts.
+fn number(value: &Value) -> u64 {
+    value.as_str().and_then(|text| text.parse().ok()).unwrap_or_default()
 }
 
 /// A text that no other query has.

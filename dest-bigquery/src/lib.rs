@@ -29,9 +29,9 @@ use async_trait::async_trait;
 use transload_core::settings::Settings;
 use transload_core::sql::{Row, SqlClient as _, SqlDestination, Statement};
 use transload_core::{
-    CONTRACT_VERSION, Capabilities, Column, Commit, Dataset, DatasetState, Destination, Error,
-    ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, JobStatistics, Load, Plugin,
-    Publication, Result, SchemaChange, Survey,
+    CONTRACT_VERSION, Capabilities, Column, Commit, Dataset, DatasetState, Destination, Fence,
+    Inquiry, Job, JobContext, JobOutcome, JobStatistics, Load, Plugin, Publication, Result,
+    SchemaChange, Survey,
 };
 
 use api::Api;
@@ -70,7 +70,7 @@ impl BigQueryDestination {
     /// The destination with these settings. It connects when it is first asked.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] where a setting is wrong.
+    /// [`transload_core::ErrorKind::Configuration`] where a setting is wrong.
     pub fn new(settings: &Settings) -> Result<Self> {
         let read = config::read(settings)?;
         let identity = Identity::of(&read, settings.folder.clone())?;
@@ -125,7 +125,8 @@ impl Destination for BigQueryDestination {
     }
 
     async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
-        let is_widening = |change: &&SchemaChange| matches!(change, SchemaChange::WidenColumn { .. });
+        let is_widening =
+            |change: &&SchemaChange| matches!(change, SchemaChange::WidenColumn { .. });
         let additions: Vec<SchemaChange> =
             changes.iter().filter(|change| !is_widening(change)).cloned().collect();
         let statements = tables::statements(self.sql.dialect(), dataset, &additions)?;
@@ -201,7 +202,8 @@ mod tests {
         let middle = key.lines().nth(3).unwrap();
         assert!(!format!("{destination:?}").contains(middle));
         assert_eq!(destination.identity(), "bigquery:analytics-prod");
-        let error = create(&Settings::from_pairs("bigquery", &config::tests::COMPLETE)).unwrap_err();
+        let error =
+            create(&Settings::from_pairs("bigquery", &config::tests::COMPLETE)).unwrap_err();
         assert_eq!(error.message(), "the private key of the service account cannot be used");
     }
 }

@@ -70,7 +70,9 @@ pub(crate) fn parts(job: &Job) -> Result<Vec<Part<'_>>> {
                         "BigQuery loads from Google Cloud Storage only",
                     )
                     .with("file", &staged.url)
-                    .with_hint("point `bucket_url` to a `gs://` bucket, or leave the staging out"));
+                    .with_hint(
+                        "point `bucket_url` to a `gs://` bucket, or leave the staging out",
+                    ));
                 }
                 check_file(&staged.file, &staged.url)?;
             }
@@ -88,10 +90,13 @@ fn check_file(file: &DataFile, name: &str) -> Result<()> {
             .with("file", name));
     }
     if file.gzip && file.bytes > COMPRESSED_BYTES {
-        return Err(Error::new(ErrorKind::Unsupported, "a compressed file is too long for BigQuery")
-            .with("file", name)
-            .with("bytes", file.bytes)
-            .with("longest", COMPRESSED_BYTES));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "a compressed file is too long for BigQuery",
+        )
+        .with("file", name)
+        .with("bytes", file.bytes)
+        .with("longest", COMPRESSED_BYTES));
     }
     Ok(())
 }
@@ -109,10 +114,8 @@ fn groups(copy: &CopyJob) -> Result<Vec<Part<'_>>> {
         // The lists name files of their own job; those of ours have the same keys.
         let by_key: BTreeMap<&str, &StagedFile> =
             files.iter().map(|staged| (staged.key.as_str(), *staged)).collect();
-        let only = CopyJob {
-            table: copy.table.clone(),
-            files: files.into_iter().cloned().collect(),
-        };
+        let only =
+            CopyJob { table: copy.table.clone(), files: files.into_iter().cloned().collect() };
         for list in CopyList::of(&only)? {
             let found = list.files.iter().filter_map(|staged| by_key.get(staged.key.as_str()));
             groups.push(found.copied().collect());
@@ -140,7 +143,9 @@ pub(crate) fn configuration(
     context: &JobContext<'_>,
 ) -> Result<Value> {
     let Some(file) = part.files.first() else {
-        return Err(Error::new(ErrorKind::Bug, "a load job without files").with("table", &table.name));
+        return Err(
+            Error::new(ErrorKind::Bug, "a load job without files").with("table", &table.name)
+        );
     };
     let mut load = json!({
         "destinationTable": place.reference(),
@@ -241,8 +246,7 @@ mod tests {
     use std::path::Path;
 
     use transload_core::{
-        DataType, Dataset, Epoch, LoadId, LoadJob, Schema, StagingAccess,
-        WriteDisposition,
+        DataType, Dataset, Epoch, LoadId, LoadJob, Schema, StagingAccess, WriteDisposition,
     };
 
     use super::*;
@@ -319,7 +323,10 @@ mod tests {
         let columns = &["id", "bigint"];
         let mut all = String::new();
         for format in [FileFormat::Parquet, FileFormat::Jsonl, FileFormat::Csv] {
-            all.push_str(&shown(&copy(vec![staged(1, format, columns), staged(2, format, columns)])));
+            all.push_str(&shown(&copy(vec![
+                staged(1, format, columns),
+                staged(2, format, columns),
+            ])));
         }
         all.push_str(&shown(&Job::Load(LoadJob { file: file(1, FileFormat::Jsonl, columns) })));
         insta::assert_snapshot!(all);
@@ -344,10 +351,8 @@ mod tests {
 
     #[test]
     fn what_no_load_job_takes_is_refused() {
-        let elsewhere = StagedFile {
-            url: "s3://lake/x".into(),
-            ..staged(1, FileFormat::Parquet, &["id"])
-        };
+        let elsewhere =
+            StagedFile { url: "s3://lake/x".into(), ..staged(1, FileFormat::Parquet, &["id"]) };
         let error = parts(&copy(vec![elsewhere])).unwrap_err();
         assert!(error.hint().unwrap().contains("gs://"), "{error:?}");
         let values = Job::Load(LoadJob { file: file(1, FileFormat::InsertValues, &["id"]) });

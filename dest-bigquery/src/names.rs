@@ -18,7 +18,8 @@ pub(crate) fn check_dataset(name: &str) -> Result<()> {
     if !name.is_empty() && name.len() <= TABLE_BYTES && name.chars().all(fits) {
         return Ok(());
     }
-    Err(refused("a dataset has letters, digits and underscores, 1,024 at most").with("dataset", name))
+    Err(refused("a dataset has letters, digits and underscores, 1,024 at most")
+        .with("dataset", name))
 }
 
 /// Refuses a table that cannot be had, with its columns. "Create and use tables": letters, marks, numbers, connectors,

@@ -50,7 +50,9 @@ impl Script {
                      CAST(transload_rows AS STRING)); END IF;\n"
                 ));
             }
-            text.push_str("SET transload_counts = ARRAY_CONCAT(transload_counts, [transload_rows]);\n");
+            text.push_str(
+                "SET transload_counts = ARRAY_CONCAT(transload_counts, [transload_rows]);\n",
+            );
         }
         text.push_str("COMMIT TRANSACTION;\nSELECT transload_counts;\n");
         if text.len() > SCRIPT_BYTES {
@@ -60,7 +62,9 @@ impl Script {
             )
             .with("bytes", text.len())
             .with("longest", SCRIPT_BYTES)
-            .with_hint("load the tables in several pipelines, so that each publishes some of them"));
+            .with_hint(
+                "load the tables in several pipelines, so that each publishes some of them",
+            ));
         }
         Ok(Self { text, lines })
     }
@@ -156,13 +160,17 @@ mod tests {
         let transaction = transaction();
         let script = Script::of(&transaction, &dialect()).unwrap();
         let explained = |message: &str| {
-            let error = Error::new(ErrorKind::Terminal, "BigQuery refused").with_source(message.to_owned());
+            let error =
+                Error::new(ErrorKind::Terminal, "BigQuery refused").with_source(message.to_owned());
             script.explain(error, &transaction)
         };
         let fenced = explained("Query error: transload step 0 rows 0 at [6:1]");
         assert_eq!((fenced.kind(), fenced.message()), (ErrorKind::Fenced, "overtaken"));
         let rows = explained("transload step 2 rows 2");
-        assert_eq!(rows.to_string(), "rows do not reconcile (step: publish t, expected: 3, found: 2)");
+        assert_eq!(
+            rows.to_string(),
+            "rows do not reconcile (step: publish t, expected: 3, found: 2)"
+        );
         let line = script.text.lines().position(|line| line.starts_with("SELECT a")).unwrap() + 1;
         let other = explained(&format!("Query error: Table s was not found at [{line}:15]"));
         assert_eq!(other.context("step"), Some("publish t"));

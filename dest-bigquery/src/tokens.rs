@@ -30,7 +30,8 @@ const MARGIN: Duration = Duration::from_secs(60);
 const LIFETIME: u64 = 3600;
 
 /// Where a machine of Google's asks who it is. Compute Engine documentation, "About VM metadata".
-const METADATA: &str = "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token";
+const METADATA: &str =
+    "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token";
 
 /// Who asks for a token.
 #[derive(Debug)]
@@ -99,9 +100,9 @@ pub(crate) struct Token {
 impl Token {
     /// A token from an answer of OAuth.
     pub(crate) fn read(answer: &Value, text: &str, asked: Instant) -> Result<Self> {
-        let text = answer[text].as_str().ok_or_else(|| {
-            Error::new(ErrorKind::Terminal, "Google answered without a token")
-        })?;
+        let text = answer[text]
+            .as_str()
+            .ok_or_else(|| Error::new(ErrorKind::Terminal, "Google answered without a token"))?;
         let seconds = answer["expires_in"].as_u64().unwrap_or(LIFETIME);
         let lasts = Duration::from_secs(seconds).saturating_sub(MARGIN);
         Ok(Self { text: text.into(), until: asked + lasts })
@@ -256,9 +257,12 @@ fn assertion(
 fn signed(message: &str, pem: &str) -> Result<Vec<u8>> {
     // The words of the parsers are not kept: they may quote what they were given.
     let refused = |reason: &str| {
-        Error::new(ErrorKind::Configuration, "the private key of the service account cannot be used")
-            .with("reason", reason)
-            .with_hint("take `private_key` from the JSON key file whole, with its line ends")
+        Error::new(
+            ErrorKind::Configuration,
+            "the private key of the service account cannot be used",
+        )
+        .with("reason", reason)
+        .with_hint("take `private_key` from the JSON key file whole, with its line ends")
     };
     let key = PrivateKeyDer::from_pem_slice(pem.as_bytes()).map_err(|_| refused("it is no PEM"))?;
     let key = rustls::crypto::ring::sign::any_supported_type(&key)

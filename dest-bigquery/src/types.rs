@@ -97,7 +97,8 @@ impl Type {
             (_, Some(precision), scale) => {
                 let (precision, scale) = (small(precision), small(scale.unwrap_or(0)));
                 // In words of ours: a full one is one without numbers.
-                let full = matches!((word, precision, scale), ("NUMERIC", 38, 9) | ("BIGNUMERIC", 76, 38));
+                let full =
+                    matches!((word, precision, scale), ("NUMERIC", 38, 9) | ("BIGNUMERIC", 76, 38));
                 match full {
                     true => Self::new(word, None),
                     false => Self::new(word, [precision, scale]),
@@ -170,7 +171,8 @@ pub(crate) fn widens(from: &str, to: &str) -> bool {
             (None, _) => false,
         };
     }
-    let order = |word: &str| ["INT64", "NUMERIC", "BIGNUMERIC"].iter().position(|known| *known == word);
+    let order =
+        |word: &str| ["INT64", "NUMERIC", "BIGNUMERIC"].iter().position(|known| *known == word);
     match (from.digits(), to.digits()) {
         (Some((whole, scale)), Some((to_whole, to_scale))) => {
             order(&from.word) <= order(&to.word) && whole <= to_whole && scale <= to_scale

@@ -85,10 +85,8 @@ pub(crate) async fn upload(
 
 /// Begins an upload, and returns where it goes.
 async fn begin(jobs: &Jobs, id: &str, configuration: &Value, bytes: u64) -> Result<String> {
-    let path = format!(
-        "/upload/bigquery/v2/projects/{}/jobs?uploadType=resumable",
-        part(&jobs.project)
-    );
+    let path =
+        format!("/upload/bigquery/v2/projects/{}/jobs?uploadType=resumable", part(&jobs.project));
     let mut request = Request::post(path, &jobs.job(id, configuration));
     request.headers = vec![
         ("content-type", "application/json; charset=UTF-8".into()),
