@@ -4,6 +4,8 @@
 
 #[path = "cli/azure.rs"]
 mod azure;
+#[path = "cli/gcs.rs"]
+mod gcs;
 #[path = "cli/load.rs"]
 mod load;
 #[path = "cli/look.rs"]

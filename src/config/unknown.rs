@@ -60,10 +60,6 @@ const DLT: [Dlt; 6] = [
         // Of all stores: a project keeps those of several in one table.
         credentials: &[
             "azure_sas_token_permissions",
-            "project_id",
-            "private_key",
-            "private_key_id",
-            "client_email",
             "type",
             "token_uri",
             "auth_uri",

@@ -12,6 +12,9 @@ const AZURE_CREDENTIALS: &str = "check `credentials.azure_storage_account_name` 
                                  `credentials.azure_storage_sas_token` or the service principal \
                                  (`credentials.azure_tenant_id`, `credentials.azure_client_id`, \
                                  `credentials.azure_client_secret`); a shared access signature may have expired";
+const GOOGLE_CREDENTIALS: &str = "check `credentials.client_email`, `credentials.private_key` and \
+                                  `credentials.private_key_id`, or the file in `credentials.application_credentials`; the \
+                                  account or its key may have been disabled";
 const REGION: &str = "set `credentials.region_name` to the region of the bucket";
 
 /// What can be read out of an error of the store.
@@ -27,6 +30,8 @@ struct Answer {
     innermost: String,
     redirected: bool,
     without_identity: bool,
+    /// It was not the store that answered but the server that gives out Google's tokens.
+    login: bool,
 }
 
 impl Answer {
@@ -40,7 +45,9 @@ impl Answer {
             code: between(&text, "<Code>", "</Code>"),
             message: between(&text, "<Message>", "</Message>"),
             redirected: text.contains("redirect without LOCATION"),
-            without_identity: text.contains("//169.254."),
+            without_identity: text.contains("//169.254.")
+                || text.contains("//metadata.google.internal"),
+            login: text.contains("//accounts.google.com/"),
             ..Self::default()
         };
         let mut next: Option<&(dyn StdError + 'static)> = Some(error);
@@ -91,8 +98,11 @@ pub(crate) fn classify(
 ) -> Error {
     use ErrorKind::{Bug, Terminal, Unsupported};
     let answer = Answer::of(error);
-    let is_azure = storage == StorageKind::Azure;
-    let by_code = if is_azure { by_code_of_azure } else { by_code };
+    let by_code = match storage {
+        StorageKind::Azure => by_code_of_azure,
+        StorageKind::Gcs => by_code_of_google,
+        _ => by_code,
+    };
     let (kind, message, hint) = by_code(&answer)
         .or(match error {
             object_store::Error::NotFound { .. } => Some((Terminal, "the object is not there", "")),
@@ -110,8 +120,9 @@ pub(crate) fn classify(
             object_store::Error::JoinError { .. } => Some((Bug, "a task of the store ended", "")),
             _ => None,
         })
-        .or_else(|| without_identity(&answer, is_azure))
-        .or_else(|| by_status(&answer, is_azure))
+        .or_else(|| without_identity(&answer, storage))
+        .or_else(|| by_login(&answer))
+        .or_else(|| by_status(&answer, storage))
         .or_else(|| by_transport(&answer))
         .or_else(|| by_system(&answer))
         .unwrap_or((Terminal, "the store failed", ""));
@@ -240,15 +251,62 @@ fn by_code_of_azure(answer: &Answer) -> Option<Row> {
     })
 }
 
+/// Source: Google Cloud Storage, "HTTP status and error codes for XML". Most of them are those of S3.
+fn by_code_of_google(answer: &Answer) -> Option<Row> {
+    use ErrorKind::{Configuration, Terminal, Transient};
+    Some(match answer.code.as_deref()? {
+        "AuthenticationRequired"
+        | "InvalidSecurity"
+        | "InvalidAuthentication"
+        | "MissingSecurityHeader"
+        | "NotSignedUp"
+        | "SignatureDoesNotMatch" => {
+            (Configuration, "the store refused the credentials", GOOGLE_CREDENTIALS)
+        }
+        // The answer is the same for a bucket of someone else's, so that nobody learns which names are taken.
+        "AccessDenied" | "AccountProblem" => (
+            Terminal,
+            "the credentials do not allow this",
+            "they need to list the bucket, and to read, write and delete objects under the prefix: the role \
+             `roles/storage.objectUser`",
+        ),
+        "UserProjectMissing" | "UserProjectAccountProblem" => (
+            Terminal,
+            "the bucket wants a project that pays for the request",
+            "use a bucket without Requester Pays",
+        ),
+        "ObjectUnderActiveHold" | "RetentionPolicyNotMet" => (
+            Terminal,
+            "a policy forbids to change the object",
+            "use a bucket without retention policy and holds",
+        ),
+        "TooManyRequests" => (Transient, "the store is overloaded", ""),
+        _ => return by_code(answer),
+    })
+}
+
+/// The server that gives out tokens refused a login that was made once and may have ended.
+fn by_login(answer: &Answer) -> Option<Row> {
+    (answer.login && matches!(answer.status, Some(400..=403))).then_some((
+        ErrorKind::Configuration,
+        "the store refused the credentials",
+        "log in again: `gcloud auth application-default login`",
+    ))
+}
+
 /// Without keys in the settings the metadata service of the machine is asked, which off a cloud is not there.
-fn without_identity(answer: &Answer, is_azure: bool) -> Option<Row> {
+fn without_identity(answer: &Answer, storage: StorageKind) -> Option<Row> {
     let refused = answer.status.is_none_or(|status| status < 500);
-    let hint = match is_azure {
-        true => {
+    let hint = match storage {
+        StorageKind::Gcs => {
+            "add `credentials.client_email` and `credentials.private_key`, or `credentials.application_credentials`, or run \
+             on a machine with an identity of its own"
+        }
+        StorageKind::Azure => {
             "add `credentials.azure_storage_account_key` or `credentials.azure_storage_sas_token`, or run on a machine \
              with an identity of its own"
         }
-        false => {
+        _ => {
             "add `credentials.aws_access_key_id` and `credentials.aws_secret_access_key`, or run on a machine with an \
              identity of its own"
         }
@@ -260,9 +318,13 @@ fn without_identity(answer: &Answer, is_azure: bool) -> Option<Row> {
     ))
 }
 
-fn by_status(answer: &Answer, is_azure: bool) -> Option<Row> {
+fn by_status(answer: &Answer, storage: StorageKind) -> Option<Row> {
     use ErrorKind::{Configuration, Terminal, Transient, Unsupported};
-    let credentials = if is_azure { AZURE_CREDENTIALS } else { CREDENTIALS };
+    let credentials = match storage {
+        StorageKind::Azure => AZURE_CREDENTIALS,
+        StorageKind::Gcs => GOOGLE_CREDENTIALS,
+        _ => CREDENTIALS,
+    };
     if answer.redirected {
         return Some((Terminal, "the bucket is in another region", REGION));
     }
@@ -333,7 +395,7 @@ pub(crate) fn leaves_open(error: &object_store::Error) -> bool {
             match answer.status {
                 Some(status @ 300..=499) => matches!(status, 408 | 409 | 412 | 429),
                 // What went wrong was getting the keys: the write was not even sent.
-                _ => !answer.without_identity,
+                _ => !answer.without_identity && !answer.login,
             }
         }
     }
@@ -428,6 +490,38 @@ mod tests {
         for missing in ["NoSuchBucket", "ContainerNotFound"] {
             assert!(bucket_is_missing(&status(404, missing)));
         }
+    }
+
+    #[test]
+    fn each_answer_of_google_has_its_meaning() {
+        use ErrorKind::{Configuration, Terminal, Transient};
+        let refused = "the store refused the credentials";
+        let login = "Error performing token request: Error performing POST https://accounts.google.com/o/oauth2/token in \
+                     3ms - Server returned non-2xx status code: 400 Bad Request: {\"error\": \"invalid_grant\"}";
+        let machine = "Error performing token request: Error performing GET \
+                       http://metadata.google.internal/computeMetadata/v1 in 3ms";
+        for (error, kind, message) in [
+            (status(404, "NoSuchBucket"), Configuration, "the bucket does not exist"),
+            (status(401, "AuthenticationRequired"), Configuration, refused),
+            (answered("x status code: 401 Unauthorized: "), Configuration, refused),
+            (answered(login), Configuration, refused),
+            (answered(machine), Configuration, "there are no credentials for the store"),
+            (status(403, "AccessDenied"), Terminal, "the credentials do not allow this"),
+            (
+                status(403, "RetentionPolicyNotMet"),
+                Terminal,
+                "a policy forbids to change the object",
+            ),
+            (status(429, "TooManyRequests"), Transient, "the store is overloaded"),
+            (status(503, "SlowDown"), Transient, "the store is overloaded"),
+            (status(404, "NoSuchUpload"), Transient, "the upload was ended by someone else"),
+        ] {
+            let classified = classify(&error, StorageKind::Gcs, &Redactor::default());
+            assert_eq!((classified.kind(), classified.message()), (kind, message), "{error}");
+            let hint = classified.hint().unwrap_or_default();
+            assert!(!hint.contains("aws") && !hint.contains("azure"), "{hint}");
+        }
+        assert!(!leaves_open(&answered(login)) && !leaves_open(&answered(machine)));
     }
 
     #[test]

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use transload_core::settings::Settings;
 use transload_core::{Error, ErrorKind, Result, Secret, settings};
 
+use crate::google::from_text;
+
 settings! {
     /// Where the files lie and how to get there.
     pub struct FilesystemSettings {
         /// The folder or bucket: a path (a relative one starts from the working folder), `file:///folder`,
-        /// `s3://bucket/prefix`, `az://container/prefix` or
+        /// `s3://bucket/prefix`, `gs://bucket/prefix`, `az://container/prefix` or
         /// `abfss://container@account.dfs.core.windows.net/prefix`.
         pub bucket_url: String,
         /// How the files of a dataset are named, below the folder of the dataset. Only for the destination; a staging
@@ -24,8 +26,9 @@ settings! {
 
 settings! {
     /// The keys to a bucket: those of its vendor are read, the others passed over. Without any, the identity of the
-    /// machine is asked: the instance's metadata service.
-    pub struct StoreCredentials {
+    /// machine is asked: the instance's metadata service. One text may stand for them: the key file of a service account
+    /// of Google's, its path, or a JSON object of these keys.
+    pub struct StoreCredentials (from_text = from_text) {
         /// The id of the access key.
         pub aws_access_key_id: Option<String>,
         /// The secret access key.
@@ -44,6 +47,17 @@ settings! {
         pub s3_url_style: Option<String>,
         /// Not read yet: a profile of `~/.aws`.
         pub profile_name: Option<String>,
+        /// The project of the service account. It is in its key file; nothing here needs it.
+        pub project_id: Option<String>,
+        /// The address of the service account, for `gs://`. Example: `loader@analytics-prod.iam.gserviceaccount.com`.
+        pub client_email: Option<String>,
+        /// The private key of the service account in PEM, from `-----BEGIN PRIVATE KEY-----` on.
+        pub private_key: Option<Secret>,
+        /// The id of that key, which tokens then name.
+        pub private_key_id: Option<String>,
+        /// The file with the key of a service account, or with the application default credentials of a user. Without it,
+        /// and without a key, the usual file of `gcloud` is looked for, then the identity of the machine.
+        pub application_credentials: Option<String>,
         /// The storage account, for `az://container`. `abfss://container@account.dfs.core.windows.net` names it itself.
         pub azure_storage_account_name: Option<String>,
         /// The key of the storage account.
@@ -68,6 +82,8 @@ pub(crate) enum Root {
     Folder(PathBuf),
     /// A prefix in a bucket, without slashes around it; empty for the whole bucket.
     Bucket { bucket: String, prefix: String },
+    /// The same in a bucket of Google's.
+    Google { bucket: String, prefix: String },
     /// The same in a container of Azure. The account is here where the URL names it.
     Container { container: String, account: Option<Account>, prefix: String },
 }
@@ -85,7 +101,9 @@ impl Root {
     pub(crate) fn prefix(&self) -> &str {
         match self {
             Self::Folder(_) => "",
-            Self::Bucket { prefix, .. } | Self::Container { prefix, .. } => prefix,
+            Self::Bucket { prefix, .. }
+            | Self::Google { prefix, .. }
+            | Self::Container { prefix, .. } => prefix,
         }
     }
 }
@@ -111,7 +129,14 @@ pub(crate) fn root(settings: &Settings, bucket_url: &str) -> Result<Root> {
             })?;
             folder(settings, &path)
         }
-        "s3" | "s3a" => bucket(settings, rest),
+        "s3" | "s3a" => {
+            let (bucket, prefix) = bucket(settings, rest, "s3")?;
+            Ok(Root::Bucket { bucket, prefix })
+        }
+        "gs" | "gcs" => {
+            let (bucket, prefix) = bucket(settings, rest, "gs")?;
+            Ok(Root::Google { bucket, prefix })
+        }
         "az" | "azure" | "abfs" | "abfss" => container(settings, rest),
         scheme => Err(unsupported(scheme)),
     }
@@ -143,7 +168,7 @@ fn folder(settings: &Settings, path: &Path) -> Result<Root> {
     Ok(Root::Folder(root))
 }
 
-fn bucket(settings: &Settings, rest: &str) -> Result<Root> {
+fn bucket(settings: &Settings, rest: &str, scheme: &str) -> Result<(String, String)> {
     let (bucket, _) = rest.split_once('/').unwrap_or((rest, ""));
     if bucket.contains('@') {
         return Err(settings
@@ -155,9 +180,9 @@ fn bucket(settings: &Settings, rest: &str) -> Result<Root> {
     if bucket.is_empty() || bucket.len() > 255 || !bucket.chars().all(proper) {
         return Err(settings
             .wrong(KEY, "it names no bucket")
-            .with_hint("write `s3://bucket/prefix`"));
+            .with_hint(format!("write `{scheme}://bucket/prefix`")));
     }
-    Ok(Root::Bucket { bucket: bucket.to_owned(), prefix: prefix_of(settings, rest)? })
+    Ok((bucket.to_owned(), prefix_of(settings, rest)?))
 }
 
 /// Source: Azure, "Naming and referencing containers, blobs, and metadata" and "Storage account overview".
@@ -211,14 +236,9 @@ fn unsupported(scheme: &str) -> Error {
     let error = Error::new(ErrorKind::Unsupported, "no store for this scheme of `bucket_url`");
     let known: String =
         scheme.chars().filter(|c| c.is_ascii_alphanumeric() || *c == '+').take(16).collect();
-    match known.as_str() {
-        "gs" | "gcs" => error.with("scheme", known).with_hint(
-            "Google Cloud Storage follows; today it takes folders, `file://`, `s3://`, `az://` and `abfss://`",
-        ),
-        _ => error
-            .with("scheme", known)
-            .with_hint("write a folder, `file://…`, `s3://…`, `az://…` or `abfss://…`"),
-    }
+    error
+        .with("scheme", known)
+        .with_hint("write a folder, `file://…`, `s3://…`, `gs://…`, `az://…` or `abfss://…`")
 }
 
 #[cfg(test)]
@@ -254,6 +274,8 @@ mod tests {
             ("s3://lake/", bucket("lake", "")),
             ("s3a://lake/a/b/", bucket("lake", "a/b")),
             ("S3://lake/a%20b", bucket("lake", "a%20b")),
+            ("gs://lake_1.eu/a/", Root::Google { bucket: "lake_1.eu".into(), prefix: "a".into() }),
+            ("gcs://lake", Root::Google { bucket: "lake".into(), prefix: String::new() }),
             ("data/lake", Root::Folder("/nowhere/data/lake".into())),
             ("/data lake", Root::Folder("/data lake".into())),
             ("file:///data%20lake", Root::Folder("/data lake".into())),
@@ -273,7 +295,9 @@ mod tests {
             ("s3://lake//a//b", ErrorKind::Configuration),
             ("file://host/share", ErrorKind::Configuration),
             ("missing/../other", ErrorKind::Configuration),
-            ("gs://lake", ErrorKind::Unsupported),
+            ("gs://", ErrorKind::Configuration),
+            ("gs://me:CANARY@lake", ErrorKind::Configuration),
+            ("gs://lake/a?sig=CANARY", ErrorKind::Configuration),
             ("az://", ErrorKind::Configuration),
             ("az://la/a", ErrorKind::Configuration),
             ("az://CANARY:key@container", ErrorKind::Configuration),
@@ -292,11 +316,6 @@ mod tests {
             assert_eq!(error.kind(), kind, "{url}");
             assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
         }
-    }
-
-    #[test]
-    fn a_store_that_follows_says_so() {
-        assert!(read("gs://lake/x").unwrap_err().hint().unwrap().contains("follow"));
     }
 
     #[test]

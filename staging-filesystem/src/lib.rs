@@ -1,4 +1,4 @@
-//! Staging destination and destination `filesystem` of Transload: folders, S3 and Azure.
+//! Staging destination and destination `filesystem` of Transload: folders, S3, Google Cloud Storage and Azure.
 //!
 #![doc = include_str!("docs.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -10,6 +10,7 @@ mod client;
 mod commit_log;
 mod config;
 mod destination;
+mod google;
 mod layout;
 #[cfg(test)]
 mod lost_answers;
@@ -26,7 +27,7 @@ use transload_core::{CONTRACT_VERSION, Plugin};
 pub const PLUGIN: Plugin = Plugin {
     name: "filesystem",
     aliases: &[],
-    summary: "folders, S3 buckets and Azure containers",
+    summary: "folders, S3 and Google Cloud Storage buckets, Azure containers",
     package: env!("CARGO_PKG_NAME"),
     version: env!("CARGO_PKG_VERSION"),
     contract: CONTRACT_VERSION,

@@ -33,7 +33,7 @@ impl FilesystemStaging {
         let access = match store.kind() {
             StorageKind::Local => vec![AccessKind::LocalPaths],
             StorageKind::S3 => vec![AccessKind::Credentials],
-            // What the contract hands over are keys of S3. A destination that brings its own way along needs none.
+            // What the contract hands over are keys of S3. BigQuery reads `gs://` by its own right, a destination that brings its own way along needs none.
             _ => Vec::new(),
         };
         let capabilities = StagingCapabilities {

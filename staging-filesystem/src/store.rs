@@ -22,6 +22,7 @@ use crate::azure::azure;
 use crate::classify::{bucket_is_missing, classify, leaves_open, says_only_a_status};
 use crate::client::{amazon_s3, without_userinfo};
 use crate::config::{Account, FilesystemSettings, Root, root};
+use crate::google::google;
 
 /// A folder or a prefix of a bucket. Keys are below it and cannot leave it.
 ///
@@ -31,7 +32,7 @@ pub(crate) struct Store {
     opened: OnceLock<Arc<dyn ObjectStore>>,
     s3: Option<Arc<AmazonS3>>,
     region: Option<String>,
-    /// The address that requests go to, where it is not that of Amazon.
+    /// The address that requests go to, where it is not that of Amazon or Google.
     endpoint: Option<String>,
     redactor: Redactor,
     /// One permit for each part that may be in memory, of all files together.
@@ -95,6 +96,11 @@ impl Store {
                 s3 = Some(client);
                 endpoint = credentials.endpoint_url.clone();
             }
+            Root::Google { bucket, .. } => {
+                let client = google(settings, credentials, bucket)?;
+                opened.get_or_init(|| Arc::new(client) as Arc<dyn ObjectStore>);
+                endpoint = credentials.endpoint_url.clone();
+            }
             Root::Container { container, account, .. } => {
                 let (client, address) = azure(settings, credentials, container, account.as_ref())?;
                 opened.get_or_init(|| Arc::new(client) as Arc<dyn ObjectStore>);
@@ -104,6 +110,7 @@ impl Store {
         let secrets = [
             &credentials.aws_secret_access_key,
             &credentials.aws_session_token,
+            &credentials.private_key,
             &credentials.azure_storage_account_key,
             &credentials.azure_storage_sas_token,
             &credentials.azure_client_secret,
@@ -139,6 +146,7 @@ impl Store {
         match self.root {
             Root::Folder(_) => StorageKind::Local,
             Root::Bucket { .. } => StorageKind::S3,
+            Root::Google { .. } => StorageKind::Gcs,
             Root::Container { .. } => StorageKind::Azure,
         }
     }
@@ -152,6 +160,7 @@ impl Store {
                     .map_or_else(|()| format!("file://{}", path.display()), String::from)
             }
             Root::Bucket { bucket, prefix } => url_of("s3", bucket, prefix, key),
+            Root::Google { bucket, prefix } => url_of("gs", bucket, prefix, key),
             Root::Container { container, account: None, prefix } => {
                 url_of("az", container, prefix, key)
             }
@@ -161,7 +170,7 @@ impl Store {
         }
     }
 
-    /// The root as a URL, with the host of an endpoint that is not Amazon's: what tells this place from any other.
+    /// The root as a URL, with the host of an endpoint that is not the vendor's own: what tells this place from any other.
     pub(crate) fn identity(&self) -> String {
         let endpoint = self.endpoint.as_deref().and_then(|endpoint| url::Url::parse(endpoint).ok());
         let host = endpoint.as_ref().and_then(|endpoint| {
@@ -170,7 +179,9 @@ impl Store {
         });
         // Neither a bucket nor a prefix holds a `?`.
         match (&self.root, host) {
-            (Root::Bucket { .. }, Some(host)) => format!("{}?endpoint={host}", self.url("")),
+            (Root::Bucket { .. } | Root::Google { .. }, Some(host)) => {
+                format!("{}?endpoint={host}", self.url(""))
+            }
             // The same whether the URL names the account or the settings do. The path of an endpoint holds the account
             // where the host does not.
             (Root::Container { container, prefix, .. }, Some(host)) => {
@@ -186,7 +197,7 @@ impl Store {
         self.path(key)?;
         Ok(match &self.root {
             Root::Folder(folder) => Some(folder.join(key)),
-            Root::Bucket { .. } | Root::Container { .. } => None,
+            Root::Bucket { .. } | Root::Google { .. } | Root::Container { .. } => None,
         })
     }
 

@@ -1,4 +1,5 @@
-//! The conformance suite: the staging destination and the destination, each in a folder, on S3 and on Azure.
+//! The conformance suite: the staging destination and the destination, each in a folder, on S3, on Azure and on Google Cloud
+//! Storage.
 
 mod common;
 #[path = "conformance/destination.rs"]
@@ -71,6 +72,8 @@ pub(crate) fn unusable(place: &Place) -> Settings {
             ("credentials.azure_storage_account_key", ""),
             ("credentials.azure_storage_sas_token", &signature),
         ]),
+        // An account that is not there, with a key that could be one's.
+        Kind::Gcs => place.settings(&[("credentials.client_email", &format!("{CANARY}@test"))]),
     }
 }
 
@@ -96,7 +99,11 @@ fn main() -> ExitCode {
             .destination(|| Ok(destination::Lake(Place::azure())))
             .named("azure_destination"),
     );
+    let gcs = Suite::new().staging(|| Ok(Store(Place::gcs()))).named("gcs").and(
+        Suite::new().destination(|| Ok(destination::Lake(Place::gcs()))).named("gcs_destination"),
+    );
     run(folder
         .and(s3.needing("needs an S3 server: cargo xtask e2e filesystem"))
-        .and(azure.needing("needs a stand-in for Azure: cargo xtask e2e filesystem")))
+        .and(azure.needing("needs a stand-in for Azure: cargo xtask e2e filesystem"))
+        .and(gcs.needing("needs a stand-in for Google Cloud Storage: cargo xtask e2e filesystem")))
 }

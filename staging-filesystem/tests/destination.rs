@@ -723,6 +723,14 @@ fn a_place_is_told_from_any_other() {
         of("s3://lake", Some("https://store.example")),
         "filesystem:s3://lake?endpoint=store.example"
     );
+    let keyless = |url: &str, endpoint: &str| {
+        let changed = [("bucket_url", url), ("credentials.endpoint_url", endpoint)];
+        place.destination_with(&changed).unwrap().identity()
+    };
+    assert_eq!(
+        keyless("gcs://lake/raw/", "http://127.0.0.1:4440/"),
+        "filesystem:gs://lake/raw?endpoint=127.0.0.1:4440"
+    );
 }
 
 #[test]
@@ -742,7 +750,7 @@ fn a_wrong_layout_names_its_key_and_what_is_wrong() {
 fn settings_that_do_not_fit_are_refused() {
     let place = Place::local();
     for (changed, kind) in [
-        (&[("bucket_url", "gs://lake")][..], ErrorKind::Unsupported),
+        (&[("bucket_url", "ftp://lake")][..], ErrorKind::Unsupported),
         (&[("credentials.profile_name", "default")], ErrorKind::Unsupported),
         (
             &[("bucket_url", "s3://lake"), ("credentials.aws_access_key_id", "x")],

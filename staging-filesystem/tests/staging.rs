@@ -1,4 +1,4 @@
-//! The staging destination, on folders, on S3 and on Azure.
+//! The staging destination, on folders, on S3, on Azure and on Google Cloud Storage.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
@@ -352,7 +352,7 @@ async fn a_destination_is_let_in_by_what_both_know(place: Place) {
     let files = vec![staged(&stage(&staging, &package, 0).await.unwrap()).clone()];
     let request =
         |takes: &[AccessKind]| AccessRequest { files: files.clone(), takes: takes.to_vec() };
-    if place.kind == Kind::Azure {
+    if matches!(place.kind, Kind::Azure | Kind::Gcs) {
         // A destination that brings no way along cannot read from there.
         let error = staging.grant(&request(&[AccessKind::Credentials])).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);

@@ -10,7 +10,9 @@ pub(crate) fn end_to_end_task(workspace: &Workspace, arguments: &[String]) -> Ou
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let (servers, marks) = match words[..] {
         [] => (Server::ALL, server_tests::MARKS),
-        ["filesystem"] => (&[Server::S3, Server::Azure][..], &[server_tests::FILESYSTEM][..]),
+        ["filesystem"] => {
+            (&[Server::S3, Server::Azure, Server::Gcs][..], &[server_tests::FILESYSTEM][..])
+        }
         ["redshift"] => (&[Server::Redshift][..], &[server_tests::REDSHIFT][..]),
         ["redshift", "--live"] => {
             duckdb::setup(workspace)?;

@@ -3,6 +3,7 @@
 mod azure;
 mod daemon;
 mod environment;
+mod gcs;
 mod http;
 mod install;
 mod ports;
@@ -25,11 +26,13 @@ pub(crate) enum Server {
     Redshift,
     /// The stand-in for Azure Blob Storage.
     Azure,
+    /// The stand-in for Google Cloud Storage.
+    Gcs,
 }
 
 impl Server {
     /// All of them.
-    pub(crate) const ALL: &[Server] = &[Server::S3, Server::Redshift, Server::Azure];
+    pub(crate) const ALL: &[Server] = &[Server::S3, Server::Redshift, Server::Azure, Server::Gcs];
 }
 
 /// The running stack, for as long as a task needs it.
@@ -52,9 +55,10 @@ pub(crate) fn up_task(workspace: &Workspace, arguments: &[String]) -> Outcome {
         [] | ["s3"] => &[Server::S3][..],
         ["redshift"] => &[Server::Redshift],
         ["azure"] => &[Server::Azure],
+        ["gcs"] => &[Server::Gcs],
         _ => {
             return Err(Failure::new(format!("no such server: {}", words.join(" ")))
-                .with_hint("run `cargo xtask up`, with `s3`, `redshift` or `azure`"));
+                .with_hint("run `cargo xtask up`, with `s3`, `redshift`, `azure` or `gcs`"));
         }
     };
     let (environment, _) = up(workspace, servers)?;
@@ -72,7 +76,12 @@ pub(crate) fn down_task(workspace: &Workspace, _arguments: &[String]) -> Outcome
 
 /// Stops what runs, each server though another one cannot be stopped; tells whether any ran.
 fn stop(workspace: &Workspace) -> Outcome<bool> {
-    let ran = [azure::stop(workspace), redshift::stop(workspace), server::stop(workspace)];
+    let ran = [
+        gcs::stop(workspace),
+        azure::stop(workspace),
+        redshift::stop(workspace),
+        server::stop(workspace),
+    ];
     ran.into_iter().try_fold(false, |any, ran| Ok(any | ran?))
 }
 
@@ -135,6 +144,15 @@ fn start(
             None => noted(azure::start(workspace)?, started),
         };
         environment = environment.and(azure);
+    }
+    if servers.contains(&Server::Gcs) {
+        let gcs = match gcs::running(workspace) {
+            Some((process, environment)) => {
+                runs_already("stand-in for Google Cloud Storage", process, environment)
+            }
+            None => noted(gcs::start(workspace)?, started),
+        };
+        environment = environment.and(gcs);
     }
     Ok(environment)
 }

