@@ -10,11 +10,12 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use transload::core::conformance::{CANARY, CaseFuture, Harness, Suite, run};
+use transload::core::settings::Settings;
 use transload::core::sql::Row;
 use transload::core::{
     Capabilities, Column, Commit, DataType, Dataset, DatasetState, Destination, Fence, Inquiry,
-    Job, JobContext, JobOutcome, Load, Publication, Result, SchemaChange, StagingDestination,
-    Survey,
+    Job, JobContext, JobOutcome, Load, Publication, Registry, Result, SchemaChange,
+    StagingDestination, Survey,
 };
 use transload_dest_bigquery::BigQueryDestination;
 
@@ -47,19 +48,26 @@ impl Harness for Project {
     }
 
     fn broken(&self) -> Option<Arc<dyn Destination>> {
-        let broken = service::service(&[
+        let pairs = [
+            ("project_id", "nobodys"),
             ("credentials.client_id", "nobody"),
             ("credentials.client_secret", CANARY),
             ("credentials.refresh_token", CANARY),
             // Nobody listens there.
             ("credentials.token_uri", "http://127.0.0.1:9/token"),
             ("retry_deadline", "1"),
-        ]);
-        Some(Arc::new(broken.ok()?))
+        ];
+        let settings = Settings::from_pairs("bigquery", &pairs);
+        Some(Arc::new(BigQueryDestination::new(&settings).ok()?))
     }
 
     fn staging(&self) -> Option<Arc<dyn StagingDestination>> {
-        None
+        let settings = service::bucket("suite");
+        let pairs: Vec<(&str, &str)> =
+            settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
+        let registry = Registry::linked();
+        let (_, create) = registry.staging("filesystem").expect("it is linked");
+        Some(create(&Settings::from_pairs("filesystem", &pairs)).expect("is configured"))
     }
 
     async fn rows(&self, dataset: &str, table: &str, columns: &[Column]) -> Result<Vec<Row>> {
@@ -171,5 +179,5 @@ fn main() -> ExitCode {
     let suite = |name: &str, copies: bool| {
         Suite::new().destination(move || Ok(Project { copies })).named(name)
     };
-    run(suite("upload", false).needing(NEEDS))
+    run(suite("upload", false).and(suite("copy", true)).needing(NEEDS))
 }

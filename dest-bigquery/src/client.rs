@@ -1,10 +1,12 @@
 //! BigQuery as it is asked by the toolkit, and the load jobs that bring files.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use async_trait::async_trait;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use transload_core::sql::{Row, SqlClient, Statement, Transaction, staging_name};
-use transload_core::{Error, ErrorKind, Job, JobContext, Result, failpoint};
+use transload_core::{Error, ErrorKind, Job, JobContext, Result, Table, failpoint};
 
 use crate::api::{Request, is_reason, may_be_repeated, part};
 use crate::catalog::{Question, dataset_path, table_path};
@@ -12,7 +14,7 @@ use crate::classify::classify_job;
 use crate::config::{BigQuerySettings, identity};
 use crate::dialect::BigQueryDialect;
 use crate::jobs::{Answered, Jobs, Submitted};
-use crate::load::{Part, Place, configuration, copied, job_stem, parts};
+use crate::load::{Part, Place, configuration, copied, job_stem, parts, staging_table};
 use crate::names::TABLE_BYTES;
 use crate::script::Script;
 use crate::upload::upload;
@@ -64,15 +66,20 @@ impl BigQuery {
     pub(crate) async fn load(&self, job: &Job, context: &JobContext<'_>) -> Result<Loaded> {
         let parts = parts(job)?;
         self.make_staging_dataset(&context.load.dataset.staging).await?;
+        let table = context.schema.tables.get(job.table()).ok_or_else(|| {
+            Error::new(ErrorKind::Bug, "a table of a job is not in the schema")
+                .with("table", job.table())
+        })?;
         let place = Place {
             project: self.project().to_owned(),
             dataset: context.load.dataset.staging.clone(),
             table: staging_name(context.load, job, TABLE_BYTES),
         };
+        self.make_staging_table(&place, table, &parts, context).await?;
         let mut loaded = Loaded::default();
         for (number, part) in parts.iter().enumerate() {
             let number = (parts.len() > 1).then_some(number);
-            let rows = self.load_part(&place, job, part, number, context).await?;
+            let rows = self.load_part(&place, table, job, part, number, context).await?;
             if rows != part.rows() {
                 return Err(Error::new(ErrorKind::Terminal, "rows do not reconcile")
                     .with("job", job.id())
@@ -89,15 +96,12 @@ impl BigQuery {
     async fn load_part(
         &self,
         place: &Place,
+        table: &Table,
         job: &Job,
         part: &Part<'_>,
         number: Option<usize>,
         context: &JobContext<'_>,
     ) -> Result<u64> {
-        let table = context.schema.tables.get(job.table()).ok_or_else(|| {
-            Error::new(ErrorKind::Bug, "a table of a job is not in the schema")
-                .with("table", job.table())
-        })?;
         let is_first = number.unwrap_or_default() == 0;
         let asked = configuration(place, table, part, is_first, context)?;
         let stem = job_stem(place, context.load, job, number);
@@ -124,7 +128,7 @@ impl BigQuery {
                 Submitted::Known(job) => {
                     let job = self.jobs.ended(job).await?;
                     if classify_job(&job).is_none()
-                        && self.take_over(&id, &job, place, context).await?
+                        && self.take_over(&id, &job, place, number.is_some(), context).await?
                     {
                         return rows_of(&job);
                     }
@@ -143,12 +147,15 @@ impl BigQuery {
         id: &str,
         job: &Value,
         place: &Place,
+        is_shared: bool,
         context: &JobContext<'_>,
     ) -> Result<bool> {
         let from = &job["configuration"]["load"]["destinationTable"];
+        let rows = rows_of(job)?.to_string();
         if *from == place.reference() {
             let path = table_path(&place.project, &place.dataset, &place.table);
-            return Ok(self.jobs.api.find(&Request::get(path)).await?.is_some());
+            let found = self.jobs.api.find(&Request::get(path)).await?;
+            return Ok(found.is_some_and(|table| is_shared || table["numRows"] == rows.as_str()));
         }
         // One of an earlier epoch, whose loader may not be dead: its table is its own.
         let id = format!("{id}_e{}", context.load.epoch);
@@ -157,10 +164,34 @@ impl BigQuery {
         let (Submitted::New(copy) | Submitted::Known(copy)) = submitted;
         let copy = self.jobs.ended(copy).await?;
         match classify_job(&copy) {
-            None => Ok(true),
+            None => Ok(copy["statistics"]["copy"]["copiedRows"] == rows.as_str()),
             Some(error) if is_reason(&error, "notFound") => Ok(false),
             Some(error) => Err(may_be_repeated(error)),
         }
+    }
+
+    /// Makes a staging table, unless it is there.
+    async fn make_staging_table(
+        &self,
+        place: &Place,
+        table: &Table,
+        parts: &[Part<'_>],
+        context: &JobContext<'_>,
+    ) -> Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        let until = (now + self.staging_lifetime()).as_millis();
+        let made = staging_table(place, table, parts, context.load, until)?;
+        let path = format!("{}/tables", dataset_path(&place.project, &place.dataset));
+        match self.jobs.api.ask(&Request::post(path, &made)).await {
+            Ok(_) => Ok(()),
+            // By an earlier try of this epoch.
+            Err(error) if is_reason(&error, "duplicate") => Ok(()),
+            Err(error) => Err(error.with("table", &place.table)),
+        }
+    }
+
+    fn staging_lifetime(&self) -> Duration {
+        Duration::from_secs(u64::from(self.settings.staging_expiration_days) * 24 * 3600)
     }
 
     /// Makes the staging dataset, whose tables go by themselves after a while.
@@ -171,12 +202,11 @@ impl BigQuery {
         }
         let found = self.jobs.api.find(&Request::get(dataset_path(self.project(), name))).await?;
         if found.is_none() {
-            let days = u64::from(self.settings.staging_expiration_days);
             let dataset = json!({
                 "datasetReference": {"projectId": self.project(), "datasetId": name},
                 "location": self.jobs.location,
                 "description": "where loads wait to be published",
-                "defaultTableExpirationMs": (days * 24 * 3600 * 1000).to_string(),
+                "defaultTableExpirationMs": self.staging_lifetime().as_millis().to_string(),
             });
             let path = format!("/bigquery/v2/projects/{}/datasets", part(self.project()));
             match self.jobs.api.ask(&Request::post(path, &dataset)).await {

@@ -130,8 +130,29 @@ fn groups(copy: &CopyJob) -> Result<Vec<Part<'_>>> {
         .collect())
 }
 
-/// The configuration of the load job that brings a part into a table: its schema is given, whatever the files say, and the
-/// first part of a table takes the place of what is there.
+/// The staging table that the parts are brought into: as the schema of the load says, whatever the files say, and for so many
+/// milliseconds since 1970. Every column may be NULL there, and none has a policy tag.
+///
+/// # Errors
+/// Those of the types.
+pub(crate) fn staging_table(
+    place: &Place,
+    table: &Table,
+    parts: &[Part<'_>],
+    load: &Load,
+    until: u128,
+) -> Result<Value> {
+    Ok(json!({
+        "tableReference": place.reference(),
+        // Columns of CSV are found by their place.
+        "schema": {"fields": fields(table, parts.first())?},
+        "expirationTime": until.to_string(),
+        "labels": labels(load),
+    }))
+}
+
+/// The configuration of the load job that brings a part into its staging table, which is there and empty, but for earlier
+/// parts.
 ///
 /// # Errors
 /// Those of the types.
@@ -149,9 +170,8 @@ pub(crate) fn configuration(
     };
     let mut load = json!({
         "destinationTable": place.reference(),
-        "schema": {"fields": fields(table, part)?},
-        "createDisposition": "CREATE_IF_NEEDED",
-        "writeDisposition": if is_first { "WRITE_TRUNCATE" } else { "WRITE_APPEND" },
+        "createDisposition": "CREATE_NEVER",
+        "writeDisposition": if is_first { "WRITE_EMPTY" } else { "WRITE_APPEND" },
         "autodetect": false,
         "maxBadRecords": 0,
         "ignoreUnknownValues": false,
@@ -162,16 +182,19 @@ pub(crate) fn configuration(
     match file.format {
         FileFormat::Parquet => {
             load["sourceFormat"] = "PARQUET".into();
+            // Its files have schemas of their own, and may lack columns: the table decides.
             // "Loading Parquet data": lists as arrays, and decimals by their digits.
             load["parquetOptions"] = json!({"enableListInference": true, "enumAsString": true});
             load["decimalTargetTypes"] = json!(["NUMERIC", "BIGNUMERIC"]);
         }
         FileFormat::Jsonl => {
             load["sourceFormat"] = "NEWLINE_DELIMITED_JSON".into();
+            load["schema"] = json!({"fields": fields(table, Some(part))?});
             load["encoding"] = "UTF-8".into();
         }
         FileFormat::Csv => {
             load["sourceFormat"] = "CSV".into();
+            load["schema"] = json!({"fields": fields(table, Some(part))?});
             load["encoding"] = "UTF-8".into();
             load["skipLeadingRows"] = 1.into();
             load["allowQuotedNewlines"] = true.into();
@@ -184,8 +207,9 @@ pub(crate) fn configuration(
 }
 
 /// The columns of the files in their order, then those that no file has.
-fn fields(table: &Table, part: &Part<'_>) -> Result<Vec<Value>> {
-    let longest = part.files.iter().max_by_key(|file| file.columns.len());
+fn fields(table: &Table, part: Option<&Part<'_>>) -> Result<Vec<Value>> {
+    let files = part.into_iter().flat_map(|part| &part.files);
+    let longest = files.max_by_key(|file| file.columns.len());
     let in_files: Vec<&str> =
         longest.into_iter().flat_map(|file| file.columns.iter().map(String::as_str)).collect();
     let column = |name: &&str| -> Result<&Column> {
@@ -309,8 +333,10 @@ mod tests {
             access: &StagingAccess::None,
             on_bytes: &|_| (),
         };
-        let mut shown = String::new();
-        for (number, part) in parts(job).unwrap().iter().enumerate() {
+        let parts = parts(job).unwrap();
+        let made = staging_table(&place(), &table(), &parts, &load, 1_700_000_000_000).unwrap();
+        let mut shown = format!("{made}\n");
+        for (number, part) in parts.iter().enumerate() {
             let asked = configuration(&place(), &table(), part, number == 0, &context).unwrap();
             let text = serde_json::to_string_pretty(&asked).unwrap();
             shown.push_str(&format!("{} rows\n{text}\n", part.rows()));

@@ -21,16 +21,44 @@ pub(crate) fn settings() -> Vec<(&'static str, String)> {
         let keys = [
             ("project_id", live("PROJECT_ID")),
             ("location", live("LOCATION")),
-            (
-                "credentials.application_credentials",
-                live("CREDENTIALS__APPLICATION_CREDENTIALS"),
-            ),
+            ("credentials.application_credentials", live("CREDENTIALS__APPLICATION_CREDENTIALS")),
         ];
         return keys.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
     }
+    let endpoint = variable("TRANSLOAD_TEST_BIGQUERY_ENDPOINT");
     vec![
-        ("project_id", variable("TRANSLOAD_TEST_BIGQUERY_PROJECT")),
-        ("api_endpoint", variable("TRANSLOAD_TEST_BIGQUERY_ENDPOINT")),
+        ("credentials.project_id", variable("TRANSLOAD_TEST_BIGQUERY_PROJECT")),
+        ("credentials.client_email", account("client_email")),
+        ("credentials.private_key", account("private_key")),
+        ("credentials.token_uri", format!("{endpoint}/token")),
+        ("api_endpoint", endpoint),
+    ]
+}
+
+/// A value of the key file of the stand-ins.
+fn account(key: &str) -> String {
+    let file: serde_json::Value =
+        serde_json::from_str(&variable("TRANSLOAD_TEST_GCS_CREDENTIALS")).expect("a key file");
+    file[key].as_str().expect("a text").to_owned()
+}
+
+/// The staging storage, as its user would configure it: keys below `destination.filesystem`.
+pub(crate) fn bucket(prefix: &str) -> Vec<(&'static str, String)> {
+    if is_live() {
+        let live = |name: &str| std::env::var(format!("DESTINATION__FILESYSTEM__{name}")).ok();
+        let keys = [
+            ("bucket_url", live("BUCKET_URL")),
+            ("credentials.application_credentials", live("CREDENTIALS__APPLICATION_CREDENTIALS")),
+        ];
+        return keys.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+    }
+    let bucket = variable("TRANSLOAD_TEST_GCS_BUCKET");
+    vec![
+        ("bucket_url", format!("gs://{bucket}/{prefix}")),
+        ("credentials.client_email", account("client_email")),
+        ("credentials.private_key", account("private_key")),
+        ("credentials.private_key_id", account("private_key_id")),
+        ("credentials.endpoint_url", variable("TRANSLOAD_TEST_GCS_ENDPOINT")),
     ]
 }
 
