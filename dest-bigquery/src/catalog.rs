@@ -10,7 +10,7 @@ use crate::api::{Api, Request, part};
 use crate::types::Type;
 
 /// Tables that are asked for at the same time. "Quotas and limits", tabledata and tables: 100 such requests in a second.
-const AT_ONCE: usize = 16;
+pub(crate) const AT_ONCE: usize = 16;
 
 /// A question of the toolkit's that the API answers, in the place of a query.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -70,7 +70,7 @@ async fn columns_of(api: &Api, project: &str, dataset: &str, table: String) -> R
 }
 
 /// The names of the tables of a dataset; none where it does not exist.
-async fn tables(api: &Api, project: &str, dataset: &str) -> Result<Vec<String>> {
+pub(crate) async fn tables(api: &Api, project: &str, dataset: &str) -> Result<Vec<String>> {
     let mut names = Vec::new();
     let mut page = String::new();
     loop {

@@ -138,7 +138,7 @@ pub(crate) fn classify_job(job: &Value) -> Option<Error> {
     // The result counts what happened, `errors` tells it: "Troubleshoot load jobs".
     let told = job["status"]["errors"].as_array().into_iter().flatten();
     let told = told.filter_map(|one| Some((one["message"].as_str()?, one["location"].as_str())));
-    if let Some((told, location)) = told.filter(|(told, _)| *told != message).last() {
+    if let Some((told, location)) = told.filter(|(told, _)| *told != message).next_back() {
         if let Some(location) = location.filter(|location| !location.is_empty()) {
             error = error.with("file", location);
         }

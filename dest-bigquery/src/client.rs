@@ -3,13 +3,15 @@
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use futures::{StreamExt as _, TryStreamExt as _, future, stream};
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use transload_core::sql::{Row, SqlClient, Statement, Transaction, staging_name};
-use transload_core::{Error, ErrorKind, Job, JobContext, Result, Table, failpoint};
+use transload_core::{Error, ErrorKind, Job, JobContext, Result, Table};
 
 use crate::api::{Request, is_reason, may_be_repeated, part};
-use crate::catalog::{Question, dataset_path, table_path};
+use crate::catalog::{self, AT_ONCE, Question, dataset_path, table_path};
 use crate::classify::classify_job;
 use crate::config::{BigQuerySettings, identity};
 use crate::dialect::BigQueryDialect;
@@ -102,12 +104,10 @@ impl BigQuery {
         number: Option<usize>,
         context: &JobContext<'_>,
     ) -> Result<u64> {
-        let is_first = number.unwrap_or_default() == 0;
-        let asked = configuration(place, table, part, is_first, context)?;
+        let asked = configuration(place, table, part, context)?;
         let stem = job_stem(place, context.load, job, number);
         for attempt in 0..ATTEMPTS {
             let id = format!("{stem}_a{attempt}");
-            passed(failpoint::before("load job"))?;
             let submitted = match part.file() {
                 Some(file) => {
                     let path = context.folder.join(file.path());
@@ -116,7 +116,6 @@ impl BigQuery {
                 }
                 None => self.jobs.submit(&id, &asked).await.map_err(may_be_repeated)?,
             };
-            passed(failpoint::after("load job"))?;
             match submitted {
                 Submitted::New(job) => {
                     let job = self.jobs.ended(job).await?;
@@ -168,6 +167,28 @@ impl BigQuery {
             Some(error) if is_reason(&error, "notFound") => Ok(false),
             Some(error) => Err(may_be_repeated(error)),
         }
+    }
+
+    /// Drops tables of a dataset. One that is gone already is no error.
+    pub(crate) async fn drop_tables(&self, dataset: &str, tables: &[String]) -> Result<()> {
+        let mut drops = Vec::new();
+        for table in tables {
+            drops.push(Request::new(Method::DELETE, table_path(self.project(), dataset, table)));
+        }
+        stream::iter(drops)
+            .map(|request| self.drop_table(request))
+            .buffered(AT_ONCE)
+            .try_for_each(|()| future::ready(Ok(())))
+            .await
+    }
+
+    async fn drop_table(&self, request: Request) -> Result<()> {
+        self.jobs.api.find(&request).await.map(drop)
+    }
+
+    /// The names of the tables of a dataset.
+    pub(crate) async fn tables(&self, dataset: &str) -> Result<Vec<String>> {
+        catalog::tables(&self.jobs.api, self.project(), dataset).await
     }
 
     /// Makes a staging table, unless it is there.
@@ -225,13 +246,6 @@ fn rows_of(job: &Value) -> Result<u64> {
     let rows = job["statistics"]["load"]["outputRows"].as_str().and_then(|rows| rows.parse().ok());
     rows.ok_or_else(|| {
         Error::new(ErrorKind::Terminal, "BigQuery does not say how many rows a job has loaded")
-    })
-}
-
-/// What a test wants to have gone wrong is a connection that broke.
-fn passed(point: std::io::Result<()>) -> Result<()> {
-    point.map_err(|error| {
-        Error::new(ErrorKind::Transient, "the connection broke").with_source(error)
     })
 }
 

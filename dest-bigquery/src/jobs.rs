@@ -125,6 +125,8 @@ impl Jobs {
                 }
             };
             if results["jobComplete"] != true {
+                // It was waited for there already.
+                tokio::time::sleep(LOOK.0).await;
                 continue;
             }
             answered.changed = number(&results["numDmlAffectedRows"]);

@@ -31,7 +31,7 @@ use transload_core::sql::{Row, SqlClient as _, SqlDestination, Statement};
 use transload_core::{
     CONTRACT_VERSION, Capabilities, Column, Commit, Dataset, DatasetState, Destination, Fence,
     Inquiry, Job, JobContext, JobOutcome, JobStatistics, Load, Plugin, Publication, Result,
-    SchemaChange, Survey,
+    SchemaChange, Survey, staging_table_owner,
 };
 
 use api::Api;
@@ -173,7 +173,12 @@ impl Destination for BigQueryDestination {
     }
 
     async fn clear(&self, load: &Load) -> Result<()> {
-        self.sql.clear(load).await
+        let mut left = self.sql.client().tables(&load.dataset.staging).await?;
+        left.retain(|table| {
+            staging_table_owner(table)
+                .is_some_and(|(tag, epoch)| tag == load.load_id.tag() && epoch <= load.epoch)
+        });
+        self.sql.client().drop_tables(&load.dataset.staging, &left).await
     }
 
     async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
@@ -181,7 +186,7 @@ impl Destination for BigQueryDestination {
     }
 
     async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
-        self.sql.drop_staging_tables(dataset, tables).await
+        self.sql.client().drop_tables(&dataset.staging, tables).await
     }
 }
 

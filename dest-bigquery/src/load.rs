@@ -2,7 +2,7 @@
 //!
 //! Pages are those of the BigQuery documentation; the words of requests are those of its REST reference, `Job`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use transload_core::{
@@ -101,12 +101,21 @@ fn check_file(file: &DataFile, name: &str) -> Result<()> {
     Ok(())
 }
 
-/// Files of one format that can be read together. Columns of CSV are found by their place, those of other formats by
-/// their names.
+/// Files of one format that can be read together. Columns of CSV are found by their place; files of Parquet are read by the
+/// schema of one of them ("Loading Parquet data"), so those have the same columns.
 fn groups(copy: &CopyJob) -> Result<Vec<Part<'_>>> {
     let mut groups: Vec<Vec<&StagedFile>> = Vec::new();
     for format in FileFormat::ALL {
         let files: Vec<_> = copy.files.iter().filter(|it| it.file.format == format).collect();
+        if format == FileFormat::Parquet {
+            let mut by_columns: BTreeMap<BTreeSet<&str>, Vec<&StagedFile>> = BTreeMap::new();
+            for staged in files {
+                let columns = staged.file.columns.iter().map(String::as_str).collect();
+                by_columns.entry(columns).or_default().push(staged);
+            }
+            groups.extend(by_columns.into_values());
+            continue;
+        }
         if format != FileFormat::Csv || files.is_empty() {
             groups.push(files);
             continue;
@@ -151,8 +160,7 @@ pub(crate) fn staging_table(
     }))
 }
 
-/// The configuration of the load job that brings a part into its staging table, which is there and empty, but for earlier
-/// parts.
+/// The configuration of the load job that brings a part into its staging table, which is there.
 ///
 /// # Errors
 /// Those of the types.
@@ -160,7 +168,6 @@ pub(crate) fn configuration(
     place: &Place,
     table: &Table,
     part: &Part<'_>,
-    is_first: bool,
     context: &JobContext<'_>,
 ) -> Result<Value> {
     let Some(file) = part.files.first() else {
@@ -171,7 +178,8 @@ pub(crate) fn configuration(
     let mut load = json!({
         "destinationTable": place.reference(),
         "createDisposition": "CREATE_NEVER",
-        "writeDisposition": if is_first { "WRITE_EMPTY" } else { "WRITE_APPEND" },
+        // Once: a job with its id runs once, and the table is that of one load and epoch.
+        "writeDisposition": "WRITE_APPEND",
         "autodetect": false,
         "maxBadRecords": 0,
         "ignoreUnknownValues": false,
@@ -336,8 +344,8 @@ mod tests {
         let parts = parts(job).unwrap();
         let made = staging_table(&place(), &table(), &parts, &load, 1_700_000_000_000).unwrap();
         let mut shown = format!("{made}\n");
-        for (number, part) in parts.iter().enumerate() {
-            let asked = configuration(&place(), &table(), part, number == 0, &context).unwrap();
+        for part in &parts {
+            let asked = configuration(&place(), &table(), part, &context).unwrap();
             let text = serde_json::to_string_pretty(&asked).unwrap();
             shown.push_str(&format!("{} rows\n{text}\n", part.rows()));
         }
@@ -366,13 +374,19 @@ mod tests {
         let found = parts(&job).unwrap();
         assert_eq!(found.iter().map(|part| part.uris.len()).collect::<Vec<_>>(), [URIS, 1]);
         let job = copy(vec![
+            staged(1, FileFormat::Parquet, &["id"]),
+            staged(2, FileFormat::Parquet, &["text", "id"]),
+            staged(3, FileFormat::Parquet, &["id", "text"]),
+        ]);
+        let found = parts(&job).unwrap();
+        assert_eq!(found.iter().map(|part| part.uris.len()).collect::<Vec<_>>(), [1, 2]);
+        let job = copy(vec![
             staged(1, FileFormat::Csv, &["id", "text"]),
             staged(2, FileFormat::Csv, &["text", "id"]),
             staged(3, FileFormat::Csv, &["id"]),
         ]);
         let found = parts(&job).unwrap();
         assert_eq!(found.iter().map(|part| part.uris.len()).collect::<Vec<_>>(), [2, 1]);
-        assert!(shown(&job).contains("WRITE_APPEND"));
     }
 
     #[test]

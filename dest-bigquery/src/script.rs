@@ -27,8 +27,7 @@ impl Script {
     /// [`ErrorKind::Unsupported`] for a step that is no statement, and for a script that is too long.
     pub(crate) fn of(transaction: &Transaction, dialect: &dyn Dialect) -> Result<Self> {
         let mut text = String::from(
-            "DECLARE transload_rows INT64 DEFAULT 0;\n\
-             DECLARE transload_counts ARRAY<INT64> DEFAULT [];\n\
+            "DECLARE transload_counts ARRAY<INT64> DEFAULT [];\n\
              BEGIN TRANSACTION;\n",
         );
         let mut lines = Vec::new();
@@ -42,17 +41,16 @@ impl Script {
             let name = step.name.replace(['\n', '\r'], " ");
             // The number is that of the statement right before, and of no other.
             text.push_str(&format!(
-                "-- {name}\n{sql};\nSET transload_rows = IFNULL(@@row_count, 0);\n"
+                "-- {name}\n{sql};\n\
+                 SET transload_counts = ARRAY_CONCAT(transload_counts, [IFNULL(@@row_count, 0)]);\n"
             ));
             if let Expect::Rows { rows, .. } = &step.expect {
+                let count = format!("transload_counts[OFFSET({number})]");
                 text.push_str(&format!(
-                    "IF transload_rows != {rows} THEN RAISE USING MESSAGE = CONCAT('{MARK}{number} rows ', \
-                     CAST(transload_rows AS STRING)); END IF;\n"
+                    "IF {count} != {rows} THEN RAISE USING MESSAGE = CONCAT('{MARK}{number} rows ', \
+                     CAST({count} AS STRING)); END IF;\n"
                 ));
             }
-            text.push_str(
-                "SET transload_counts = ARRAY_CONCAT(transload_counts, [transload_rows]);\n",
-            );
         }
         text.push_str("COMMIT TRANSACTION;\nSELECT transload_counts;\n");
         if text.len() > SCRIPT_BYTES {

@@ -1,6 +1,7 @@
 //! A pipeline: built once, run as often as there are rows.
 
 mod builder;
+mod format;
 mod leftovers;
 mod resume;
 
@@ -159,7 +160,7 @@ impl Pipeline {
             return self.finish_pending(info).await.map(drop);
         }
         // Asked before anything is done: what cannot be done at all is said at once.
-        let format = self.format(&resources)?;
+        self.format(&resources, None)?;
         let mut resources: Vec<Resource> =
             resources.into_iter().map(|resource| self.rooted(resource)).collect();
         input::find_files(&mut resources, &self.stores).await?;
@@ -202,6 +203,8 @@ impl Pipeline {
         if resources.is_empty() {
             return Ok(());
         }
+        let stored = state.schema.as_deref().map(Schema::from_json).transpose()?;
+        let format = self.format(&resources, stored.as_ref())?;
         let packages = self.working.packages()?;
         let last = state.fence.as_ref().and_then(|fence| fence.last_load.as_ref());
         let load_id = clock::new_load_id(SystemTime::now(), known_loads(&packages, last));
@@ -456,49 +459,6 @@ impl Pipeline {
             schema: self.schema_name.clone(),
             load: None,
         }
-    }
-
-    /// The format of the files, and whether the destination can do with every table what is asked.
-    fn format(&self, resources: &[Resource]) -> Result<FileFormat> {
-        use crate::load::negotiate::check_disposition;
-        let capabilities = self.destination.plugin.capabilities();
-        let side = (self.destination.endpoint.name.as_str(), capabilities);
-        let mut wanted: Option<(&str, FileFormat)> = None;
-        for resource in resources {
-            let disposition = resource.write_disposition.unwrap_or_default();
-            check_disposition(
-                side,
-                &resource.table,
-                disposition,
-                resource.merge_strategy,
-                resource.replace_strategy,
-            )?;
-            for (path, hints) in &resource.nested {
-                let table = format!("{}.{}", resource.table, path.join("."));
-                if let Some(own) = hints.write_disposition {
-                    let (merge, replace) = (hints.merge_strategy, hints.replace_strategy);
-                    check_disposition(side, &table, own, merge, replace)?;
-                }
-            }
-            match (wanted, resource.loader_file_format) {
-                (Some((other, format)), Some(asked)) if asked != format => {
-                    return Err(Error::new(
-                        ErrorKind::Configuration,
-                        "the resources of one run ask for two formats",
-                    )
-                    .with(other.to_owned(), format)
-                    .with(resource.name.clone(), asked)
-                    .with_hint("ask for one, or run them apart"));
-                }
-                (None, Some(asked)) => wanted = Some((&resource.name, asked)),
-                _ => {}
-            }
-        }
-        let staging = self.staging.as_ref();
-        let staging =
-            staging.map(|staging| (staging.endpoint.name.as_str(), staging.plugin.capabilities()));
-        let wanted = wanted.map(|(_, format)| format);
-        Ok(negotiate(side, staging, wanted, &[])?.format)
     }
 
     /// The resource with its files taken from the pipeline's folder.

@@ -1,6 +1,6 @@
 //! Faults on demand: what a test sends to `/_faults`.
 //!
-//! `POST {"method": "POST", "target": "part of a path", "body": "part of a body", "times": 2, "does": {"refuse": {"status":
+//! `POST {"method": "POST", "target": "part of a path", "body": ["parts", "of a body"], "times": 2, "does": {"refuse": {"status":
 //! 403, "reason": "quotaExceeded"}}}` refuses the next two such requests. Beside `refuse` there is `"reset"`, which ends the
 //! connection in the place of reading the request, `"lose"`, which ends it instead of answering, `"hold"`, which does what is
 //! asked and never answers, `{"fail": {"reason": "…", "message": "…"}}`, by which a job is taken and fails, and
@@ -34,7 +34,7 @@ pub(crate) enum Action {
 pub(crate) struct Fault {
     method: String,
     target: String,
-    body: String,
+    body: Vec<String>,
     times: u32,
     does: Action,
 }
@@ -52,7 +52,9 @@ impl Faults {
     pub(crate) fn take(&self, method: &str, target: &str, body: &str) -> Option<Action> {
         let mut faults = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = faults.iter().position(|fault| {
-            fault.method == method && target.contains(&fault.target) && body.contains(&fault.body)
+            fault.method == method
+                && target.contains(&fault.target)
+                && fault.body.iter().all(|part| body.contains(part))
         })?;
         let fault = &mut faults[found];
         fault.times = fault.times.saturating_sub(1);
@@ -71,7 +73,7 @@ mod tests {
     #[test]
     fn a_fault_is_for_some_requests_and_no_others() {
         let faults = Faults::default();
-        let text = r#"{"method": "POST", "target": "/jobs", "body": "a_dataset", "times": 2, "does": {"run_for": 3}}"#;
+        let text = r#"{"method": "POST", "target": "/jobs", "body": ["a_data", "set"], "times": 2, "does": {"run_for": 3}}"#;
         faults.add(serde_json::from_str(text).unwrap());
         assert_eq!(faults.take("GET", "/p/jobs", "a_dataset"), None);
         assert_eq!(faults.take("POST", "/p/jobs", "another"), None);

@@ -1,7 +1,7 @@
 //! One request: whether a fault is to happen, who asks, and what is known here of the job that it is about.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
@@ -24,11 +24,19 @@ pub(crate) struct Server {
     accounts: Accounts,
     faults: Faults,
     jobs: Jobs,
+    /// The requests that were done, and are never answered.
+    held: Mutex<Vec<String>>,
 }
 
 impl Server {
     pub(crate) fn new(backend: Backend, accounts: Accounts) -> Self {
-        Self { backend, accounts, faults: Faults::default(), jobs: Jobs::default() }
+        Self {
+            backend,
+            accounts,
+            faults: Faults::default(),
+            jobs: Jobs::default(),
+            held: Mutex::default(),
+        }
     }
 
     /// Answers a request.
@@ -49,6 +57,12 @@ impl Server {
                 let with = self.jobs.with(head.uri.query().unwrap_or_default());
                 return Ok(with_status(200, &json!(with)));
             }
+            ("/_held", &Method::GET) => {
+                let text = head.uri.query().unwrap_or_default();
+                let held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+                let count = held.iter().filter(|body| body.contains(text)).count();
+                return Ok(with_status(200, &json!(count)));
+            }
             _ => {}
         }
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str());
@@ -67,7 +81,10 @@ impl Server {
         };
         match action {
             Some(Action::Lose) => Err(lost("after it was done")),
-            Some(Action::Hold) => std::future::pending().await,
+            Some(Action::Hold) => {
+                self.held.lock().unwrap_or_else(PoisonError::into_inner).push(text.into_owned());
+                std::future::pending().await
+            }
             _ => Ok(answer.unwrap_or_else(|refusal| refusal.answer())),
         }
     }
