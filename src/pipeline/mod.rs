@@ -31,7 +31,6 @@ use crate::clock;
 use crate::extract;
 use crate::hints;
 use crate::incremental::Memory;
-use crate::load::negotiate::negotiate;
 use crate::load::plan;
 use crate::load::{
     Chosen, Endpoint, Event, LoadInfo, Loader, Observer, Patience, Receipt, RunError, Step,

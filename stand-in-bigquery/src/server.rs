@@ -138,7 +138,7 @@ impl Server {
         of_the_way.iter().for_each(|name| {
             headers.remove(name);
         });
-        let mut bytes = answered.bytes().await?;
+        let mut bytes = in_its_words(answered.bytes().await?);
         // Here jobs end before they are answered for.
         if status.is_success()
             && let Ok(job) = serde_json::from_slice::<Value>(&bytes)
@@ -161,6 +161,17 @@ impl Server {
             }
             Err(error) => Refusal::new(400, "invalid", error).answer(),
         }
+    }
+}
+
+/// What the server behind says of two transactions that met, in the words of BigQuery: "Multi-statement transactions".
+fn in_its_words(answer: Bytes) -> Bytes {
+    const THEIRS: &str = "Failed to commit: Failed to commit DuckLake transaction";
+    match std::str::from_utf8(&answer) {
+        Ok(text) if text.contains(THEIRS) => {
+            text.replace(THEIRS, "Transaction is aborted due to concurrent update").into()
+        }
+        _ => answer,
     }
 }
 
