@@ -34,6 +34,11 @@ const MESSAGES: &[(&str, ErrorKind, &str)] = &[
         ErrorKind::Configuration,
         "in the sandbox BigQuery changes no rows: enable billing for the project",
     ),
+    (
+        "Too many partitions",
+        ErrorKind::Terminal,
+        "a statement changes 4,000 partitions at most: load fewer days at once, or partition the table by month",
+    ),
     // A load job says so of a file, with the reason `notFound`: it is staged again when the load is resumed.
     (
         "The specified bucket does not exist",

@@ -60,7 +60,13 @@ impl BigQuery {
     async fn run(&self, statement: &Statement, wants_rows: bool) -> Result<Answered> {
         let (sql, _) = statement.render(&self.dialect);
         // Statements that are run by themselves may be run again.
-        let answered = self.jobs.query(&sql, wants_rows).await.map_err(may_be_repeated);
+        let answered = self.jobs.query(&sql, wants_rows).await.map_err(|error| {
+            // Two loaders made the same table at once: the next try finds it.
+            match is_reason(&error, "duplicate") {
+                true => error.with_kind(ErrorKind::Transient),
+                false => may_be_repeated(error),
+            }
+        });
         answered.map_err(|error| error.redacted(&statement.redactor()))
     }
 
@@ -226,6 +232,7 @@ impl BigQuery {
             let dataset = json!({
                 "datasetReference": {"projectId": self.project(), "datasetId": name},
                 "location": self.jobs.location,
+                "isCaseInsensitive": !self.dialect.case_sensitive,
                 "description": "where loads wait to be published",
                 "defaultTableExpirationMs": self.staging_lifetime().as_millis().to_string(),
             });

@@ -88,9 +88,16 @@ fn key_file(text: &str) -> Result<BTreeMap<String, String>> {
             .with("reason", reason)
             .with_hint(
                 "write the content of the JSON file, `credentials = '''{ … }'''` in `.transload/secrets.toml`, or \
-                 its path, `credentials.application_credentials`",
+                 its path",
             )
     };
+    if !text.trim_start().starts_with('{') {
+        // The path of such a file.
+        return Ok(BTreeMap::from([(
+            "application_credentials".to_owned(),
+            text.trim().to_owned(),
+        )]));
+    }
     let value: Value = serde_json::from_str(text).map_err(|error| {
         refused(format!("not JSON from line {}, column {} on", error.line(), error.column()))
     })?;
@@ -169,6 +176,9 @@ fn read_file(settings: &Settings, credentials: &mut GoogleCredentials) -> Result
     let text = std::fs::read_to_string(settings.path(path)).map_err(|error| {
         settings.wrong(KEY, format!("the file cannot be read: {}", error.kind()))
     })?;
+    if !text.trim_start().starts_with('{') {
+        return Err(settings.wrong(KEY, "the file holds no JSON object"));
+    }
     let mut parts = key_file(&text)?;
     let mut take = |key: &str| parts.remove(key);
     credentials.project_id = credentials.project_id.take().or_else(|| take("project_id"));
@@ -357,9 +367,9 @@ pub(crate) mod tests {
     #[test]
     fn a_key_file_that_is_none_is_refused_and_not_shown() {
         for (text, reason) in [
-            ("/home/canary/key.json", "not JSON from line 1, column 1 on"),
+            ("{ canary", "not JSON from line 1, column 3 on"),
             (
-                r#""canary""#,
+                r#"{"type": "canary"}"#,
                 "its `type` is none of `service_account`, `authorized_user`, `external_account`",
             ),
             (
@@ -394,6 +404,12 @@ pub(crate) mod tests {
         assert_eq!(keys, ["client_id", "client_secret", "project_id", "refresh_token"]);
         let workload = r#"{"type": "external_account", "audience": "//iam"}"#;
         assert_eq!(parts_of(workload).unwrap()["external_account"], workload);
+    }
+
+    #[test]
+    fn a_path_stands_for_the_table() {
+        let parts = parts_of("/home/me/key.json\n").unwrap();
+        assert_eq!(parts["application_credentials"], "/home/me/key.json");
     }
 
     #[test]

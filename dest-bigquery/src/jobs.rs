@@ -100,7 +100,8 @@ impl Jobs {
     pub(crate) async fn query(&self, sql: &str, wants_rows: bool) -> Result<Answered> {
         let id = format!("transload_q_{}", unique());
         let configuration = json!({
-            "query": {"query": sql, "useLegacySql": false, "priority": "INTERACTIVE"},
+            // What was answered before is no answer to what the fence is now.
+            "query": {"query": sql, "useLegacySql": false, "useQueryCache": false},
         });
         let (Submitted::New(job) | Submitted::Known(job)) =
             self.submit(&id, &configuration).await?;

@@ -34,7 +34,13 @@ pub(crate) fn statements(
             }
             other => {
                 let one = std::slice::from_ref(other);
-                statements.extend(migration(dialect, dataset, one, &BTreeMap::new())?);
+                let mut made = migration(dialect, dataset, one, &BTreeMap::new())?;
+                if matches!(other, SchemaChange::CreateDataset) && !dialect.case_sensitive {
+                    // "Data definition language", CREATE SCHEMA: afterwards it is too late.
+                    let schema = made.remove(0).sql(" OPTIONS(is_case_insensitive=TRUE)");
+                    made.insert(0, schema);
+                }
+                statements.extend(made);
             }
         }
     }
@@ -117,6 +123,17 @@ mod tests {
         ];
         let statements = statements(&dialect(), &Dataset::new("chess"), &changes).unwrap();
         insta::assert_snapshot!(together(&dialect(), &statements));
+    }
+
+    #[test]
+    fn a_dataset_is_made_to_look_at_case_or_not() {
+        let made = |case_sensitive| {
+            let dialect = BigQueryDialect { case_sensitive, ..dialect() };
+            let changes = [SchemaChange::CreateDataset];
+            statements(&dialect, &Dataset::new("d"), &changes).unwrap().remove(0).to_string()
+        };
+        assert_eq!(made(true), "CREATE SCHEMA IF NOT EXISTS `p`.`d`");
+        assert_eq!(made(false), made(true) + " OPTIONS(is_case_insensitive=TRUE)");
     }
 
     #[test]
