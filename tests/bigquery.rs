@@ -49,7 +49,6 @@ async fn every_format_carries_the_same_rows_by_either_way() {
     for (way, format) in [
         ("staged", FileFormat::Parquet),
         ("staged", FileFormat::Jsonl),
-        ("staged", FileFormat::Csv),
         ("direct", FileFormat::Parquet),
     ] {
         let table = format!("t_{way}_{format}");

@@ -24,6 +24,12 @@ const NEEDS: &str = "needs BigQuery: cargo xtask e2e bigquery [--live]";
 
 /// What the emulator cannot do, by the names of cases.
 const LACKING: &[(&str, &str)] = &[
+    ("csv::null_and_empty_are_two_things", "the emulator's reader of CSV takes \"\" for NULL"),
+    (
+        "types::parquet::a_value_of_every_type",
+        "the emulator reads decimals of more than 38 digits from Parquet as doubles",
+    ),
+    ("types::parquet::wei_keeps", "the emulator reads such decimals from Parquet as doubles"),
     ("the_longest_names_of_tables_stay_apart", "the emulator's tables are folders: 255 bytes"),
     (
         "names_that_differ_in_case_are_two_tables",
@@ -39,9 +45,9 @@ const UPLOAD: &[&str] = &[
     "quotes_are_kept_or_refused",
     "a_commit_counts_the_rows_of_each_table",
     "columns_that_a_file_lacks_are_null",
-    "types::parquet::a_value_of_every_type_comes_back",
+    "types::parquet::bytes_come_back",
+    "types::parquet::local_times_come_back",
     "types::jsonl::a_value_of_every_type_comes_back",
-    "values::csv::null_and_empty_are_two_things",
     "a_loader_that_was_overtaken_is_fenced",
     "a_load_that_fails_in_one_table_changes_none",
     "the_same_publication_again_publishes_once",
@@ -58,7 +64,7 @@ const UPLOAD: &[&str] = &[
 /// The same from a bucket.
 const COPY: &[&str] = &[
     "copy::",
-    "types::parquet::a_value_of_every_type_comes_back",
+    "types::parquet::decimals_keep_every_digit",
     "types::csv::a_value_of_every_type_comes_back",
     "jobs_that_run_twice_bring_their_rows_once",
 ];
@@ -116,7 +122,8 @@ impl Harness for Project {
             let name = quoted(&column.name);
             match column.data_type {
                 Some(DataType::Binary) => format!("TO_HEX({name})"),
-                Some(DataType::Json) => format!("TO_JSON_STRING({name})"),
+                // The text of NULL is `null`.
+                Some(DataType::Json) => format!("IF({name} IS NULL, NULL, TO_JSON_STRING({name}))"),
                 Some(DataType::Timestamp) => {
                     format!("FORMAT_TIMESTAMP('%Y-%m-%dT%H:%M:%E6SZ', {name}, 'UTC')")
                 }
