@@ -1,19 +1,17 @@
-//! What BigQuery can do, as far as it is true before anything is loaded.
+//! What BigQuery can do.
 
 use transload_core::{
     AccessKind, Capabilities, CopySource, DataType, FileFormat, IdentifierCase, IdentifierRules,
-    StorageKind,
+    MergeStrategy, ReplaceStrategy, StorageKind, WriteDisposition,
 };
 
 use crate::BigQuerySettings;
 
 /// What BigQuery can do with these settings. Pages are those of the BigQuery documentation.
-///
-/// There is no write disposition among it: nothing is loaded yet, and a plan says so before anything is sent.
 pub(crate) fn capabilities(settings: &BigQuerySettings) -> Capabilities {
     Capabilities {
-        // "Batch loading data", from local files. JSON lines first: they carry every type.
-        loads: vec![FileFormat::Jsonl, FileFormat::Parquet],
+        // "Batch loading data", from local files.
+        loads: vec![FileFormat::Parquet, FileFormat::Jsonl, FileFormat::Csv],
         copies: vec![CopySource {
             // "Batch loading data": a load job takes only `gs://` URIs.
             storage: StorageKind::Gcs,
@@ -24,6 +22,24 @@ pub(crate) fn capabilities(settings: &BigQuerySettings) -> Capabilities {
         }],
         // "Loading Parquet data from Cloud Storage", type conversions: none of them ends in JSON.
         not_carried: vec![(FileFormat::Parquet, DataType::Json)],
+        write_dispositions: vec![
+            WriteDisposition::Append,
+            WriteDisposition::Replace,
+            WriteDisposition::Merge,
+        ],
+        merge_strategies: vec![
+            MergeStrategy::DeleteInsert,
+            MergeStrategy::Upsert,
+            MergeStrategy::InsertOnly,
+            MergeStrategy::Scd2,
+        ],
+        replace_strategies: vec![
+            ReplaceStrategy::TruncateAndInsert,
+            ReplaceStrategy::InsertFromStaging,
+        ],
+        // Load jobs are no statements, and cannot be part of a transaction.
+        loads_in_publication: false,
+        atomic_publication: true,
         // "Multi-statement transactions": at most 100 tables change. Fence, commit, loads, schema and state take five.
         max_tables_in_publication: Some(95),
         identifiers: IdentifierRules {
@@ -72,14 +88,14 @@ mod tests {
     fn the_capabilities_are_these() {
         let json = serde_json::to_string(&with(("location", "EU"))).unwrap();
         insta::assert_snapshot!(json.replace("],\"", "],\n\""), @r#"
-        {"loads":["jsonl","parquet"],
+        {"loads":["parquet","jsonl","csv"],
         "copies":[{"storage":"gcs","formats":["parquet","jsonl","csv"],
         "access":["own_identity"]}],
         "not_carried":[["parquet","json"]],
-        "write_dispositions":[],
-        "merge_strategies":[],
-        "replace_strategies":[],
-        "loads_in_publication":false,"atomic_publication":false,"max_tables_in_publication":95,"identifiers":{"case":"sensitive","max_table_length":1024,"max_column_length":300,"in_bytes":false},"decimal":[38,9],
+        "write_dispositions":["append","replace","merge"],
+        "merge_strategies":["delete-insert","upsert","insert-only","scd2"],
+        "replace_strategies":["truncate-and-insert","insert-from-staging"],
+        "loads_in_publication":false,"atomic_publication":true,"max_tables_in_publication":95,"identifiers":{"case":"sensitive","max_table_length":1024,"max_column_length":300,"in_bytes":false},"decimal":[38,9],
         "wei":[76,38],
         "timestamp_precision":6,"max_statement_bytes":1000000,"literals":null,"file_bytes":268435456,"row_group_rows":1048576,"max_parallel_jobs":null}
         "#);

@@ -1,184 +1,209 @@
 //! Destination Google BigQuery of Transload.
 //!
+//! Files come by load jobs into staging tables of the load, whose ids are functions of the rows; then one script changes the
+//! fence, moves the rows of all tables and writes the rows of the system tables, in one transaction.
+//!
 #![doc = include_str!("docs.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod api;
 mod capabilities;
+mod catalog;
+mod classify;
+mod client;
 mod config;
+mod dialect;
+mod external_account;
+mod jobs;
+mod load;
+mod names;
+mod script;
+mod tables;
+mod tokens;
+mod types;
+mod upload;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use transload_core::settings::Settings;
+use transload_core::sql::{Row, SqlClient as _, SqlDestination, Statement};
 use transload_core::{
-    CONTRACT_VERSION, Capabilities, Column, Commit, Dataset, DatasetState, Destination, Error,
-    ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, Plugin, Publication, Result,
-    SchemaChange, Survey,
+    CONTRACT_VERSION, Capabilities, Column, Commit, Dataset, DatasetState, Destination, Fence,
+    Inquiry, Job, JobContext, JobOutcome, JobStatistics, Load, Plugin, Publication, Result,
+    SchemaChange, Survey, staging_table_owner,
 };
 
-pub use config::{BigQuerySettings, ServiceAccount};
+use api::Api;
+use client::BigQuery;
+pub use config::{BigQuerySettings, GoogleCredentials};
+use dialect::BigQueryDialect;
+use jobs::Jobs;
+use tokens::Identity;
 
-transload_core::register!(Plugin {
+/// What the crate announces: for a registry that is filled by hand.
+pub const PLUGIN: Plugin = Plugin {
     name: "bigquery",
     aliases: &[],
-    summary: "Google BigQuery: configuration and capabilities; loading follows",
+    summary: "Google BigQuery, by load jobs from Cloud Storage or by upload",
     package: env!("CARGO_PKG_NAME"),
     version: env!("CARGO_PKG_VERSION"),
     contract: CONTRACT_VERSION,
     settings: BigQuerySettings::KEYS,
     destination: Some(create),
     staging: None,
-});
+};
 
-#[derive(Debug)]
-struct BigQuery {
-    capabilities: Capabilities,
-    identity: String,
-}
+transload_core::register!(PLUGIN);
 
 fn create(settings: &Settings) -> Result<Arc<dyn Destination>> {
-    let settings = config::read(settings)?;
-    Ok(Arc::new(BigQuery {
-        capabilities: capabilities::capabilities(&settings),
-        identity: config::identity(&settings),
-    }))
+    Ok(Arc::new(BigQueryDestination::new(settings)?))
 }
 
-fn not_yet() -> Error {
-    Error::new(ErrorKind::Unsupported, "loading into BigQuery is not in this version yet").with_hint(
-        "`--destination filesystem` writes the same files to a bucket, for a `bq load` by hand; `--destination \
-         duckdb` loads them",
-    )
+/// A project of BigQuery as a destination.
+#[derive(Debug)]
+pub struct BigQueryDestination {
+    sql: SqlDestination<BigQuery, BigQueryDialect>,
+}
+
+impl BigQueryDestination {
+    /// The destination with these settings. It connects when it is first asked.
+    ///
+    /// # Errors
+    /// [`transload_core::ErrorKind::Configuration`] where a setting is wrong.
+    pub fn new(settings: &Settings) -> Result<Self> {
+        let read = config::read(settings)?;
+        let identity = Identity::of(&read, settings.folder.clone())?;
+        let jobs = Jobs {
+            api: Api::new(&read, identity)?,
+            project: read.billed_project().to_owned(),
+            location: read.location.clone(),
+        };
+        let dialect = BigQueryDialect {
+            project: read.project().to_owned(),
+            case_sensitive: read.has_case_sensitive_identifiers,
+        };
+        let capabilities = capabilities::capabilities(&read);
+        let client = BigQuery::new(read, dialect.clone(), jobs);
+        Ok(Self { sql: SqlDestination::new(client, dialect, capabilities) })
+    }
+
+    /// Runs a query and returns its rows as texts: for those who look at what was loaded.
+    ///
+    /// # Errors
+    /// Those of BigQuery.
+    pub async fn query(&self, query: &str) -> Result<Vec<Row>> {
+        self.sql.client().query(&Statement::new(query)).await
+    }
 }
 
 #[async_trait]
-impl Destination for BigQuery {
+impl Destination for BigQueryDestination {
     fn capabilities(&self) -> &Capabilities {
-        &self.capabilities
+        self.sql.capabilities()
     }
 
     fn identity(&self) -> String {
-        self.identity.clone()
+        self.sql.identity()
     }
 
-    fn native_type(&self, _: &Column) -> Result<String> {
-        Err(not_yet())
+    fn native_type(&self, column: &Column) -> Result<String> {
+        names::check_column(&column.name)?;
+        self.sql.native_type(column)
     }
 
-    fn widens(&self, _from: &str, _to: &str) -> bool {
-        false
+    fn widens(&self, from: &str, to: &str) -> bool {
+        self.sql.widens(from, to)
     }
 
     async fn check(&self) -> Result<()> {
-        Err(not_yet())
+        self.sql.check().await
     }
 
-    async fn describe(&self, _: &Inquiry) -> Result<DatasetState> {
-        Err(not_yet())
+    async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState> {
+        self.sql.describe(inquiry).await
     }
 
-    async fn apply(&self, _: &Dataset, _: &[SchemaChange]) -> Result<Vec<String>> {
-        Err(not_yet())
+    async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
+        let is_widening =
+            |change: &&SchemaChange| matches!(change, SchemaChange::WidenColumn { .. });
+        let additions: Vec<SchemaChange> =
+            changes.iter().filter(|change| !is_widening(change)).cloned().collect();
+        let statements = tables::statements(self.sql.dialect(), dataset, &additions)?;
+        let mut run: Vec<String> = statements.iter().map(ToString::to_string).collect();
+        if !statements.is_empty() {
+            let all = tables::together(self.sql.dialect(), &statements);
+            self.sql.client().execute(&all).await?;
+        }
+        let widenings: Vec<SchemaChange> = changes.iter().filter(is_widening).cloned().collect();
+        if !widenings.is_empty() {
+            run.extend(self.sql.apply(dataset, &widenings).await?);
+        }
+        Ok(run)
     }
 
-    async fn fence(&self, _: &Dataset, _: &str, _: &str) -> Result<Fence> {
-        Err(not_yet())
+    async fn fence(&self, dataset: &Dataset, pipeline: &str, owner: &str) -> Result<Fence> {
+        self.sql.fence(dataset, pipeline, owner).await
     }
 
-    async fn run(&self, _: &Job, _: &JobContext<'_>) -> Result<JobOutcome> {
-        Err(not_yet())
+    async fn run(&self, job: &Job, context: &JobContext<'_>) -> Result<JobOutcome> {
+        let bytes = job.data_files().iter().map(|file| file.bytes).sum();
+        let loaded = self.sql.client().load(job, context).await?;
+        if matches!(job, Job::Copy(_)) {
+            (context.on_bytes)(bytes);
+        }
+        let statistics = JobStatistics {
+            rows: Some(loaded.rows),
+            bytes,
+            statements: loaded.jobs,
+            ..JobStatistics::default()
+        };
+        Ok(JobOutcome { statistics, follow_ups: Vec::new() })
     }
 
-    async fn publish(&self, _: &Publication, _: &JobContext<'_>) -> Result<Commit> {
-        Err(not_yet())
+    async fn publish(&self, publication: &Publication, context: &JobContext<'_>) -> Result<Commit> {
+        // Tables that a merge needs are made there, too.
+        self.sql.client().make_staging_dataset(&context.load.dataset.staging).await?;
+        self.sql.publish(publication, context).await
     }
 
-    async fn clear(&self, _: &Load) -> Result<()> {
-        Err(not_yet())
+    async fn clear(&self, load: &Load) -> Result<()> {
+        let mut left = self.sql.client().tables(&load.dataset.staging).await?;
+        left.retain(|table| {
+            staging_table_owner(table)
+                .is_some_and(|(tag, epoch)| tag == load.load_id.tag() && epoch <= load.epoch)
+        });
+        self.sql.client().drop_tables(&load.dataset.staging, &left).await
     }
 
-    async fn survey(&self, _: &Dataset) -> Result<Survey> {
-        Err(not_yet())
+    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
+        self.sql.survey(dataset).await
     }
 
-    async fn drop_staging_tables(&self, _: &Dataset, _: &[String]) -> Result<()> {
-        Err(not_yet())
+    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
+        self.sql.client().drop_tables(&dataset.staging, tables).await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use transload_core::{
-        CopyJob, DataType, Epoch, LoadId, Registry, Schema, Sha256Hex, StagingAccess,
-    };
+    use transload_core::Registry;
 
     use super::*;
 
-    fn destination() -> Arc<dyn Destination> {
+    #[test]
+    fn it_is_found_by_its_name_and_shows_no_secret() {
         let registry = Registry::linked();
         let (plugin, create) = registry.destination("bigquery").unwrap();
         assert_eq!(plugin.package, "transload-dest-bigquery");
-        create(&Settings::from_pairs("bigquery", &config::tests::COMPLETE)).unwrap()
-    }
-
-    #[test]
-    fn it_is_found_by_its_name_and_shows_no_secret() {
-        assert!(!format!("{:?}", destination()).contains(config::tests::CANARY));
-    }
-
-    #[tokio::test]
-    async fn every_step_refuses_and_says_what_works() {
-        let dataset = Dataset::new("chess");
-        let load = Load {
-            load_id: LoadId::new("1"),
-            pipeline: "p".into(),
-            dataset: dataset.clone(),
-            digest: Sha256Hex::of(b""),
-            epoch: Epoch(1),
-        };
-        let inquiry = Inquiry {
-            dataset: dataset.clone(),
-            pipeline: "p".into(),
-            schema: "s".into(),
-            load: None,
-        };
-        let schema =
-            Schema::from_json(r#"{"version":1,"engine_version":11,"name":"s","tables":{}}"#)
-                .unwrap();
-        let context = JobContext {
-            load: &load,
-            schema: &schema,
-            folder: Path::new("."),
-            access: &StagingAccess::None,
-            on_bytes: &|_| (),
-        };
-        let job = Job::Copy(CopyJob { table: "t".into(), files: Vec::new() });
-        let publication = Publication {
-            previous: None,
-            chains: Vec::new(),
-            state: None,
-            stores_schema: false,
-            published_at: String::new(),
-        };
-        let bigquery = destination();
-        let column = Column::new("c", DataType::Text);
-        for error in [
-            bigquery.native_type(&column).unwrap_err(),
-            bigquery.check().await.unwrap_err(),
-            bigquery.describe(&inquiry).await.unwrap_err(),
-            bigquery.apply(&dataset, &[]).await.unwrap_err(),
-            bigquery.fence(&dataset, "p", "me").await.unwrap_err(),
-            bigquery.run(&job, &context).await.unwrap_err(),
-            bigquery.publish(&publication, &context).await.unwrap_err(),
-            bigquery.clear(&load).await.unwrap_err(),
-            bigquery.survey(&dataset).await.unwrap_err(),
-            bigquery.drop_staging_tables(&dataset, &[]).await.unwrap_err(),
-        ] {
-            assert_eq!(error.kind(), ErrorKind::Unsupported);
-            assert_eq!(error.message(), "loading into BigQuery is not in this version yet");
-            assert!(error.hint().unwrap().contains("--destination filesystem"));
-        }
+        let key = include_str!("../tests/data/key-of-nobody.pem");
+        let pairs = [&config::tests::COMPLETE[..2], &[("credentials.private_key", key)]].concat();
+        let destination = create(&Settings::from_pairs("bigquery", &pairs)).unwrap();
+        let middle = key.lines().nth(3).unwrap();
+        assert!(!format!("{destination:?}").contains(middle));
+        assert_eq!(destination.identity(), "bigquery:analytics-prod");
+        let error =
+            create(&Settings::from_pairs("bigquery", &config::tests::COMPLETE)).unwrap_err();
+        assert_eq!(error.message(), "the private key of the service account cannot be used");
     }
 }

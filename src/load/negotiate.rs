@@ -100,13 +100,14 @@ pub(crate) fn agree(
     destinations: &[Side<'_, Capabilities>],
     staging: Option<Side<'_, StagingCapabilities>>,
     wanted: Option<FileFormat>,
+    types: &[DataType],
 ) -> Result<FileFormat> {
     let Some((first, further)) = destinations.split_first() else {
         return Err(Error::new(ErrorKind::Bug, "there is no destination to agree with"));
     };
-    let usual = negotiate(*first, staging, wanted, &[])?.format;
+    let usual = negotiate(*first, staging, wanted, types)?.format;
     let refusal = |format| {
-        let asked = further.iter().map(|side| negotiate(*side, staging, Some(format), &[]));
+        let asked = further.iter().map(|side| negotiate(*side, staging, Some(format), types));
         asked.filter_map(Result::err).next()
     };
     let Some(refused) = refusal(usual) else { return Ok(usual) };
@@ -115,7 +116,7 @@ pub(crate) fn agree(
     }
     let copied = first.1.copies.iter().flat_map(|source| &source.formats);
     let agreed = copied.copied().find(|format| {
-        negotiate(*first, staging, Some(*format), &[]).is_ok() && refusal(*format).is_none()
+        negotiate(*first, staging, Some(*format), types).is_ok() && refusal(*format).is_none()
     });
     agreed.ok_or(refused)
 }

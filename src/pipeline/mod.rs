@@ -2,6 +2,7 @@
 
 mod bucket_rule;
 mod builder;
+mod format;
 mod leftovers;
 mod lifecycle;
 mod replay;
@@ -38,7 +39,6 @@ use crate::clock;
 use crate::extract;
 use crate::hints;
 use crate::incremental::Memory;
-use crate::load::negotiate::{Side, agree, check_disposition};
 use crate::load::plan;
 use crate::load::{
     Chosen, Endpoint, Event, LoadInfo, Loader, Observer, Order, Patience, Receipt, RunError, Step,
@@ -172,7 +172,7 @@ impl Pipeline {
             return self.finish_pending(info).await.map(drop);
         }
         // Asked before anything is done: what cannot be done at all is said at once.
-        let format = self.format(&resources)?;
+        self.format(&resources, None)?;
         let mut resources: Vec<Resource> =
             resources.into_iter().map(|resource| self.rooted(resource)).collect();
         input::find_files(&mut resources, &self.stores).await?;
@@ -215,6 +215,8 @@ impl Pipeline {
         if resources.is_empty() {
             return Ok(());
         }
+        let stored = state.schema.as_deref().map(Schema::from_json).transpose()?;
+        let format = self.format(&resources, stored.as_ref())?;
         let packages = self.working.packages()?;
         let last = state.fence.as_ref().and_then(|fence| fence.last_load.as_ref());
         let load_id = clock::new_load_id(SystemTime::now(), known_loads(&packages, last));
@@ -478,63 +480,6 @@ impl Pipeline {
             schema: self.schema_name.clone(),
             load: None,
         }
-    }
-
-    /// What the destination can do with the files, and its name.
-    fn side(&self) -> Side<'_, Capabilities> {
-        (&self.destination.endpoint.name, self.destination.plugin.capabilities())
-    }
-
-    /// Whether the destination can do with every table what is asked.
-    fn check_dispositions(&self, resources: &[Resource]) -> Result<()> {
-        let side = self.side();
-        for resource in resources {
-            let disposition = resource.write_disposition.unwrap_or_default();
-            check_disposition(
-                side,
-                &resource.table,
-                disposition,
-                resource.merge_strategy,
-                resource.replace_strategy,
-            )?;
-            for (path, hints) in &resource.nested {
-                let table = format!("{}.{}", resource.table, path.join("."));
-                if let Some(own) = hints.write_disposition {
-                    let (merge, replace) = (hints.merge_strategy, hints.replace_strategy);
-                    check_disposition(side, &table, own, merge, replace)?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The format of the files, and whether each destination can do with every table what is asked.
-    fn format(&self, resources: &[Resource]) -> Result<FileFormat> {
-        let mut wanted: Option<(&str, FileFormat)> = None;
-        for target in self.targets() {
-            target.check_dispositions(resources)?;
-        }
-        for resource in resources {
-            match (wanted, resource.loader_file_format) {
-                (Some((other, format)), Some(asked)) if asked != format => {
-                    return Err(Error::new(
-                        ErrorKind::Configuration,
-                        "the resources of one run ask for two formats",
-                    )
-                    .with(other.to_owned(), format)
-                    .with(resource.name.clone(), asked)
-                    .with_hint("ask for one, or run them apart"));
-                }
-                (None, Some(asked)) => wanted = Some((&resource.name, asked)),
-                _ => {}
-            }
-        }
-        let staging = self.staging.as_ref();
-        let staging =
-            staging.map(|staging| (staging.endpoint.name.as_str(), staging.plugin.capabilities()));
-        let wanted = wanted.map(|(_, format)| format);
-        let sides: Vec<_> = self.targets().map(Self::side).collect();
-        agree(&sides, staging, wanted)
     }
 
     /// The resource with its files taken from the pipeline's folder.

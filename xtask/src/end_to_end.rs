@@ -24,10 +24,16 @@ pub(crate) fn end_to_end_task(workspace: &Workspace, arguments: &[String]) -> Ou
             let live = Environment::of_live_redshift();
             return server_tests::run(workspace, &live, &[server_tests::REDSHIFT_LIVE]);
         }
+        ["bigquery"] => (&[Server::BigQuery][..], &[server_tests::BIGQUERY][..]),
+        ["bigquery", "--live"] => {
+            duckdb::setup(workspace)?;
+            let live = Environment::of_live_bigquery();
+            return server_tests::run(workspace, &live, &[server_tests::BIGQUERY_LIVE]);
+        }
         _ => {
             return Err(Failure::new(format!("no such end-to-end tests: {}", words.join(" ")))
                 .with_hint(
-                    "run `cargo xtask e2e`, with `filesystem`, `filesystem --large`, `redshift` or `redshift --live`",
+                    "run `cargo xtask e2e`, with `filesystem` (and `--large`), `redshift` or `bigquery`, and `--live` behind these two",
                 ));
         }
     };

@@ -66,14 +66,14 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "up",
-        arguments: "[s3|redshift|azure|gcs]",
+        arguments: "[s3|redshift|azure|gcs|bigquery]",
         about: "start the test stack and print its environment: eval \"$(cargo xtask up)\"",
         run: stack::up_task,
     },
     Task { name: "down", arguments: "", about: "stop the test stack", run: stack::down_task },
     Task {
         name: "e2e",
-        arguments: "[filesystem [--large]|redshift [--live]]",
+        arguments: "[filesystem [--large]|redshift [--live]|bigquery [--live]]",
         about: "the tests that need the test stack, with the stack around them",
         run: end_to_end::end_to_end_task,
     },

@@ -1,6 +1,7 @@
 //! `up` and `down`: servers for tests, on loopback, on ports that were free.
 
 mod azure;
+mod bigquery;
 mod daemon;
 mod environment;
 mod gcs;
@@ -28,11 +29,14 @@ pub(crate) enum Server {
     Azure,
     /// The stand-in for Google Cloud Storage.
     Gcs,
+    /// The stand-in for BigQuery, which reads from that of Google Cloud Storage: that one runs too.
+    BigQuery,
 }
 
 impl Server {
     /// All of them.
-    pub(crate) const ALL: &[Server] = &[Server::S3, Server::Redshift, Server::Azure, Server::Gcs];
+    pub(crate) const ALL: &[Server] =
+        &[Server::S3, Server::Redshift, Server::Azure, Server::Gcs, Server::BigQuery];
 }
 
 /// The running stack, for as long as a task needs it.
@@ -56,9 +60,11 @@ pub(crate) fn up_task(workspace: &Workspace, arguments: &[String]) -> Outcome {
         ["redshift"] => &[Server::Redshift],
         ["azure"] => &[Server::Azure],
         ["gcs"] => &[Server::Gcs],
+        ["bigquery"] => &[Server::BigQuery],
         _ => {
-            return Err(Failure::new(format!("no such server: {}", words.join(" ")))
-                .with_hint("run `cargo xtask up`, with `s3`, `redshift`, `azure` or `gcs`"));
+            return Err(Failure::new(format!("no such server: {}", words.join(" "))).with_hint(
+                "run `cargo xtask up`, with `s3`, `redshift`, `azure`, `gcs` or `bigquery`",
+            ));
         }
     };
     let (environment, _) = up(workspace, servers)?;
@@ -77,6 +83,7 @@ pub(crate) fn down_task(workspace: &Workspace, _arguments: &[String]) -> Outcome
 /// Stops what runs, each server though another one cannot be stopped; tells whether any ran.
 fn stop(workspace: &Workspace) -> Outcome<bool> {
     let ran = [
+        bigquery::stop(workspace),
         gcs::stop(workspace),
         azure::stop(workspace),
         redshift::stop(workspace),
@@ -145,13 +152,26 @@ fn start(
         };
         environment = environment.and(azure);
     }
-    if servers.contains(&Server::Gcs) {
-        let gcs = match gcs::running(workspace) {
+    if servers.contains(&Server::Gcs) || servers.contains(&Server::BigQuery) {
+        let (gcs, is_new) = match gcs::running(workspace) {
             Some((process, environment)) => {
-                runs_already("stand-in for Google Cloud Storage", process, environment)
+                (runs_already("stand-in for Google Cloud Storage", process, environment), false)
             }
-            None => noted(gcs::start(workspace)?, started),
+            None => (noted(gcs::start(workspace)?, started), true),
         };
+        if servers.contains(&Server::BigQuery) {
+            let bigquery = match bigquery::running(workspace) {
+                // One that was started beside another store reads from that.
+                Some((process, environment)) if !is_new => {
+                    runs_already("stand-in for BigQuery", process, environment)
+                }
+                _ => {
+                    bigquery::stop(workspace)?;
+                    noted(bigquery::start(workspace, &gcs)?, started)
+                }
+            };
+            environment = environment.and(bigquery);
+        }
         environment = environment.and(gcs);
     }
     Ok(environment)

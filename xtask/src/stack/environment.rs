@@ -30,6 +30,7 @@ const AZURE_ENDPOINT: &str = "TRANSLOAD_TEST_AZURE_ENDPOINT";
 const GCS_ACCOUNT: &str = "loader@transload-test.iam.gserviceaccount.com";
 const GCS_KEY: &str = include_str!("gcs.key");
 const GCS_ENDPOINT: &str = "TRANSLOAD_TEST_GCS_ENDPOINT";
+const BIGQUERY_ENDPOINT: &str = "TRANSLOAD_TEST_BIGQUERY_ENDPOINT";
 const REDSHIFT_PASSWORD: &str = "p/w of loader";
 
 const REDSHIFT_HOST: &str = "TRANSLOAD_TEST_REDSHIFT_HOST";
@@ -104,6 +105,26 @@ impl Environment {
             ("TRANSLOAD_TEST_GCS_WITHOUT_KEYS", format!("http://127.0.0.1:{behind}")),
         ];
         Environment { variables: variables.map(|(name, value)| (name.to_owned(), value)).into() }
+    }
+
+    /// The stand-in for BigQuery. Its account is that of the stand-in for Google Cloud Storage.
+    pub(crate) fn of_bigquery(port: u16) -> Environment {
+        let variables = [
+            (BIGQUERY_ENDPOINT, format!("http://127.0.0.1:{port}")),
+            ("TRANSLOAD_TEST_BIGQUERY_PROJECT", "transload-test".to_owned()),
+        ];
+        Environment { variables: variables.map(|(name, value)| (name.to_owned(), value)).into() }
+    }
+
+    /// Where the stand-in for BigQuery listens.
+    pub(crate) fn bigquery_address(&self) -> Option<String> {
+        let (_, endpoint) = self.variables().find(|(name, _)| *name == BIGQUERY_ENDPOINT)?;
+        endpoint.strip_prefix("http://").map(str::to_owned)
+    }
+
+    /// For tests in a project of their user's.
+    pub(crate) fn of_live_bigquery() -> Environment {
+        Environment { variables: vec![("TRANSLOAD_TEST_BIGQUERY_LIVE".into(), "1".into())] }
     }
 
     /// Where the stand-in for Google Cloud Storage listens.
@@ -244,7 +265,10 @@ mod tests {
         assert_eq!(azure.azure_port(), Some(10000));
         let gcs = Environment::of_gcs(4440, 4443);
         assert_eq!(Environment::parse(&gcs.exports()).unwrap(), gcs);
-        let all = both.and(azure).and(gcs);
+        let bigquery = Environment::of_bigquery(9050);
+        assert_eq!(Environment::parse(&bigquery.exports()).unwrap(), bigquery);
+        let all = both.and(azure).and(gcs).and(bigquery);
+        assert_eq!(all.bigquery_address().unwrap(), "127.0.0.1:9050");
         assert_eq!(all.azure_port(), Some(10000));
         assert_eq!(all.gcs_address().unwrap(), "127.0.0.1:4440");
     }

@@ -1,11 +1,12 @@
-//! What the servers are: SeaweedFS and fake-gcs-server, whose programs come whole in Python wheels, Azurite from npm, and
-//! PostgreSQL of the system.
+//! What the servers are: SeaweedFS and fake-gcs-server, whose programs come whole in Python wheels, local-bigquery, which is one
+//! in Python, Azurite from npm, and PostgreSQL of the system.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use crate::digest;
 use crate::failure::{Context, Failure, Outcome};
 use crate::folder;
 use crate::npm::{self, Package};
@@ -76,6 +77,68 @@ fn wheel(
                 .arg(format!("{package}=={version}")),
         )?;
         check(folder)
+    })
+}
+
+/// The path of the program of local-bigquery, installed in the user's cache if it is not there yet, with the extensions of
+/// its DuckDB below the folder `home` beside it.
+pub(super) fn local_bigquery(workspace: &Workspace) -> Outcome<PathBuf> {
+    let requirements = workspace.root().join("xtask/requirements-bigquery.txt");
+    let checksum = digest::sha256_hexadecimal(&requirements)?;
+    let name = format!("local-bigquery-{}", &checksum[..16]);
+    let environment = workspace.cache()?.join("stack").join(name);
+    let program = environment.join("bin").join("local-bigquery");
+    // Python's environments do not like to be moved, so it is filled in place; the mark says that it is whole.
+    let mark = environment.join("installed");
+    if mark.is_file() {
+        return Ok(program);
+    }
+    let python = python_3_13().ok_or_else(|| {
+        Failure::new("local-bigquery, which the stand-in for BigQuery needs, runs on Python 3.13 alone")
+            .with_hint("install Python 3.13, as `python3.13` (by your system, `uv python install` or `pyenv install`)")
+    })?;
+    eprintln!("up: installing local-bigquery with what it needs, some 700 MB");
+    folder::remove(&environment)?;
+    process::output(Command::new(python).args(["-m", "venv"]).arg(&environment))?;
+    process::output(
+        Command::new(environment.join("bin").join("python"))
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(["--no-deps", "--requirement"])
+            .arg(&requirements),
+    )?;
+    // Where this DuckDB looks for its extensions, each of which is a package of its own.
+    let link = "import duckdb, glob, os, sys\n\
+                [(version, platform)] = duckdb.sql('SELECT library_version, p.platform FROM pragma_version(), (FROM pragma_platform()) AS p').fetchall()\n\
+                target = os.path.join(sys.argv[1], '.duckdb', 'extensions', version, platform)\n\
+                os.makedirs(target)\n\
+                pattern = os.path.join(sys.prefix, 'lib', '*', 'site-packages', 'duckdb_extension_*', '**', '*.duckdb_extension')\n\
+                found = glob.glob(pattern, recursive=True)\n\
+                assert found, 'no extensions'\n\
+                [os.symlink(path, os.path.join(target, os.path.basename(path))) for path in found]\n\
+                import local_bigquery.app";
+    process::output(
+        Command::new(environment.join("bin").join("python"))
+            .args(["-c", link])
+            .arg(environment.join("home")),
+    )?;
+    fs::write(&mark, checksum).context(|| format!("cannot write {}", mark.display()))?;
+    Ok(program)
+}
+
+/// A Python 3.13: on the path, or among those that pyenv has installed, whose shims work where one is chosen alone.
+fn python_3_13() -> Option<PathBuf> {
+    let on_path = ["python3.13", "python3", "python"].map(PathBuf::from);
+    let roots = [
+        std::env::var_os("PYENV_ROOT").map(PathBuf::from),
+        std::env::var_os("HOME").map(|home| Path::new(&home).join(".pyenv")),
+    ];
+    let versions = roots.into_iter().flatten().flat_map(|root| {
+        let listed = fs::read_dir(root.join("versions")).into_iter().flatten().flatten();
+        listed.map(|version| version.path().join("bin").join("python3.13")).collect::<Vec<_>>()
+    });
+    on_path.into_iter().chain(versions).find(|python| {
+        let ask = "import sys; sys.exit(sys.version_info[:2] != (3, 13))";
+        process::output(Command::new(python).args(["-c", ask])).is_ok()
     })
 }
 

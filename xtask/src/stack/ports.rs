@@ -42,6 +42,13 @@ pub(super) fn one() -> Outcome<u16> {
     free().next().ok_or_else(|| none("found no free port on loopback"))
 }
 
+/// Three ports, for a server that starts another one with two.
+pub(super) fn three() -> Outcome<(u16, u16, u16)> {
+    let mut free = free();
+    let ports = free.next().and_then(|one| Some((one, free.next()?, free.next()?)));
+    ports.ok_or_else(|| none("found no three free ports on loopback"))
+}
+
 /// Two ports, for a server that starts another one.
 pub(super) fn two() -> Outcome<(u16, u16)> {
     let mut free = free();

@@ -16,8 +16,12 @@ const LARGE: &str = "cargo xtask e2e filesystem --large";
 pub(crate) const REDSHIFT: &str = "cargo xtask e2e redshift";
 /// The same for tests that can run on a real cluster, too.
 pub(crate) const REDSHIFT_LIVE: &str = "cargo xtask e2e redshift [--live]";
+/// The same for the stand-in for BigQuery.
+pub(crate) const BIGQUERY: &str = "cargo xtask e2e bigquery";
+/// The same for tests that can run in a real project, too.
+pub(crate) const BIGQUERY_LIVE: &str = "cargo xtask e2e bigquery [--live]";
 /// What stands for every server that can be started here.
-pub(crate) const MARKS: &[&str] = &[FILESYSTEM, REDSHIFT];
+pub(crate) const MARKS: &[&str] = &[FILESYSTEM, REDSHIFT, BIGQUERY];
 
 /// Runs the tests with these marks and no other ignored ones.
 pub(crate) fn run(workspace: &Workspace, environment: &Environment, marks: &[&str]) -> Outcome {

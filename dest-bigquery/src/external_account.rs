@@ -1,0 +1,206 @@
+//! A workload identity: a token of another provider, exchanged for one of Google's.
+//!
+//! Source: Google Cloud, "Workload Identity Federation", credential configuration files; RFC 8693.
+
+use std::path::PathBuf;
+use std::time::Instant;
+
+use reqwest::Client;
+use serde::Deserialize;
+use serde_json::{Value, json};
+use transload_core::{Error, ErrorKind, Result, Secret, check_encrypted};
+use url::Url;
+
+use crate::tokens::{SCOPE, Token, answer, post_form};
+
+/// What the file of a workload identity says, as far as it is needed.
+#[derive(Debug, Deserialize)]
+pub(crate) struct ExternalAccount {
+    audience: String,
+    subject_token_type: String,
+    token_url: String,
+    service_account_impersonation_url: Option<String>,
+    credential_source: CredentialSource,
+    #[serde(skip)]
+    folder: PathBuf,
+}
+
+/// Where the provider's token is.
+#[derive(Debug, Deserialize)]
+struct CredentialSource {
+    file: Option<PathBuf>,
+    url: Option<String>,
+    #[serde(default)]
+    headers: std::collections::BTreeMap<String, Secret>,
+    #[serde(default)]
+    format: Format,
+}
+
+/// How the token is written down there.
+#[derive(Debug, Default, Deserialize)]
+struct Format {
+    #[serde(default)]
+    r#type: String,
+    subject_token_field_name: Option<String>,
+}
+
+impl ExternalAccount {
+    /// Reads the JSON; relative paths begin in this folder.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] for what cannot be read, [`ErrorKind::Unsupported`] for a source that is not taken.
+    pub(crate) fn read(text: &Secret, folder: PathBuf, allow_insecure: bool) -> Result<Self> {
+        let mut read: Self = serde_json::from_str(text.expose()).map_err(|error| {
+            // Not its words: they may quote what the file holds.
+            Error::new(ErrorKind::Configuration, "the workload identity cannot be read")
+                .with("line", error.line())
+                .with("column", error.column())
+                .with_hint("take the file whole that `gcloud iam workload-identity-pools create-cred-config` wrote")
+        })?;
+        let source = &read.credential_source;
+        if source.file.is_none() && source.url.is_none() {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "the workload identity takes its token from a place that is not known here",
+            )
+            .with("known", "file, url")
+            .with_hint(
+                "make its configuration with --credential-source-file or --credential-source-url",
+            ));
+        }
+        for url in [Some(&read.token_url), read.service_account_impersonation_url.as_ref()]
+            .into_iter()
+            .flatten()
+        {
+            let parsed = Url::parse(url).map_err(|_| {
+                Error::new(
+                    ErrorKind::Configuration,
+                    "the workload identity names no URL for tokens",
+                )
+            })?;
+            let host = parsed.host_str().unwrap_or_default();
+            check_encrypted(parsed.scheme() == "https", host, allow_insecure, "allow_insecure")?;
+        }
+        read.folder = folder;
+        Ok(read)
+    }
+
+    /// A token of Google's.
+    pub(crate) async fn token(&self, http: &Client, asked: Instant) -> Result<Token> {
+        let subject = self.subject_token(http).await?;
+        let form = [
+            ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
+            ("requested_token_type", "urn:ietf:params:oauth:token-type:access_token"),
+            ("audience", self.audience.as_str()),
+            // To take on a service account needs more than that account may do with BigQuery.
+            (
+                "scope",
+                match self.service_account_impersonation_url {
+                    Some(_) => "https://www.googleapis.com/auth/cloud-platform",
+                    None => SCOPE,
+                },
+            ),
+            ("subject_token_type", self.subject_token_type.as_str()),
+            ("subject_token", subject.expose()),
+        ];
+        let exchanged = answer(post_form(http, &self.token_url, &form), &self.token_url).await?;
+        let exchanged = Token::read(&exchanged, "access_token", asked)?;
+        let Some(url) = &self.service_account_impersonation_url else { return Ok(exchanged) };
+        let scopes: Vec<&str> = SCOPE.split(' ').collect();
+        let request = http
+            .post(url)
+            .bearer_auth(exchanged.text.expose())
+            .header("content-type", "application/json")
+            .body(json!({ "scope": scopes, "lifetime": "3600s" }).to_string());
+        Token::read(&answer(request, url).await?, "accessToken", asked)
+    }
+
+    async fn subject_token(&self, http: &Client) -> Result<Secret> {
+        let source = &self.credential_source;
+        let text = match (&source.file, &source.url) {
+            (Some(file), _) => {
+                let path = self.folder.join(file);
+                tokio::fs::read_to_string(&path).await.map_err(|error| {
+                    Error::new(ErrorKind::Configuration, "the token of the workload cannot be read")
+                        .with("file", path.display())
+                        .with_source(error)
+                })?
+            }
+            (None, Some(url)) => {
+                let mut request = http.get(url);
+                for (name, value) in &source.headers {
+                    request = request.header(name, value.expose());
+                }
+                let lost = |error: reqwest::Error| {
+                    Error::new(
+                        ErrorKind::Transient,
+                        "the provider of the workload's token did not answer",
+                    )
+                    .with("url", url)
+                    .with_source(error.without_url())
+                };
+                let response = request.send().await.map_err(lost)?;
+                let response = response.error_for_status().map_err(lost)?;
+                response.text().await.map_err(lost)?
+            }
+            (None, None) => String::new(),
+        };
+        self.subject(&text)
+    }
+
+    /// The token in a text.
+    fn subject(&self, text: &str) -> Result<Secret> {
+        let format = &self.credential_source.format;
+        if format.r#type != "json" {
+            return Ok(text.trim().into());
+        }
+        let value: Value = serde_json::from_str(text).unwrap_or(Value::Null);
+        let field = format.subject_token_field_name.as_deref().unwrap_or("access_token");
+        value[field].as_str().map(Secret::from).ok_or_else(|| {
+            Error::new(
+                ErrorKind::Configuration,
+                "the token of the workload is not where its configuration says",
+            )
+            .with("field", field)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn account(source: &str) -> Result<ExternalAccount> {
+        let text = format!(
+            r#"{{"type": "external_account", "audience": "//iam.googleapis.com/x",
+                "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+                "token_url": "https://sts.googleapis.com/v1/token", "credential_source": {source}}}"#
+        );
+        ExternalAccount::read(&text.into(), PathBuf::new(), false)
+    }
+
+    #[test]
+    fn tokens_are_taken_from_texts_and_fields() {
+        let plain = account(r#"{"file": "token"}"#).unwrap();
+        assert_eq!(plain.subject(" abc\n").unwrap().expose(), "abc");
+        let field = r#"{"url": "http://169.254.169.254/x", "headers": {"Metadata": "True"},
+            "format": {"type": "json", "subject_token_field_name": "value"}}"#;
+        let field = account(field).unwrap();
+        assert_eq!(field.subject(r#"{"value": "abc"}"#).unwrap().expose(), "abc");
+        let error = field.subject(r#"{"other": "canary"}"#).unwrap_err();
+        assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+    }
+
+    #[test]
+    fn what_is_not_taken_is_refused_before_anything_is_sent() {
+        let aws = account(r#"{"environment_id": "aws1", "region_url": "http://x"}"#).unwrap_err();
+        assert_eq!(aws.kind(), ErrorKind::Unsupported);
+        let text = r#"{"audience": "canary", "token_url": 7}"#;
+        let error = ExternalAccount::read(&text.into(), PathBuf::new(), false).unwrap_err();
+        assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+        let clear = r#"{"audience": "a", "subject_token_type": "t", "token_url": "http://sts.example",
+            "credential_source": {"file": "f"}}"#;
+        let error = ExternalAccount::read(&clear.into(), PathBuf::new(), false).unwrap_err();
+        assert_eq!(error.context("code"), Some("E_TLS_REQUIRED"));
+    }
+}

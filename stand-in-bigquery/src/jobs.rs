@@ -1,0 +1,145 @@
+//! What the stand-in knows of jobs: which were submitted, which run for longer than the server behind lets them, and which
+//! fail without having been there.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+
+/// A job that was submitted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Submitted {
+    id: String,
+    /// The kind: `load`, `copy`, `query`.
+    kind: String,
+    /// How often it was submitted.
+    times: u32,
+    #[serde(skip)]
+    told: String,
+}
+
+#[derive(Debug, Default)]
+struct Known {
+    submitted: Vec<Submitted>,
+    running: BTreeMap<String, u32>,
+    failed: BTreeMap<String, Value>,
+}
+
+/// The jobs that are known here.
+#[derive(Debug, Default)]
+pub(crate) struct Jobs(Mutex<Known>);
+
+/// The id of the job in a request or an answer.
+pub(crate) fn id_of(job: &Value) -> Option<&str> {
+    job["jobReference"]["jobId"].as_str()
+}
+
+impl Jobs {
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that a job was submitted.
+    pub(crate) fn note(&self, job: &Value) {
+        let Some(id) = id_of(job) else { return };
+        let configuration = &job["configuration"];
+        let kind =
+            ["load", "copy", "query"].into_iter().find(|kind| !configuration[kind].is_null());
+        let mut known = self.known();
+        match known.submitted.iter_mut().find(|submitted| submitted.id == id) {
+            Some(submitted) => submitted.times += 1,
+            None => known.submitted.push(Submitted {
+                id: id.to_owned(),
+                kind: kind.unwrap_or_default().to_owned(),
+                times: 1,
+                told: configuration.to_string(),
+            }),
+        }
+    }
+
+    /// The jobs in whose configuration this text stands.
+    pub(crate) fn with(&self, text: &str) -> Vec<Submitted> {
+        let known = self.known();
+        known.submitted.iter().filter(|submitted| submitted.told.contains(text)).cloned().collect()
+    }
+
+    /// Lets a job run for as many looks.
+    pub(crate) fn run_for(&self, id: &str, looks: u32) {
+        self.known().running.insert(id.to_owned(), looks);
+    }
+
+    /// Takes a job that fails, and answers with it.
+    pub(crate) fn fail(&self, job: &Value, reason: &str, message: &str) -> Value {
+        let error = json!({"reason": reason, "message": message});
+        let mut job = job.clone();
+        job["status"] = json!({"state": "DONE", "errorResult": error, "errors": [error]});
+        if let Some(id) = id_of(&job) {
+            self.known().failed.insert(id.to_owned(), job.clone());
+        }
+        job
+    }
+
+    /// The job with this id that has failed here.
+    pub(crate) fn failed(&self, id: &str) -> Option<Value> {
+        self.known().failed.get(id).cloned()
+    }
+
+    /// Whether a job still runs, when it is looked at.
+    pub(crate) fn looked_at(&self, id: &str) -> bool {
+        let mut known = self.known();
+        let Some(looks) = known.running.get_mut(id) else { return false };
+        *looks = looks.saturating_sub(1);
+        if *looks == 0 {
+            known.running.remove(id);
+        }
+        true
+    }
+}
+
+/// A job as it looks while it runs.
+pub(crate) fn running(mut job: Value) -> Value {
+    job["status"] = json!({"state": "RUNNING"});
+    if let Some(statistics) = job["statistics"].as_object_mut() {
+        statistics.retain(|name, _| matches!(name.as_str(), "creationTime" | "startTime"));
+    }
+    job
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(id: &str) -> Value {
+        json!({"jobReference": {"jobId": id}, "configuration": {"load": {"destinationTable": "a_dataset"}}})
+    }
+
+    #[test]
+    fn jobs_are_counted_by_their_ids() {
+        let jobs = Jobs::default();
+        for id in ["a", "b", "a"] {
+            jobs.note(&job(id));
+        }
+        let found = jobs.with("a_dataset");
+        let shown: Vec<_> =
+            found.iter().map(|it| (it.id.as_str(), it.kind.as_str(), it.times)).collect();
+        assert_eq!(shown, [("a", "load", 2), ("b", "load", 1)]);
+        assert!(jobs.with("another").is_empty());
+    }
+
+    #[test]
+    fn a_job_runs_for_so_many_looks_and_one_that_failed_stays_failed() {
+        let jobs = Jobs::default();
+        jobs.run_for("a", 2);
+        assert_eq!(
+            [jobs.looked_at("a"), jobs.looked_at("a"), jobs.looked_at("a")],
+            [true, true, false]
+        );
+        let failed = jobs.fail(&job("b"), "quotaExceeded", "x");
+        assert_eq!(jobs.failed("b"), Some(failed));
+        assert_eq!(
+            running(json!({"statistics": {"load": {}, "startTime": "1"}}))["statistics"],
+            json!({"startTime": "1"})
+        );
+    }
+}
