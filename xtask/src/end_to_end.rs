@@ -18,10 +18,16 @@ pub(crate) fn end_to_end_task(workspace: &Workspace, arguments: &[String]) -> Ou
             let live = Environment::of_live_redshift();
             return server_tests::run(workspace, &live, &[server_tests::REDSHIFT_LIVE]);
         }
+        ["snowflake"] => (&[Server::Snowflake][..], &[server_tests::SNOWFLAKE][..]),
+        ["snowflake", "--live"] => {
+            duckdb::setup(workspace)?;
+            let live = Environment::of_live_snowflake();
+            return server_tests::run(workspace, &live, &[server_tests::SNOWFLAKE_LIVE]);
+        }
         _ => {
             return Err(Failure::new(format!("no such end-to-end tests: {}", words.join(" ")))
                 .with_hint(
-                    "run `cargo xtask e2e`, with `filesystem`, `redshift` or `redshift --live`",
+                    "run `cargo xtask e2e`, with `filesystem`, `redshift` or `snowflake`, these with `--live` too",
                 ));
         }
     };

@@ -8,6 +8,7 @@ mod install;
 mod ports;
 mod redshift;
 mod server;
+mod snowflake;
 mod watch;
 
 use crate::failure::{Failure, Outcome};
@@ -25,11 +26,13 @@ pub(crate) enum Server {
     Redshift,
     /// The stand-in for Azure Blob Storage.
     Azure,
+    /// The stand-in for Snowflake, which copies from the S3 server: that one runs too.
+    Snowflake,
 }
 
 impl Server {
     /// All of them.
-    pub(crate) const ALL: &[Server] = &[Server::S3, Server::Redshift, Server::Azure];
+    pub(crate) const ALL: &[Server] = &[Server::S3, Server::Redshift, Server::Azure, Server::Snowflake];
 }
 
 /// The running stack, for as long as a task needs it.
@@ -52,9 +55,10 @@ pub(crate) fn up_task(workspace: &Workspace, arguments: &[String]) -> Outcome {
         [] | ["s3"] => &[Server::S3][..],
         ["redshift"] => &[Server::Redshift],
         ["azure"] => &[Server::Azure],
+        ["snowflake"] => &[Server::Snowflake],
         _ => {
             return Err(Failure::new(format!("no such server: {}", words.join(" ")))
-                .with_hint("run `cargo xtask up`, with `s3`, `redshift` or `azure`"));
+                .with_hint("run `cargo xtask up`, with `s3`, `redshift`, `azure` or `snowflake`"));
         }
     };
     let (environment, _) = up(workspace, servers)?;
@@ -72,7 +76,12 @@ pub(crate) fn down_task(workspace: &Workspace, _arguments: &[String]) -> Outcome
 
 /// Stops what runs, each server though another one cannot be stopped; tells whether any ran.
 fn stop(workspace: &Workspace) -> Outcome<bool> {
-    let ran = [azure::stop(workspace), redshift::stop(workspace), server::stop(workspace)];
+    let ran = [
+        snowflake::stop(workspace),
+        azure::stop(workspace),
+        redshift::stop(workspace),
+        server::stop(workspace),
+    ];
     ran.into_iter().try_fold(false, |any, ran| Ok(any | ran?))
 }
 
@@ -108,7 +117,8 @@ fn start(
     started: &mut Vec<u32>,
 ) -> Outcome<Environment> {
     let mut environment = Environment::empty();
-    if servers.contains(&Server::S3) || servers.contains(&Server::Redshift) {
+    let needs_s3 = [Server::S3, Server::Redshift, Server::Snowflake];
+    if servers.iter().any(|server| needs_s3.contains(server)) {
         environment = match server::running(workspace)? {
             Some((process, environment)) => runs_already("S3 server", process, environment),
             None => noted(server::start(workspace)?, started),
@@ -126,6 +136,19 @@ fn start(
             }
         };
         environment = environment.and(redshift);
+    }
+    if servers.contains(&Server::Snowflake) {
+        let snowflake = match snowflake::running(workspace) {
+            // As above.
+            Some((process, environment)) if started.is_empty() => {
+                runs_already("stand-in for Snowflake", process, environment)
+            }
+            _ => {
+                snowflake::stop(workspace)?;
+                noted(snowflake::start(workspace, &environment)?, started)
+            }
+        };
+        environment = environment.and(snowflake);
     }
     if servers.contains(&Server::Azure) {
         let azure = match azure::running(workspace) {

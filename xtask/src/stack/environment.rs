@@ -28,6 +28,10 @@ const AZURE_EXPIRED_SAS: &str = "sv=2021-12-02&sr=c&sp=rcwdl&se=2020-01-01T00%3A
 const AZURE_ENDPOINT: &str = "TRANSLOAD_TEST_AZURE_ENDPOINT";
 const REDSHIFT_PASSWORD: &str = "p/w of loader";
 
+const SNOWFLAKE_ENDPOINT: &str = "TRANSLOAD_TEST_SNOWFLAKE_ENDPOINT";
+const SNOWFLAKE_PASSWORD: &str = "p/w of loader";
+const SNOWFLAKE_TOKEN: &str = "a-token-that-everybody-knows";
+
 const REDSHIFT_HOST: &str = "TRANSLOAD_TEST_REDSHIFT_HOST";
 const REDSHIFT_PORT: &str = "TRANSLOAD_TEST_REDSHIFT_PORT";
 
@@ -81,6 +85,30 @@ impl Environment {
         Environment {
             variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
         }
+    }
+
+    pub(crate) fn of_snowflake(port: u16) -> Environment {
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let variables = [
+            (SNOWFLAKE_ENDPOINT, endpoint.as_str()),
+            ("TRANSLOAD_TEST_SNOWFLAKE_USER", "loader"),
+            ("TRANSLOAD_TEST_SNOWFLAKE_PASSWORD", SNOWFLAKE_PASSWORD),
+            ("TRANSLOAD_TEST_SNOWFLAKE_TOKEN", SNOWFLAKE_TOKEN),
+        ];
+        Environment {
+            variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        }
+    }
+
+    /// The port of the stand-in for Snowflake.
+    pub(crate) fn snowflake_port(&self) -> Option<u16> {
+        let (_, endpoint) = self.variables().find(|(name, _)| *name == SNOWFLAKE_ENDPOINT)?;
+        endpoint.rsplit_once(':')?.1.parse().ok()
+    }
+
+    /// For tests on an account of their user's.
+    pub(crate) fn of_live_snowflake() -> Environment {
+        Environment { variables: vec![("TRANSLOAD_TEST_SNOWFLAKE_LIVE".into(), "1".into())] }
     }
 
     /// The port of the stand-in for Azure.
@@ -213,6 +241,7 @@ mod tests {
         let azure = Environment::of_azure(10000);
         assert_eq!(Environment::parse(&azure.exports()).unwrap(), azure);
         assert_eq!(azure.azure_port(), Some(10000));
-        assert_eq!(both.and(azure).azure_port(), Some(10000));
+        let all = both.and(azure).and(Environment::of_snowflake(8084));
+        assert_eq!((all.azure_port(), all.snowflake_port()), (Some(10000), Some(8084)));
     }
 }

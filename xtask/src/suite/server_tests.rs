@@ -13,8 +13,12 @@ pub(crate) const FILESYSTEM: &str = "cargo xtask e2e filesystem";
 pub(crate) const REDSHIFT: &str = "cargo xtask e2e redshift";
 /// The same for tests that can run on a real cluster, too.
 pub(crate) const REDSHIFT_LIVE: &str = "cargo xtask e2e redshift [--live]";
+/// The same for the stand-in for Snowflake.
+pub(crate) const SNOWFLAKE: &str = "cargo xtask e2e snowflake";
+/// The same for tests that can run on a real account, too.
+pub(crate) const SNOWFLAKE_LIVE: &str = "cargo xtask e2e snowflake [--live]";
 /// What stands for every server that can be started here.
-pub(crate) const MARKS: &[&str] = &[FILESYSTEM, REDSHIFT];
+pub(crate) const MARKS: &[&str] = &[FILESYSTEM, REDSHIFT, SNOWFLAKE];
 
 /// Runs the tests with these marks and no other ignored ones.
 pub(crate) fn run(workspace: &Workspace, environment: &Environment, marks: &[&str]) -> Outcome {
