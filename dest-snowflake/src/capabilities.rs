@@ -1,19 +1,42 @@
-//! What Snowflake can do, as far as it is true before anything is loaded.
+//! What Snowflake can do.
 
 use transload_core::{
-    AccessKind, Capabilities, CopySource, FileFormat, IdentifierCase, IdentifierRules, StorageKind,
+    AccessKind, Capabilities, CopySource, DataType, FileFormat, IdentifierCase, IdentifierRules,
+    MergeStrategy, ReplaceStrategy, StorageKind, WriteDisposition,
 };
 
 use crate::SnowflakeSettings;
 
 /// What Snowflake can do with these settings. Pages are those of the Snowflake documentation.
-///
-/// There is no write disposition among it: nothing is loaded yet, and a plan says so before anything is sent.
 pub(crate) fn capabilities(settings: &SnowflakeSettings) -> Capabilities {
+    let integrated = settings.stage_name.is_some() || settings.storage_integration.is_some();
     Capabilities {
         // "PUT" and "COPY INTO <table>", from an internal stage.
-        loads: vec![FileFormat::Jsonl, FileFormat::Parquet, FileFormat::Csv],
-        copies: copies(settings.stage_name.is_some()),
+        loads: FORMATS.to_vec(),
+        copies: copies(integrated, settings.stage_name.is_some()),
+        not_carried: vec![
+            // A text in a VARIANT, not what it says.
+            (FileFormat::Parquet, DataType::Json),
+            (FileFormat::Csv, DataType::Json),
+        ],
+        write_dispositions: vec![
+            WriteDisposition::Append,
+            WriteDisposition::Replace,
+            WriteDisposition::Merge,
+        ],
+        merge_strategies: vec![
+            MergeStrategy::DeleteInsert,
+            MergeStrategy::Upsert,
+            MergeStrategy::InsertOnly,
+            MergeStrategy::Scd2,
+        ],
+        replace_strategies: vec![
+            ReplaceStrategy::TruncateAndInsert,
+            ReplaceStrategy::InsertFromStaging,
+        ],
+        // "Transactions": COPY, INSERT and MERGE take part in them; DDL does not, and all of it runs before.
+        loads_in_publication: true,
+        atomic_publication: true,
         identifiers: IdentifierRules {
             // "Identifier requirements": 255 characters, and upper case where there are no quotes.
             case: IdentifierCase::Upper,
@@ -34,24 +57,22 @@ pub(crate) fn capabilities(settings: &SnowflakeSettings) -> Capabilities {
     }
 }
 
+const FORMATS: [FileFormat; 3] = [FileFormat::Parquet, FileFormat::Jsonl, FileFormat::Csv];
+
 /// "COPY INTO <table>", formatTypeOptions and cloud provider parameters: COPY takes keys for S3 and a SAS token for
-/// Azure, and nothing for Google Cloud Storage. A stage needs neither. The contract hands over keys of the S3 kind
-/// alone, so that Azure too needs the stage.
-fn copies(has_stage: bool) -> Vec<CopySource> {
-    let stage = has_stage.then_some(AccessKind::Integration);
+/// Azure, and nothing for Google Cloud Storage. A stage or an integration needs neither. The contract hands over keys of
+/// the S3 kind alone, so that Azure needs a stage: an integration wants an address that has the account in it.
+fn copies(integrated: bool, has_stage: bool) -> Vec<CopySource> {
+    let integration = integrated.then_some(AccessKind::Integration);
     let keys = [AccessKind::TemporaryCredentials, AccessKind::Credentials];
     let storages = [
-        (StorageKind::S3, stage.into_iter().chain(keys).collect()),
-        (StorageKind::Gcs, Vec::from_iter(stage)),
-        (StorageKind::Azure, Vec::from_iter(stage)),
+        (StorageKind::S3, integration.into_iter().chain(keys).collect()),
+        (StorageKind::Gcs, Vec::from_iter(integration)),
+        (StorageKind::Azure, Vec::from_iter(integration.filter(|_| has_stage))),
     ];
     let open = storages.into_iter().filter(|(_, access)| !access.is_empty());
-    open.map(|(storage, access)| CopySource {
-        storage,
-        formats: vec![FileFormat::Parquet, FileFormat::Jsonl, FileFormat::Csv],
-        access,
-    })
-    .collect()
+    open.map(|(storage, access)| CopySource { storage, formats: FORMATS.to_vec(), access })
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,9 +1,13 @@
 //! What Snowflake is configured with, under dlt's keys.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use transload_core::settings::{Setting, SettingKind, Settings, connection_string};
-use transload_core::{Result, Secret, settings};
+use transload_core::{Result, Secret, check_encrypted, settings};
+use url::Url;
+
+use crate::query_tag::QueryTag;
 
 settings! {
     /// The settings of destination Snowflake.
@@ -15,6 +19,9 @@ settings! {
         /// destination. Its storage integration then opens the bucket, and no keys are passed on. Google Cloud Storage
         /// and Azure need it. Example: `RAW.PUBLIC.LAKE`.
         pub stage_name: Option<String>,
+        /// The storage integration that opens the bucket of the staging destination, where there is no stage for it. No
+        /// keys are passed on then. Example: `LAKE_INTEGRATION`.
+        pub storage_integration: Option<String>,
         /// Whether files that were put into an internal stage stay there after they were loaded. Example: `false`.
         pub keep_staged_files: bool = "true",
         /// The tag of every statement, with `{source}`, `{resource}`, `{table}`, `{load_id}`, `{operation}` and
@@ -23,8 +30,10 @@ settings! {
         /// Whether tables are created with their primary keys and unique columns. Snowflake does not enforce them.
         /// Example: `true`.
         pub create_indexes: bool = "false",
-        /// Whether Parquet is read by the vectorised scanner. Example: `true`.
-        pub use_vectorized_scanner: bool = "false",
+        /// Whether Parquet is read by the vectorised scanner, which is faster. Example: `false`.
+        pub use_vectorized_scanner: bool = "true",
+        /// Parameters of the session, as `NAME=value`. Example: `["STATEMENT_TIMEOUT_IN_SECONDS=3600"]`.
+        pub session_parameters: Option<Vec<String>>,
     }
 }
 
@@ -35,8 +44,15 @@ settings! {
         pub username: Option<String>,
         /// The user's password. Best in `secrets.toml` or the environment.
         pub password: Option<Secret>,
-        /// The identifier of the account. Example: `myorg-account1`.
+        /// The identifier of the account, or the whole name of its host. Example: `myorg-account1`.
         pub host: String,
+        /// Another address than the account's own, for a proxy or a test server. Example: `http://127.0.0.1:8084`.
+        pub endpoint_url: Option<String>,
+        /// Whether an address on another machine may be spoken to without encryption. The password and every row are then
+        /// readable to whoever stands in between. Example: `true`.
+        pub allow_insecure: bool = "false",
+        /// Seconds until an attempt to log in is given up. Example: `30`.
+        pub login_timeout: Duration = "60",
         /// The database. Example: `RAW`.
         pub database: String,
         /// The warehouse that does the work, where it is not the user's own. Example: `LOADING`.
@@ -117,6 +133,16 @@ pub(crate) fn read(settings: &Settings) -> Result<SnowflakeSettings> {
             "expected the identifier of an account, such as myorg-account1",
         ),
         (
+            "credentials.endpoint_url",
+            login.endpoint_url.as_deref().is_none_or(is_address),
+            "expected an address without a path, such as http://127.0.0.1:8084",
+        ),
+        (
+            "credentials.login_timeout",
+            !login.login_timeout.is_zero(),
+            "expected one second or more",
+        ),
+        (
             "credentials.database",
             !login.database.is_empty() && !login.database.contains('/'),
             "expected the name of a database alone; the dataset is the schema",
@@ -131,16 +157,71 @@ pub(crate) fn read(settings: &Settings) -> Result<SnowflakeSettings> {
             "expected the name of a stage, without `@`",
         ),
         (
+            "storage_integration",
+            read.storage_integration.as_deref().is_none_or(is_name),
+            "expected the name of an integration: letters, digits, `_` and `$`",
+        ),
+        (
+            "session_parameters",
+            read.session_parameters.iter().flatten().all(|text| parameter(text).is_some()),
+            "expected NAME=value",
+        ),
+        (
             "query_tag",
-            read.query_tag.as_deref().is_none_or(has_known_placeholders),
+            read.query_tag.as_deref().is_none_or(|tag| QueryTag::read(tag).is_some()),
             "expected {source}, {resource}, {table}, {load_id}, {operation} or {pipeline_name} in braces, and {{ }} \
              for braces themselves",
         ),
     ];
-    match rules.into_iter().find(|(_, holds, _)| !holds) {
-        Some((key, _, reason)) => Err(settings.wrong(key, reason)),
-        None => Ok(read),
+    if let Some((key, _, reason)) = rules.into_iter().find(|(_, holds, _)| !holds) {
+        return Err(settings.wrong(key, reason));
     }
+    if let Some(url) = login.endpoint_url.as_deref().and_then(|text| Url::parse(text).ok()) {
+        let key = settings.full_key("credentials.allow_insecure");
+        let host = url.host_str().unwrap_or_default();
+        check_encrypted(url.scheme() == "https", host, login.allow_insecure, &key)?;
+    }
+    Ok(read)
+}
+
+/// Where the account is spoken to. Source: Snowflake documentation, "Account identifiers": the underscores of an account
+/// are hyphens in the name of its host.
+pub(crate) fn address(login: &SnowflakeCredentials) -> String {
+    let host = login.host.as_str();
+    match &login.endpoint_url {
+        Some(url) => url.trim_end_matches('/').to_owned(),
+        None if is_whole_host(host) => format!("https://{host}"),
+        None => format!("https://{}.snowflakecomputing.com", host.replace('_', "-")),
+    }
+}
+
+/// The account in a login: what stands before the region.
+pub(crate) fn account(login: &SnowflakeCredentials) -> &str {
+    login.host.split('.').next().unwrap_or_default()
+}
+
+fn is_whole_host(host: &str) -> bool {
+    host.to_ascii_lowercase().contains(".snowflakecomputing.")
+}
+
+/// The name and the value of a parameter of the session.
+pub(crate) fn parameter(text: &str) -> Option<(String, &str)> {
+    let (name, value) = text.split_once('=')?;
+    is_name(name.trim()).then(|| (name.trim().to_ascii_uppercase(), value.trim()))
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '$')
+}
+
+fn is_address(text: &str) -> bool {
+    Url::parse(text).is_ok_and(|url| {
+        ["http", "https"].contains(&url.scheme())
+            && url.has_host()
+            && url.path() == "/"
+            && url.username().is_empty()
+            && url.query().is_none()
+    })
 }
 
 /// Refuses a login that lacks what its way to log in needs.
@@ -189,25 +270,6 @@ fn is_private_key(key: &Secret) -> bool {
         Some(pem) => pem.ends_with(" PRIVATE KEY-----"),
         None => !text.is_empty() && text.chars().all(is_base64),
     }
-}
-
-/// Whether a text has only the placeholders of dlt in its braces, and braces that are doubled.
-fn has_known_placeholders(tag: &str) -> bool {
-    const KNOWN: [&str; 6] =
-        ["source", "resource", "table", "load_id", "operation", "pipeline_name"];
-    let mut rest = tag;
-    while let Some(at) = rest.find(['{', '}']) {
-        let brace = &rest[at..];
-        if brace.starts_with("{{") || brace.starts_with("}}") {
-            rest = &brace[2..];
-            continue;
-        }
-        match brace[1..].split_once('}') {
-            Some((name, after)) if brace.starts_with('{') && KNOWN.contains(&name) => rest = after,
-            _ => return false,
-        }
-    }
-    true
 }
 
 #[cfg(test)]
@@ -277,6 +339,50 @@ pub(crate) mod tests {
     }
 
     #[test]
+    fn an_account_has_its_address() {
+        for (host, expected, account_name) in [
+            (
+                "myorg-account_1",
+                "https://myorg-account-1.snowflakecomputing.com",
+                "myorg-account_1",
+            ),
+            ("xy1.eu-west-1", "https://xy1.eu-west-1.snowflakecomputing.com", "xy1"),
+            (
+                "a.privatelink.snowflakecomputing.com",
+                "https://a.privatelink.snowflakecomputing.com",
+                "a",
+            ),
+        ] {
+            let mut settings = Settings::from_pairs("snowflake", &COMPLETE);
+            let value = (SettingValue::text(host), Origin::Code);
+            settings.values.insert("credentials.host".into(), value);
+            let login = read(&settings).unwrap().credentials;
+            assert_eq!((address(&login).as_str(), account(&login)), (expected, account_name));
+        }
+    }
+
+    #[test]
+    fn another_address_is_encrypted_or_on_this_machine() {
+        for (url, allowed) in [
+            ("http://127.0.0.1:8084", true),
+            ("https://proxy.example.com", true),
+            ("http://proxy.example.com", false),
+        ] {
+            let pairs = [&COMPLETE[..], &[("credentials.endpoint_url", url)]].concat();
+            let read = read(&Settings::from_pairs("snowflake", &pairs));
+            assert_eq!(read.is_ok(), allowed, "{url}");
+            if let Err(error) = read {
+                assert_eq!(error.context("code"), Some("E_TLS_REQUIRED"));
+                let hint = error.hint().unwrap();
+                assert!(
+                    hint.contains("destination.snowflake.credentials.allow_insecure"),
+                    "{hint}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn each_way_to_log_in_asks_for_its_own_secret() {
         let encrypted =
             "-----BEGIN ENCRYPTED PRIVATE KEY-----\ncanary\n-----END ENCRYPTED PRIVATE KEY-----";
@@ -305,6 +411,9 @@ pub(crate) mod tests {
             ("credentials.token", ""),
             ("credentials.host", ""),
             ("credentials.host", "https://canary.snowflakecomputing.com"),
+            ("credentials.endpoint_url", "canary"),
+            ("credentials.endpoint_url", "https://host/canary"),
+            ("credentials.login_timeout", "0"),
             ("credentials.database", "canary/schema"),
             ("credentials.warehouse", ""),
             ("credentials.role", ""),
@@ -312,6 +421,8 @@ pub(crate) mod tests {
             ("credentials.private_key_path", "canary.p8"),
             ("credentials.authenticator", "externalbrowser-canary"),
             ("stage_name", "@canary"),
+            ("storage_integration", "canary; DROP"),
+            ("session_parameters", "[\"canary\"]"),
             ("keep_staged_files", "canary"),
             ("query_tag", "{canary}"),
             ("query_tag", "{\"canary\": 1}"),
@@ -320,11 +431,5 @@ pub(crate) mod tests {
             let pairs = [&COMPLETE[..], &[(key, text)]].concat();
             assert_eq!(key_of(&Settings::from_pairs("snowflake", &pairs)), key, "{text}");
         }
-    }
-
-    #[test]
-    fn a_tag_may_be_json_with_doubled_braces() {
-        assert!(has_known_placeholders(r#"{{"load": "{load_id}", "table": "{table}"}}"#));
-        assert!(has_known_placeholders("{{{operation}}}"));
     }
 }

@@ -1,184 +1,238 @@
 //! Destination Snowflake of Transload.
 //!
+//! A load is one transaction: the fence is locked and changed, then one COPY brings the files of each table into it, and the
+//! rows of the system tables make it a load that was published. All DDL runs before, since Snowflake commits on it.
+//!
 #![doc = include_str!("docs.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod answer;
 mod capabilities;
+mod catalog;
+mod classify;
+mod client;
 mod config;
+mod copy;
+mod dialect;
+mod http;
+mod key_pair;
+mod load_errors;
+mod query_tag;
+mod session;
+mod stage;
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use transload_core::settings::Settings;
+use transload_core::sql::{Row, SqlClient as _, SqlDestination, Statement};
 use transload_core::{
-    CONTRACT_VERSION, Capabilities, Column, Commit, Dataset, DatasetState, Destination, Error,
-    ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, Plugin, Publication, Result,
-    SchemaChange, Survey,
+    CONTRACT_VERSION, Capabilities, Column, Commit, Dataset, DatasetState, Destination,
+    Disposition, Error, ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, Plugin,
+    Publication, ReplaceStrategy, Result, SchemaChange, Survey,
 };
 
+use client::Snowflake;
 pub use config::{Authenticator, SnowflakeCredentials, SnowflakeSettings};
+use copy::CopyRules;
+use dialect::{SnowflakeDialect, comments, quoted};
+use query_tag::{Work, within};
 
-transload_core::register!(Plugin {
+/// What the crate announces: for a registry that is filled by hand.
+pub const PLUGIN: Plugin = Plugin {
     name: "snowflake",
     aliases: &[],
-    summary: "Snowflake: configuration and capabilities; loading follows",
+    summary: "Snowflake, by COPY from a bucket or from a stage of its own",
     package: env!("CARGO_PKG_NAME"),
     version: env!("CARGO_PKG_VERSION"),
     contract: CONTRACT_VERSION,
     settings: SnowflakeSettings::KEYS,
     destination: Some(create),
     staging: None,
-});
+};
 
-#[derive(Debug)]
-struct Snowflake {
-    capabilities: Capabilities,
-    identity: String,
-}
+transload_core::register!(PLUGIN);
 
 fn create(settings: &Settings) -> Result<Arc<dyn Destination>> {
-    let settings = config::read(settings)?;
-    Ok(Arc::new(Snowflake {
-        capabilities: capabilities::capabilities(&settings),
-        identity: config::identity(&settings),
-    }))
+    Ok(Arc::new(SnowflakeDestination::new(settings)?))
 }
 
-fn not_yet() -> Error {
-    Error::new(ErrorKind::Unsupported, "loading into Snowflake is not in this version yet").with_hint(
-        "`--destination filesystem` writes the same files to a bucket, for a COPY INTO by hand; `--destination \
-         duckdb` loads them",
-    )
+/// A database of Snowflake as a destination.
+#[derive(Debug)]
+pub struct SnowflakeDestination {
+    sql: SqlDestination<Snowflake, SnowflakeDialect>,
+    keeps_files: bool,
+}
+
+impl SnowflakeDestination {
+    /// The destination with these settings. It logs in when it is first asked.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] where a setting is wrong.
+    pub fn new(settings: &Settings) -> Result<Self> {
+        let mut read = config::read(settings)?;
+        let key = &mut read.credentials.private_key_path;
+        *key = key.take().map(|file| settings.path(file));
+        let capabilities = capabilities::capabilities(&read);
+        let dialect = SnowflakeDialect {
+            database: quoted(&read.credentials.database),
+            copy: Arc::new(CopyRules {
+                stage: read.stage_name.clone(),
+                integration: read.storage_integration.clone(),
+                vectorized: read.use_vectorized_scanner,
+            }),
+        };
+        let keeps_files = read.keep_staged_files;
+        let client = Snowflake::new(read, dialect.clone())?;
+        Ok(Self { sql: SqlDestination::new(client, dialect, capabilities), keeps_files })
+    }
+
+    /// Runs a query and returns its rows as texts: for those who look at what was loaded.
+    ///
+    /// # Errors
+    /// Those of Snowflake.
+    pub async fn query(&self, query: &str) -> Result<Vec<Row>> {
+        let query = Statement::new(query);
+        within(Work::new("query"), self.sql.client().query(&query)).await
+    }
+
+    /// Makes the staging dataset where the publication needs one, and brings local files into its stage. Repeated, it
+    /// has the same effect: the name of a file holds the hash of its content.
+    async fn prepare(&self, publication: &Publication, context: &JobContext<'_>) -> Result<()> {
+        let (client, dialect, load) = (self.sql.client(), self.sql.dialect(), context.load);
+        let local: Vec<_> = publication
+            .tables()
+            .flat_map(|table| &table.jobs)
+            .filter_map(|job| match job {
+                Job::Load(job) => Some(&job.file),
+                _ => None,
+            })
+            .collect();
+        let stages_rows = publication.chains.iter().any(|chain| {
+            matches!(
+                chain.disposition,
+                Disposition::Merge(_) | Disposition::Replace(ReplaceStrategy::InsertFromStaging)
+            )
+        });
+        if local.is_empty() && !stages_rows {
+            return Ok(());
+        }
+        client.run(&stage::make_dataset(dialect, load), "make the staging dataset").await?;
+        if local.is_empty() {
+            return Ok(());
+        }
+        client.run(&stage::make(dialect, load), "make the stage").await?;
+        for file in local {
+            let path = context.folder.join(file.path());
+            let put = stage::put(dialect, load, file, &path);
+            let answer = client.run(&put, &format!("put {}", file.table)).await?;
+            let Some(upload) = &answer.upload else {
+                return Err(Error::new(
+                    ErrorKind::Terminal,
+                    "Snowflake does not say where a file is to go",
+                )
+                .with("file", &file.name));
+            };
+            stage::upload(upload, file, &path).await?;
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]
-impl Destination for Snowflake {
+impl Destination for SnowflakeDestination {
     fn capabilities(&self) -> &Capabilities {
-        &self.capabilities
+        self.sql.capabilities()
     }
 
     fn identity(&self) -> String {
-        self.identity.clone()
+        self.sql.identity()
     }
 
-    fn native_type(&self, _: &Column) -> Result<String> {
-        Err(not_yet())
+    fn native_type(&self, column: &Column) -> Result<String> {
+        self.sql.native_type(column)
     }
 
-    fn widens(&self, _from: &str, _to: &str) -> bool {
-        false
+    fn widens(&self, from: &str, to: &str) -> bool {
+        self.sql.widens(from, to)
     }
 
     async fn check(&self) -> Result<()> {
-        Err(not_yet())
+        within(Work::new("check"), self.sql.client().check()).await
     }
 
-    async fn describe(&self, _: &Inquiry) -> Result<DatasetState> {
-        Err(not_yet())
+    async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState> {
+        within(Work::new("describe"), self.sql.describe(inquiry)).await
     }
 
-    async fn apply(&self, _: &Dataset, _: &[SchemaChange]) -> Result<Vec<String>> {
-        Err(not_yet())
+    async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
+        within(Work::new("migrate"), async {
+            let mut statements = self.sql.apply(dataset, changes).await?;
+            for comment in comments(self.sql.dialect(), &dataset.name, changes) {
+                self.sql.client().execute(&comment).await?;
+                statements.push(comment.to_string());
+            }
+            Ok(statements)
+        })
+        .await
     }
 
-    async fn fence(&self, _: &Dataset, _: &str, _: &str) -> Result<Fence> {
-        Err(not_yet())
+    async fn fence(&self, dataset: &Dataset, pipeline: &str, owner: &str) -> Result<Fence> {
+        within(Work::new("fence"), self.sql.fence(dataset, pipeline, owner)).await
     }
 
-    async fn run(&self, _: &Job, _: &JobContext<'_>) -> Result<JobOutcome> {
-        Err(not_yet())
+    async fn run(&self, job: &Job, context: &JobContext<'_>) -> Result<JobOutcome> {
+        within(Work::of(context.load, "load"), self.sql.run(job, context)).await
     }
 
-    async fn publish(&self, _: &Publication, _: &JobContext<'_>) -> Result<Commit> {
-        Err(not_yet())
+    async fn publish(&self, publication: &Publication, context: &JobContext<'_>) -> Result<Commit> {
+        within(Work::of(context.load, "publish"), async {
+            self.prepare(publication, context).await?;
+            self.sql.publish(publication, context).await
+        })
+        .await
     }
 
-    async fn clear(&self, _: &Load) -> Result<()> {
-        Err(not_yet())
+    async fn clear(&self, load: &Load) -> Result<()> {
+        within(Work::of(load, "clear"), async {
+            self.sql.clear(load).await?;
+            if self.keeps_files {
+                return Ok(());
+            }
+            let remove = stage::remove(self.sql.dialect(), load);
+            match self.sql.client().run(&remove, "remove staged files").await {
+                // There is no stage, where all loads went through a bucket.
+                Err(error) if matches!(error.context("code"), Some("002003" | "002043")) => Ok(()),
+                Err(error) => Err(error),
+                Ok(_) => Ok(()),
+            }
+        })
+        .await
     }
 
-    async fn survey(&self, _: &Dataset) -> Result<Survey> {
-        Err(not_yet())
+    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
+        within(Work::new("survey"), self.sql.survey(dataset)).await
     }
 
-    async fn drop_staging_tables(&self, _: &Dataset, _: &[String]) -> Result<()> {
-        Err(not_yet())
+    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
+        within(Work::new("clear"), self.sql.drop_staging_tables(dataset, tables)).await
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use transload_core::{
-        CopyJob, DataType, Epoch, LoadId, Registry, Schema, Sha256Hex, StagingAccess,
-    };
+    use transload_core::Registry;
 
     use super::*;
 
-    fn destination() -> Arc<dyn Destination> {
+    #[test]
+    fn it_is_found_by_its_name_and_shows_no_secret() {
         let registry = Registry::linked();
         let (plugin, create) = registry.destination("snowflake").unwrap();
         assert_eq!(plugin.package, "transload-dest-snowflake");
-        create(&Settings::from_pairs("snowflake", &config::tests::COMPLETE)).unwrap()
-    }
-
-    #[test]
-    fn it_is_found_by_its_name_and_shows_no_secret() {
-        assert!(!format!("{:?}", destination()).contains(config::tests::CANARY));
-    }
-
-    #[tokio::test]
-    async fn every_step_refuses_and_says_what_works() {
-        let dataset = Dataset::new("chess");
-        let load = Load {
-            load_id: LoadId::new("1"),
-            pipeline: "p".into(),
-            dataset: dataset.clone(),
-            digest: Sha256Hex::of(b""),
-            epoch: Epoch(1),
-        };
-        let inquiry = Inquiry {
-            dataset: dataset.clone(),
-            pipeline: "p".into(),
-            schema: "s".into(),
-            load: None,
-        };
-        let schema =
-            Schema::from_json(r#"{"version":1,"engine_version":11,"name":"s","tables":{}}"#)
-                .unwrap();
-        let context = JobContext {
-            load: &load,
-            schema: &schema,
-            folder: Path::new("."),
-            access: &StagingAccess::None,
-            on_bytes: &|_| (),
-        };
-        let job = Job::Copy(CopyJob { table: "t".into(), files: Vec::new() });
-        let publication = Publication {
-            previous: None,
-            chains: Vec::new(),
-            state: None,
-            stores_schema: false,
-            published_at: String::new(),
-        };
-        let snowflake = destination();
-        let column = Column::new("c", DataType::Text);
-        for error in [
-            snowflake.native_type(&column).unwrap_err(),
-            snowflake.check().await.unwrap_err(),
-            snowflake.describe(&inquiry).await.unwrap_err(),
-            snowflake.apply(&dataset, &[]).await.unwrap_err(),
-            snowflake.fence(&dataset, "p", "me").await.unwrap_err(),
-            snowflake.run(&job, &context).await.unwrap_err(),
-            snowflake.publish(&publication, &context).await.unwrap_err(),
-            snowflake.clear(&load).await.unwrap_err(),
-            snowflake.survey(&dataset).await.unwrap_err(),
-            snowflake.drop_staging_tables(&dataset, &[]).await.unwrap_err(),
-        ] {
-            assert_eq!(error.kind(), ErrorKind::Unsupported);
-            assert_eq!(error.message(), "loading into Snowflake is not in this version yet");
-            assert!(error.hint().unwrap().contains("--destination filesystem"));
-        }
+        let destination =
+            create(&Settings::from_pairs("snowflake", &config::tests::COMPLETE)).unwrap();
+        assert!(!format!("{destination:?}").contains(config::tests::CANARY));
+        assert_eq!(destination.identity(), "snowflake://myorg-account1/RAW");
     }
 }

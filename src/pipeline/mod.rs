@@ -17,9 +17,9 @@ use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 use transload_core::{
-    Capabilities, Dataset, DatasetState, Destination, Error, ErrorKind, FileFormat, Inquiry,
-    LoadId, MANIFEST_VERSION, Manifest, Redactor, Result, Schema, SealedManifest,
-    StagingDestination, WriteDisposition,
+    Dataset, DatasetState, Destination, Error, ErrorKind, FileFormat, Inquiry, LoadId,
+    MANIFEST_VERSION, Manifest, Redactor, Result, Schema, SealedManifest, StagingDestination,
+    WriteDisposition,
 };
 
 pub use bucket_rule::BucketRule;

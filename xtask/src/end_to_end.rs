@@ -30,10 +30,16 @@ pub(crate) fn end_to_end_task(workspace: &Workspace, arguments: &[String]) -> Ou
             let live = Environment::of_live_bigquery();
             return server_tests::run(workspace, &live, &[server_tests::BIGQUERY_LIVE]);
         }
+        ["snowflake"] => (&[Server::Snowflake][..], &[server_tests::SNOWFLAKE][..]),
+        ["snowflake", "--live"] => {
+            duckdb::setup(workspace)?;
+            let live = Environment::of_live_snowflake();
+            return server_tests::run(workspace, &live, &[server_tests::SNOWFLAKE_LIVE]);
+        }
         _ => {
             return Err(Failure::new(format!("no such end-to-end tests: {}", words.join(" ")))
                 .with_hint(
-                    "run `cargo xtask e2e`, with `filesystem` (and `--large`), `redshift` or `bigquery`, and `--live` behind these two",
+                    "run `cargo xtask e2e`, with `filesystem` (and `--large`), `redshift`, `bigquery` or `snowflake`, and `--live` behind these three",
                 ));
         }
     };

@@ -10,6 +10,7 @@ mod install;
 mod ports;
 mod redshift;
 mod server;
+mod snowflake;
 mod watch;
 
 use crate::failure::{Failure, Outcome};
@@ -31,12 +32,20 @@ pub(crate) enum Server {
     Gcs,
     /// The stand-in for BigQuery, which reads from that of Google Cloud Storage: that one runs too.
     BigQuery,
+    /// The stand-in for Snowflake, which copies from the S3 server: that one runs too.
+    Snowflake,
 }
 
 impl Server {
     /// All of them.
-    pub(crate) const ALL: &[Server] =
-        &[Server::S3, Server::Redshift, Server::Azure, Server::Gcs, Server::BigQuery];
+    pub(crate) const ALL: &[Server] = &[
+        Server::S3,
+        Server::Redshift,
+        Server::Azure,
+        Server::Gcs,
+        Server::BigQuery,
+        Server::Snowflake,
+    ];
 }
 
 /// The running stack, for as long as a task needs it.
@@ -61,9 +70,10 @@ pub(crate) fn up_task(workspace: &Workspace, arguments: &[String]) -> Outcome {
         ["azure"] => &[Server::Azure],
         ["gcs"] => &[Server::Gcs],
         ["bigquery"] => &[Server::BigQuery],
+        ["snowflake"] => &[Server::Snowflake],
         _ => {
             return Err(Failure::new(format!("no such server: {}", words.join(" "))).with_hint(
-                "run `cargo xtask up`, with `s3`, `redshift`, `azure`, `gcs` or `bigquery`",
+                "run `cargo xtask up`, with `s3`, `redshift`, `azure`, `gcs`, `bigquery` or `snowflake`",
             ));
         }
     };
@@ -85,6 +95,7 @@ fn stop(workspace: &Workspace) -> Outcome<bool> {
     let ran = [
         bigquery::stop(workspace),
         gcs::stop(workspace),
+        snowflake::stop(workspace),
         azure::stop(workspace),
         redshift::stop(workspace),
         server::stop(workspace),
@@ -124,7 +135,8 @@ fn start(
     started: &mut Vec<u32>,
 ) -> Outcome<Environment> {
     let mut environment = Environment::empty();
-    if servers.contains(&Server::S3) || servers.contains(&Server::Redshift) {
+    let needs_s3 = [Server::S3, Server::Redshift, Server::Snowflake];
+    if servers.iter().any(|server| needs_s3.contains(server)) {
         environment = match server::running(workspace)? {
             Some((process, environment)) => runs_already("S3 server", process, environment),
             None => noted(server::start(workspace)?, started),
@@ -142,6 +154,19 @@ fn start(
             }
         };
         environment = environment.and(redshift);
+    }
+    if servers.contains(&Server::Snowflake) {
+        let snowflake = match snowflake::running(workspace) {
+            // As above.
+            Some((process, environment)) if started.is_empty() => {
+                runs_already("stand-in for Snowflake", process, environment)
+            }
+            _ => {
+                snowflake::stop(workspace)?;
+                noted(snowflake::start(workspace, &environment)?, started)
+            }
+        };
+        environment = environment.and(snowflake);
     }
     if servers.contains(&Server::Azure) {
         let azure = match azure::running(workspace) {

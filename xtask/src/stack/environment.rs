@@ -33,6 +33,10 @@ const GCS_ENDPOINT: &str = "TRANSLOAD_TEST_GCS_ENDPOINT";
 const BIGQUERY_ENDPOINT: &str = "TRANSLOAD_TEST_BIGQUERY_ENDPOINT";
 const REDSHIFT_PASSWORD: &str = "p/w of loader";
 
+const SNOWFLAKE_ENDPOINT: &str = "TRANSLOAD_TEST_SNOWFLAKE_ENDPOINT";
+const SNOWFLAKE_PASSWORD: &str = "p/w of loader";
+const SNOWFLAKE_TOKEN: &str = "a-token-that-everybody-knows";
+
 const REDSHIFT_HOST: &str = "TRANSLOAD_TEST_REDSHIFT_HOST";
 const REDSHIFT_PORT: &str = "TRANSLOAD_TEST_REDSHIFT_PORT";
 
@@ -131,6 +135,31 @@ impl Environment {
     pub(crate) fn gcs_address(&self) -> Option<String> {
         let (_, endpoint) = self.variables().find(|(name, _)| *name == GCS_ENDPOINT)?;
         endpoint.strip_prefix("http://").map(str::to_owned)
+    }
+
+    /// The stand-in for Snowflake.
+    pub(crate) fn of_snowflake(port: u16) -> Environment {
+        let endpoint = format!("http://127.0.0.1:{port}");
+        let variables = [
+            (SNOWFLAKE_ENDPOINT, endpoint.as_str()),
+            ("TRANSLOAD_TEST_SNOWFLAKE_USER", "loader"),
+            ("TRANSLOAD_TEST_SNOWFLAKE_PASSWORD", SNOWFLAKE_PASSWORD),
+            ("TRANSLOAD_TEST_SNOWFLAKE_TOKEN", SNOWFLAKE_TOKEN),
+        ];
+        Environment {
+            variables: variables.map(|(name, value)| (name.to_owned(), value.to_owned())).into(),
+        }
+    }
+
+    /// The port of the stand-in for Snowflake.
+    pub(crate) fn snowflake_port(&self) -> Option<u16> {
+        let (_, endpoint) = self.variables().find(|(name, _)| *name == SNOWFLAKE_ENDPOINT)?;
+        endpoint.rsplit_once(':')?.1.parse().ok()
+    }
+
+    /// For tests on an account of their user's.
+    pub(crate) fn of_live_snowflake() -> Environment {
+        Environment { variables: vec![("TRANSLOAD_TEST_SNOWFLAKE_LIVE".into(), "1".into())] }
     }
 
     /// The port of the stand-in for Azure.
@@ -271,5 +300,7 @@ mod tests {
         assert_eq!(all.bigquery_address().unwrap(), "127.0.0.1:9050");
         assert_eq!(all.azure_port(), Some(10000));
         assert_eq!(all.gcs_address().unwrap(), "127.0.0.1:4440");
+        let all = all.and(Environment::of_snowflake(8084));
+        assert_eq!(all.snowflake_port(), Some(8084));
     }
 }

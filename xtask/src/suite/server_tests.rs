@@ -20,8 +20,12 @@ pub(crate) const REDSHIFT_LIVE: &str = "cargo xtask e2e redshift [--live]";
 pub(crate) const BIGQUERY: &str = "cargo xtask e2e bigquery";
 /// The same for tests that can run in a real project, too.
 pub(crate) const BIGQUERY_LIVE: &str = "cargo xtask e2e bigquery [--live]";
+/// The same for the stand-in for Snowflake.
+pub(crate) const SNOWFLAKE: &str = "cargo xtask e2e snowflake";
+/// The same for tests that can run on a real account, too.
+pub(crate) const SNOWFLAKE_LIVE: &str = "cargo xtask e2e snowflake [--live]";
 /// What stands for every server that can be started here.
-pub(crate) const MARKS: &[&str] = &[FILESYSTEM, REDSHIFT, BIGQUERY];
+pub(crate) const MARKS: &[&str] = &[FILESYSTEM, REDSHIFT, BIGQUERY, SNOWFLAKE];
 
 /// Runs the tests with these marks and no other ignored ones.
 pub(crate) fn run(workspace: &Workspace, environment: &Environment, marks: &[&str]) -> Outcome {

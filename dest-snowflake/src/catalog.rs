@@ -1,0 +1,146 @@
+//! What `SHOW COLUMNS` says of a schema, in the words of our types: it is asked in place of the information schema, which is
+//! slow and gives up on large accounts. Source: Snowflake documentation, "SHOW COLUMNS".
+
+use serde::Deserialize;
+use transload_core::sql::Row;
+use transload_core::{Error, ErrorKind, Result};
+
+use crate::answer::Answer;
+
+/// The rows of a query; of `SHOW COLUMNS` table, column, type, and `YES` where it may be NULL. A schema that does not
+/// exist has none.
+pub(crate) fn rows(sql: &str, answer: Result<Answer>) -> Result<Vec<Row>> {
+    if !sql.starts_with("SHOW COLUMNS ") {
+        return answer.map(|answer| answer.rows);
+    }
+    match answer {
+        Ok(answer) => columns(answer),
+        Err(error) if matches!(error.context("code"), Some("002003" | "002043")) => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// How many rows a SHOW returns at most. Source: "SHOW COLUMNS", usage notes.
+const MOST: usize = 10_000;
+
+fn columns(answer: Answer) -> Result<Vec<Row>> {
+    let unexpected =
+        || Error::new(ErrorKind::Terminal, "Snowflake shows columns in a way that is not known");
+    let place = |name: &str| answer.column(name).ok_or_else(unexpected);
+    let (table, column, kind) = (place("table_name")?, place("column_name")?, place("data_type")?);
+    if answer.rows.len() >= MOST {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "a dataset has more columns than Snowflake shows",
+        )
+        .with("columns", MOST)
+        .with_hint("load into several datasets"));
+    }
+    let of = |row: &Row, at: usize| row.get(at).cloned().flatten().ok_or_else(unexpected);
+    let read = |row: &Row| {
+        let shown: ShownType = serde_json::from_str(&of(row, kind)?)
+            .map_err(|error| unexpected().with_source(error))?;
+        let nullable = if shown.nullable { "YES" } else { "NO" };
+        Ok(vec![
+            Some(of(row, table)?),
+            Some(of(row, column)?),
+            Some(shown.words()),
+            Some(nullable.to_owned()),
+        ])
+    };
+    answer.rows.iter().map(read).collect()
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct ShownType {
+    #[serde(rename = "type")]
+    name: String,
+    #[serde(default = "yes")]
+    nullable: bool,
+    precision: Option<u64>,
+    scale: Option<u64>,
+    length: Option<u64>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl ShownType {
+    fn words(&self) -> String {
+        let scale = self.scale.unwrap_or(9);
+        match self.name.as_str() {
+            "FIXED" => {
+                format!("NUMBER({},{})", self.precision.unwrap_or(38), self.scale.unwrap_or(0))
+            }
+            "REAL" => "FLOAT".to_owned(),
+            "TEXT" => format!("VARCHAR({})", self.length.unwrap_or(16_777_216)),
+            "BINARY" => format!("BINARY({})", self.length.unwrap_or(8_388_608)),
+            name @ ("TIME" | "TIMESTAMP_TZ" | "TIMESTAMP_NTZ" | "TIMESTAMP_LTZ") => {
+                format!("{name}({scale})")
+            }
+            name => name.to_owned(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shown(types: &[&str]) -> Answer {
+        let row =
+            |kind: &&str| ["T", "DS", "C", kind, "true"].map(|text| Some(text.to_owned())).to_vec();
+        Answer {
+            columns: ["table_name", "schema_name", "column_name", "data_type", "null?"]
+                .map(str::to_owned)
+                .into(),
+            rows: types.iter().map(row).collect(),
+            upload: None,
+        }
+    }
+
+    #[test]
+    fn types_are_read_back_in_the_words_in_which_they_are_made() {
+        let answer = shown(&[
+            r#"{"type":"FIXED","precision":19,"scale":0,"nullable":false}"#,
+            r#"{"type":"TEXT","length":16777216,"byteLength":16777216,"nullable":true,"fixed":false}"#,
+            r#"{"type":"REAL","nullable":true}"#,
+            r#"{"type":"BINARY","length":8388608,"byteLength":8388608,"nullable":true,"fixed":true}"#,
+            r#"{"type":"TIMESTAMP_TZ","precision":0,"scale":6,"nullable":true}"#,
+            r#"{"type":"TIME","precision":0,"scale":9,"nullable":true}"#,
+            r#"{"type":"VARIANT","nullable":true}"#,
+            r#"{"type":"BOOLEAN","nullable":true}"#,
+        ]);
+        let rows = rows("SHOW COLUMNS IN SCHEMA x", Ok(answer)).unwrap();
+        let words: Vec<String> = rows
+            .into_iter()
+            .map(|row| format!("{} {}", row[2].as_deref().unwrap(), row[3].as_deref().unwrap()))
+            .collect();
+        assert_eq!(
+            words,
+            [
+                "NUMBER(19,0) NO",
+                "VARCHAR(16777216) YES",
+                "FLOAT YES",
+                "BINARY(8388608) YES",
+                "TIMESTAMP_TZ(6) YES",
+                "TIME(9) YES",
+                "VARIANT YES",
+                "BOOLEAN YES"
+            ]
+        );
+    }
+
+    #[test]
+    fn a_schema_that_is_not_there_has_no_columns_and_one_that_is_too_wide_is_refused() {
+        let gone = crate::classify::classify("002043", "02000", "Object does not exist");
+        assert!(rows("SHOW COLUMNS IN SCHEMA x", Err(gone)).unwrap().is_empty());
+        let other = crate::classify::classify("002043", "02000", "Object does not exist");
+        assert!(rows("SELECT 1", Err(other)).is_err());
+        let wide = shown(&[r#"{"type":"REAL"}"#; MOST]);
+        let error = rows("SHOW COLUMNS IN SCHEMA x", Ok(wide)).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+    }
+}

@@ -1,0 +1,355 @@
+//! How Snowflake writes things down. Pages are those of the Snowflake documentation.
+
+use std::sync::Arc;
+
+use transload_core::sql::{Dialect, Statement, Step, Target, double_quoted};
+use transload_core::{
+    Column, DataType, Error, ErrorKind, Job, JobContext, Result, SchemaChange, Table,
+};
+
+use crate::copy::{self, CopyRules};
+
+/// Characters of a VARCHAR that does not say. "String & binary data types".
+const TEXT_LENGTH: u32 = 16_777_216;
+
+/// Bytes of a BINARY that does not say. "String & binary data types".
+const BINARY_LENGTH: u32 = 8_388_608;
+
+/// Snowflake's SQL.
+#[derive(Clone, Debug)]
+pub(crate) struct SnowflakeDialect {
+    /// The database, quoted.
+    pub(crate) database: String,
+    /// How files are copied.
+    pub(crate) copy: Arc<CopyRules>,
+}
+
+impl Dialect for SnowflakeDialect {
+    fn quote(&self, name: &str) -> String {
+        quoted(name)
+    }
+
+    fn literal(&self, text: &str) -> String {
+        literal(text)
+    }
+
+    fn placeholder(&self, _position: usize) -> Option<String> {
+        None
+    }
+
+    fn dataset(&self, dataset: &str) -> String {
+        format!("{}.{}", self.database, quoted(dataset))
+    }
+
+    fn table(&self, dataset: &str, table: &str) -> String {
+        format!("{}.{}.{}", self.database, quoted(dataset), quoted(table))
+    }
+
+    fn type_name(&self, column: &Column) -> Result<String> {
+        type_name(column)
+    }
+
+    fn widens(&self, from: &str, to: &str) -> bool {
+        // "ALTER TABLE … ALTER COLUMN": the length of a text and the digits of a number may grow, the scale may not change.
+        let grows = |name: &str| {
+            let of = |text: &str| Some(text.strip_prefix(name)?.strip_suffix(')')?.to_owned());
+            of(from).zip(of(to))
+        };
+        if let Some((from, to)) = grows("VARCHAR(") {
+            return from.parse::<u32>().ok() < to.parse::<u32>().ok();
+        }
+        let Some((from, to)) = grows("NUMBER(") else { return false };
+        match (from.split_once(','), to.split_once(',')) {
+            (Some((from, from_scale)), Some((to, to_scale))) => {
+                from_scale == to_scale && from.parse::<u32>().ok() < to.parse::<u32>().ok()
+            }
+            _ => false,
+        }
+    }
+
+    fn change_type(&self, table: &str, column: &str, type_name: &str) -> String {
+        format!("ALTER TABLE {table} ALTER COLUMN {column} SET DATA TYPE {type_name}")
+    }
+
+    fn table_options(&self, table: &Table) -> String {
+        table_options(table)
+    }
+
+    fn adds_column_if_not_exists(&self) -> bool {
+        // "ALTER TABLE".
+        true
+    }
+
+    fn delete_all(&self, table: &str) -> String {
+        // "TRUNCATE TABLE" ends a transaction as all DDL does, and makes COPY forget which files it has loaded.
+        format!("DELETE FROM {table}")
+    }
+
+    fn merges(&self) -> bool {
+        // "MERGE" has all of it.
+        true
+    }
+
+    fn position(&self) -> Option<&str> {
+        // COPY reads files in parallel.
+        None
+    }
+
+    fn aliases_in_delete(&self) -> bool {
+        // "DELETE": the table has no alias.
+        false
+    }
+
+    fn lock(&self, table: &str) -> Option<String> {
+        // "Transactions", "Resource locking": UPDATE locks and waits, and what follows sees what the other one left, since
+        // each statement sees what was committed before it began. There is no LOCK.
+        Some(format!("UPDATE {table} SET \"SEQ\" = \"SEQ\""))
+    }
+
+    fn now(&self) -> &str {
+        "CURRENT_TIMESTAMP()"
+    }
+
+    fn timestamp_text(&self, expression: &str) -> String {
+        // "Date and time input and output formats".
+        format!(
+            "TO_CHAR(CONVERT_TIMEZONE('UTC', {expression}), 'YYYY-MM-DD\"T\"HH24:MI:SS.FF6\"Z\"')"
+        )
+    }
+
+    fn folds_case(&self) -> bool {
+        true
+    }
+
+    fn dataset_exists(&self, dataset: &str) -> Statement {
+        Statement::new(format!(
+            "SELECT SCHEMA_NAME FROM {}.INFORMATION_SCHEMA.SCHEMATA WHERE SCHEMA_NAME = ",
+            self.database
+        ))
+        .value(dataset.to_ascii_uppercase())
+    }
+
+    fn columns(&self, dataset: &str) -> Statement {
+        // Its answer is put into our words by the client, see `catalog`.
+        Statement::new(format!("SHOW COLUMNS IN SCHEMA {}", self.dataset(dataset)))
+    }
+
+    fn max_text_bytes(&self) -> Option<usize> {
+        Some(TEXT_LENGTH as usize)
+    }
+
+    fn load(
+        &self,
+        target: &Target<'_>,
+        jobs: &[Job],
+        context: &JobContext<'_>,
+    ) -> Result<Vec<Step>> {
+        copy::load(self, target, jobs, context)
+    }
+}
+
+/// A name in quotes, in upper case: what a query finds that writes it without quotes. "Identifier requirements".
+pub(crate) fn quoted(name: &str) -> String {
+    double_quoted(&name.to_ascii_uppercase())
+}
+
+/// A text as a literal, in which a backslash escapes. "String & binary data types", "Escape sequences".
+pub(crate) fn literal(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// The type of a column, as dlt chooses it, with everything that Snowflake would fill in.
+fn type_name(column: &Column) -> Result<String> {
+    let refused = |reason: &str| {
+        Error::new(ErrorKind::Configuration, "Snowflake has no type for a column")
+            .with("column", &column.name)
+            .with("reason", reason)
+    };
+    let Some(data_type) = column.data_type else {
+        return Err(Error::new(ErrorKind::Bug, "a column without a type cannot be made")
+            .with("column", &column.name));
+    };
+    let decimal = |default: (u32, u32)| {
+        let (precision, scale) = match column.precision {
+            Some(precision) => (precision, column.scale.unwrap_or(0)),
+            None => default,
+        };
+        // "Numeric data types".
+        match precision {
+            1..=38 if scale <= precision.min(37) => Ok(format!("NUMBER({precision},{scale})")),
+            _ => Err(refused("a number has 1 to 38 digits, at most 37 of them behind the point")
+                .with("precision", precision)
+                .with("scale", scale)),
+        }
+    };
+    let decimals = |default: u32| match column.precision.unwrap_or(default) {
+        decimals if decimals <= 9 => Ok(decimals),
+        _ => Err(refused("a second has at most 9 decimals")),
+    };
+    Ok(match data_type {
+        DataType::Text => match column.precision.unwrap_or(TEXT_LENGTH) {
+            length if (1..=TEXT_LENGTH).contains(&length) => format!("VARCHAR({length})"),
+            _ => return Err(refused("a text has 1 to 16777216 characters")),
+        },
+        // As dlt: a length in bytes is not told apart from one in digits, and costs nothing where it is larger.
+        DataType::Binary => format!("BINARY({BINARY_LENGTH})"),
+        DataType::Double => "FLOAT".to_owned(),
+        DataType::Bool => "BOOLEAN".to_owned(),
+        DataType::Date => "DATE".to_owned(),
+        DataType::Time => format!("TIME({})", decimals(9)?),
+        DataType::Json => "VARIANT".to_owned(),
+        DataType::Decimal => decimal((38, 9))?,
+        DataType::Wei => decimal((38, 0))?,
+        DataType::Bigint if column.precision.is_some_and(|bits| bits > 64) => {
+            return Err(refused("an integer has at most 64 bits"));
+        }
+        DataType::Bigint => "NUMBER(19,0)".to_owned(),
+        DataType::Timestamp if column.has_timezone() => format!("TIMESTAMP_TZ({})", decimals(6)?),
+        DataType::Timestamp => format!("TIMESTAMP_NTZ({})", decimals(6)?),
+    })
+}
+
+/// How rows are clustered: dlt's hint `cluster`. Said once, when the table is made: a key that somebody changes later
+/// stays as it is. "Clustering keys & clustered tables".
+fn table_options(table: &Table) -> String {
+    let clustered: Vec<String> = table
+        .complete_columns()
+        .filter(|column| column.has_hint("cluster"))
+        .map(|column| quoted(&column.name))
+        .collect();
+    match clustered.is_empty() {
+        true => String::new(),
+        false => format!(" CLUSTER BY ({})", clustered.join(", ")),
+    }
+}
+
+/// The comments of what is made: dlt's `description` of a column. "COMMENT".
+pub(crate) fn comments(
+    dialect: &dyn Dialect,
+    dataset: &str,
+    changes: &[SchemaChange],
+) -> Vec<Statement> {
+    let mut statements = Vec::new();
+    let mut of = |table: &str, columns: &mut dyn Iterator<Item = &Column>| {
+        for column in columns {
+            let Some(text) = column.hints.get("description").and_then(|text| text.as_str()) else {
+                continue;
+            };
+            let name = format!("{}.{}", dialect.table(dataset, table), dialect.quote(&column.name));
+            statements.push(Statement::new(format!("COMMENT ON COLUMN {name} IS ")).value(text));
+        }
+    };
+    for change in changes {
+        match change {
+            SchemaChange::CreateTable(table) => of(&table.name, &mut table.complete_columns()),
+            SchemaChange::AddColumns { table, columns } => of(table, &mut columns.iter()),
+            _ => {}
+        }
+    }
+    statements
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::collections::BTreeMap;
+
+    use transload_core::sql::migration;
+    use transload_core::{Dataset, ExistingColumn, WriteDisposition};
+
+    use super::*;
+
+    pub(crate) fn dialect() -> SnowflakeDialect {
+        SnowflakeDialect { database: "\"RAW\"".into(), copy: Arc::default() }
+    }
+
+    #[test]
+    fn types_are_dlts_with_all_that_snowflake_fills_in() {
+        let mut shown = String::new();
+        for data_type in DataType::ALL {
+            let mut column = Column::new("c", data_type);
+            let mut row = vec![type_name(&column).unwrap()];
+            for precision in [0, 6, 9, 20, 40, 100, 20_000_000] {
+                let name = type_name(&column.clone().with_precision(precision));
+                row.push(name.unwrap_or_else(|error| error.kind().to_string()));
+            }
+            column.timezone = Some(false);
+            row.push(type_name(&column.clone().with_precision(6)).unwrap());
+            shown.push_str(&format!("{data_type}: {}\n", row.join(" | ")));
+        }
+        insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn what_the_toolkit_asks_for_is_said_in_snowflakes_words() {
+        insta::assert_snapshot!(transload_core::conformance::statements(&dialect()).unwrap());
+    }
+
+    #[test]
+    fn tables_are_made_and_widened_by_these_statements() {
+        let mut table = Table::root("players", WriteDisposition::Append);
+        table.put(Column::new("id", DataType::Bigint).not_null().with_hint("cluster"));
+        table.put(Column::new("it's \"a\" näme", DataType::Text));
+        table.put(Column::new("at", DataType::Timestamp).with_hint("cluster"));
+        table.put(Column::new("state", DataType::Json));
+        let described = |name: &str, text: &str| {
+            let mut column = Column::new(name, DataType::Date);
+            column.hints.insert("description".into(), text.into());
+            column
+        };
+        table.put(described("born", "it's a \\ day"));
+        let changes = [
+            SchemaChange::CreateDataset,
+            SchemaChange::CreateTable(table),
+            SchemaChange::AddColumns {
+                table: "games".into(),
+                columns: vec![described("played", "when").not_null()],
+            },
+            SchemaChange::WidenColumn {
+                table: "games".into(),
+                column: Column::new("title", DataType::Text).with_precision(20),
+            },
+        ];
+        let title = ExistingColumn {
+            name: "TITLE".into(),
+            native_type: "VARCHAR(10)".into(),
+            nullable: true,
+        };
+        let have = BTreeMap::from([("GAMES".to_owned(), vec![title])]);
+        let dialect = dialect();
+        let dataset = Dataset::new("chess");
+        let statements = migration(&dialect, &dataset, &changes, &have).unwrap();
+        let comments = comments(&dialect, &dataset.name, &changes);
+        let shown: String = [dialect.dataset_exists("it's"), dialect.columns("chess")]
+            .iter()
+            .chain(&statements)
+            .chain(&comments)
+            .map(|statement| format!("{};\n", statement.render(&dialect).0))
+            .collect();
+        insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn only_what_changes_no_value_is_a_widening() {
+        for (from, to, widens) in [
+            ("VARCHAR(10)", "VARCHAR(20)", true),
+            ("VARCHAR(20)", "VARCHAR(10)", false),
+            ("NUMBER(10,2)", "NUMBER(12,2)", true),
+            ("NUMBER(10,2)", "NUMBER(12,3)", false),
+            ("NUMBER(19,0)", "FLOAT", false),
+            ("TIMESTAMP_TZ(6)", "TIMESTAMP_TZ(9)", false),
+        ] {
+            assert_eq!(dialect().widens(from, to), widens, "{from} {to}");
+        }
+    }
+
+    #[test]
+    fn a_text_ends_no_literal() {
+        for (text, expected) in [
+            ("it's", "'it''s'"),
+            ("\\", "'\\\\'"),
+            ("\\'; DROP TABLE t; --", "'\\\\''; DROP TABLE t; --'"),
+        ] {
+            assert_eq!(literal(text), expected);
+        }
+    }
+}

@@ -1,0 +1,537 @@
+//! The protocol of Snowflake's own drivers, as far as a loader needs it: log in, run a statement, ask for its end, cancel
+//! it, renew the session, log out.
+//!
+//! A request carries an id by which the server knows it again: one whose answer was lost is sent once more and runs
+//! once. See `docs/destinations/snowflake.md` for why this is not somebody's crate.
+
+use std::fmt;
+use std::io::Read as _;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
+use reqwest::{Client, StatusCode};
+use ring::rand::SecureRandom as _;
+use serde_json::{Value as Json, json};
+use transload_core::{Error, ErrorKind, Redactor, Result, Secret};
+
+use crate::answer::{self, Answer, Envelope, Part, Parts};
+use crate::classify::classify;
+use crate::config::{self, Authenticator, SnowflakeSettings};
+use crate::key_pair::KeyPair;
+use crate::session::{Failure, SnowflakeSession};
+
+/// How often a request without an answer is sent.
+const TRIES: u32 = 5;
+
+/// The pause before the second try; it doubles.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// The longest pause between two questions for the end of a statement. The server itself waits some 45 seconds with each
+/// answer, so that this is for one that does not.
+const LONGEST_PAUSE: Duration = Duration::from_secs(2);
+
+/// How long a server may be silent. It answers at least each 45 seconds.
+const SILENCE: Duration = Duration::from_secs(180);
+
+/// How long ending a session may take. Nobody waits for it.
+const GOODBYE: Duration = Duration::from_secs(10);
+
+const MEDIA: &str = "application/snowflake";
+
+/// An account, as it is logged in to.
+pub(crate) struct Account {
+    settings: SnowflakeSettings,
+    address: String,
+    key_pair: Option<KeyPair>,
+    http: Client,
+    redactor: Redactor,
+}
+
+impl fmt::Debug for Account {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Account").field("address", &self.address).finish_non_exhaustive()
+    }
+}
+
+impl Account {
+    /// The account of these settings. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] where the private key cannot be used.
+    pub(crate) fn new(settings: SnowflakeSettings) -> Result<Self> {
+        let login = &settings.credentials;
+        let key_pair = match key_text(&settings)? {
+            Some(key) => Some(KeyPair::read(&key, login.private_key_passphrase.as_ref())?),
+            None => None,
+        };
+        // reqwest panics where no provider is installed; one that is installed already serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let http = Client::builder()
+            .connect_timeout(Duration::from_secs(15))
+            .read_timeout(SILENCE)
+            // Tokens go nowhere else.
+            .redirect(reqwest::redirect::Policy::none())
+            .user_agent(concat!("transload/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| {
+                Error::new(ErrorKind::Terminal, "no client for Snowflake could be made")
+                    .with_source(error.without_url())
+            })?;
+        let secrets = [&login.password, &login.token, &login.private_key_passphrase];
+        let redactor = Redactor::new(secrets.into_iter().flatten());
+        Ok(Self { address: config::address(login), settings, key_pair, http, redactor })
+    }
+
+    /// Logs in.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] where the login is refused, [`ErrorKind::Transient`] where nobody answers.
+    pub(crate) async fn log_in(self: &Arc<Self>) -> Result<HttpSession> {
+        let login = &self.settings.credentials;
+        let opened = tokio::time::timeout(login.login_timeout, self.open()).await;
+        let opened = opened.unwrap_or_else(|_| {
+            Err(Error::new(ErrorKind::Transient, "Snowflake did not answer in time")
+                .with("login_timeout", login.login_timeout.as_secs())
+                .with_hint("see that `credentials.host` is right and can be reached, or raise `login_timeout`"))
+        });
+        opened.map_err(|error| error.with("account", &login.host).redacted(&self.redactor))
+    }
+
+    async fn open(self: &Arc<Self>) -> Result<HttpSession> {
+        let login = &self.settings.credentials;
+        let mut query = vec![("requestId", request_id())];
+        for (key, value) in [
+            ("databaseName", Some(&login.database)),
+            ("warehouse", login.warehouse.as_ref()),
+            ("roleName", login.role.as_ref()),
+        ] {
+            query.extend(value.map(|value| (key, value.clone())));
+        }
+        let body = json!({ "data": self.login_data()? });
+        let envelope = self.send("/session/v1/login-request", &query, &body, None).await?;
+        if !envelope.success {
+            return Err(refused(&envelope));
+        }
+        let Some(tokens) = Tokens::of(&envelope.data, "token", "masterToken") else {
+            return Err(Error::new(
+                ErrorKind::Terminal,
+                "Snowflake's answer to the login has no token",
+            ));
+        };
+        Ok(HttpSession { account: Arc::clone(self), tokens, sequence: 0, running: None })
+    }
+
+    fn login_data(&self) -> Result<Json> {
+        let login = &self.settings.credentials;
+        let account = config::account(login);
+        let user = login.username.as_deref().unwrap_or_default();
+        let mut parameters = json!({
+            "TIMEZONE": "UTC",
+            "AUTOCOMMIT": true,
+            "QUERY_TAG": "transload",
+            // Whatever the user has for these: the statements depend on them.
+            "QUOTED_IDENTIFIERS_IGNORE_CASE": false,
+            "TIMESTAMP_INPUT_FORMAT": "AUTO",
+            "DATE_INPUT_FORMAT": "AUTO",
+            "TIME_INPUT_FORMAT": "AUTO",
+        });
+        for text in self.settings.session_parameters.iter().flatten() {
+            if let Some((name, value)) = config::parameter(text) {
+                parameters[name] = value.into();
+            }
+        }
+        let mut data = json!({
+            "ACCOUNT_NAME": account,
+            "LOGIN_NAME": user,
+            "CLIENT_ENVIRONMENT": { "APPLICATION": "transload" },
+            "SESSION_PARAMETERS": parameters,
+        });
+        let secret = |secret: &Option<Secret>| secret.as_ref().map(|s| s.expose().to_owned());
+        match self.authenticator() {
+            Authenticator::Snowflake => data["PASSWORD"] = secret(&login.password).into(),
+            Authenticator::SnowflakeJwt => {
+                let Some(key_pair) = &self.key_pair else {
+                    return Err(Error::new(ErrorKind::Bug, "a key pair without a key"));
+                };
+                let token = key_pair.token(account, user, SystemTime::now())?;
+                data["AUTHENTICATOR"] = "SNOWFLAKE_JWT".into();
+                data["TOKEN"] = token.expose().into();
+            }
+            Authenticator::Oauth => {
+                data["AUTHENTICATOR"] = "OAUTH".into();
+                data["TOKEN"] = secret(&login.token).into();
+            }
+            Authenticator::ProgrammaticAccessToken => {
+                data["AUTHENTICATOR"] = "PROGRAMMATIC_ACCESS_TOKEN".into();
+                data["TOKEN"] = secret(&login.token).into();
+            }
+        }
+        Ok(data)
+    }
+
+    /// How the login is done: as it is said, and else by the key that is there, before the password.
+    fn authenticator(&self) -> Authenticator {
+        match (self.settings.credentials.authenticator, &self.key_pair) {
+            (Some(authenticator), _) => authenticator,
+            (None, Some(_)) => Authenticator::SnowflakeJwt,
+            (None, None) => Authenticator::Snowflake,
+        }
+    }
+
+    /// Sends a request until there is an answer, under one id.
+    async fn send(
+        &self,
+        path: &str,
+        query: &[(&str, String)],
+        body: &Json,
+        token: Option<&Secret>,
+    ) -> Result<Envelope> {
+        let began = milliseconds();
+        let mut last = None;
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                tokio::time::sleep(PAUSE * 2u32.pow(attempt - 1)).await;
+            }
+            let mut url = self.url(path)?;
+            url.query_pairs_mut().extend_pairs(query);
+            url.query_pairs_mut().append_pair("request_guid", &request_id());
+            if attempt > 0 {
+                url.query_pairs_mut()
+                    .append_pair("clientStartTime", &began.to_string())
+                    .append_pair("retryCount", &attempt.to_string());
+            }
+            let request = self.http.post(url).header(CONTENT_TYPE, "application/json");
+            match self.answer(request.body(body.to_string()), token).await {
+                Ok(envelope) => return Ok(envelope),
+                Err(error) if error.is_transient() => last = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::new(ErrorKind::Bug, "nothing was sent")))
+    }
+
+    /// Asks for the end of a statement that still runs.
+    async fn ask(&self, path: &str, token: &Secret) -> Result<Envelope> {
+        let url = self.url(path)?;
+        // A token goes to the account alone, whatever an answer says.
+        if !url.as_str().starts_with(&self.address) {
+            return Err(Error::new(
+                ErrorKind::Terminal,
+                "Snowflake sends to another place for an answer",
+            ));
+        }
+        let mut last = None;
+        for attempt in 0..TRIES {
+            if attempt > 0 {
+                tokio::time::sleep(PAUSE * 2u32.pow(attempt - 1)).await;
+            }
+            match self.answer(self.http.get(url.clone()), Some(token)).await {
+                Ok(envelope) => return Ok(envelope),
+                Err(error) if error.is_transient() => last = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Err(last.unwrap_or_else(|| Error::new(ErrorKind::Bug, "nothing was asked")))
+    }
+
+    fn url(&self, path: &str) -> Result<url::Url> {
+        let base = url::Url::parse(&self.address).and_then(|base| base.join(path));
+        base.map_err(|error| {
+            Error::new(ErrorKind::Configuration, "the address of the account is none")
+                .with("address", &self.address)
+                .with_source(error)
+        })
+    }
+
+    async fn answer(
+        &self,
+        request: reqwest::RequestBuilder,
+        token: Option<&Secret>,
+    ) -> Result<Envelope> {
+        let mut request = request.header(ACCEPT, MEDIA);
+        if let Some(token) = token {
+            request =
+                request.header(AUTHORIZATION, format!("Snowflake Token=\"{}\"", token.expose()));
+        }
+        let response = request.send().await.map_err(lost)?;
+        let status = response.status();
+        let bytes = response.bytes().await.map_err(lost)?;
+        match serde_json::from_slice::<Envelope>(&bytes) {
+            // Refusals come with a status of their own, too.
+            Ok(envelope) if status.is_success() || !envelope.code().is_empty() => Ok(envelope),
+            Ok(_) | Err(_) if is_passing(status) => {
+                Err(Error::new(ErrorKind::Transient, "Snowflake is not to be had just now")
+                    .with("status", status.as_u16()))
+            }
+            Ok(_) | Err(_) => Err(Error::new(
+                if status.is_success() { ErrorKind::Terminal } else { ErrorKind::Configuration },
+                "what answered is not Snowflake, or knows no such account",
+            )
+            .with("status", status.as_u16())
+            .with_hint(
+                "look at `credentials.host`: the identifier of the account, such as myorg-account1",
+            )),
+        }
+    }
+
+    /// Fetches the parts of a long answer, in their order.
+    async fn fetch(&self, answer: &mut Answer, parts: &Parts) -> Result<()> {
+        for part in &parts.parts {
+            let mut tries = 0;
+            let text = loop {
+                match self.part(part, parts).await {
+                    Ok(text) => break text,
+                    Err(error) if error.is_transient() && tries + 1 < TRIES => {
+                        tokio::time::sleep(PAUSE * 2u32.pow(tries)).await;
+                        tries += 1;
+                    }
+                    Err(error) => return Err(error),
+                }
+            };
+            answer.rows.extend(answer::rows_of_part(&text)?);
+        }
+        Ok(())
+    }
+
+    async fn part(&self, part: &Part, parts: &Parts) -> Result<String> {
+        // Without our token: the address itself is signed.
+        let mut request = self.http.get(&part.url);
+        for (name, value) in &parts.headers {
+            request = request.header(name, value);
+        }
+        if let (true, Some(key)) = (parts.headers.is_empty(), &parts.key) {
+            request = request
+                .header("x-amz-server-side-encryption-customer-algorithm", "AES256")
+                .header("x-amz-server-side-encryption-customer-key", key);
+        }
+        let response = request.send().await.map_err(lost)?;
+        let status = response.status();
+        if !status.is_success() {
+            let kind = if is_passing(status) { ErrorKind::Transient } else { ErrorKind::Terminal };
+            return Err(Error::new(kind, "a part of an answer of Snowflake is not to be had")
+                .with("status", status.as_u16()));
+        }
+        let bytes = response.bytes().await.map_err(lost)?;
+        let damaged = |error: std::io::Error| {
+            Error::new(ErrorKind::Transient, "a part of an answer of Snowflake is damaged")
+                .with_source(error)
+        };
+        let mut text = String::new();
+        match bytes.starts_with(&[0x1f, 0x8b]) {
+            true => flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text),
+            false => (&bytes[..]).read_to_string(&mut text),
+        }
+        .map_err(damaged)?;
+        Ok(text)
+    }
+
+    /// Sends what nobody waits for.
+    fn send_off(
+        self: &Arc<Self>,
+        requests: Vec<(&'static str, Vec<(&'static str, String)>, Json)>,
+        token: Secret,
+    ) {
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let account = Arc::clone(self);
+        runtime.spawn(async move {
+            let sent = async {
+                for (path, query, body) in requests {
+                    // A server that does not hear it ends the session by itself, later.
+                    let _ = account.send(path, &query, &body, Some(&token)).await;
+                }
+            };
+            let _ = tokio::time::timeout(GOODBYE, sent).await;
+        });
+    }
+}
+
+/// The text of the private key, where there is one.
+fn key_text(settings: &SnowflakeSettings) -> Result<Option<Secret>> {
+    let login = &settings.credentials;
+    let wants = matches!(login.authenticator, None | Some(Authenticator::SnowflakeJwt));
+    match (&login.private_key, &login.private_key_path) {
+        _ if !wants => Ok(None),
+        (Some(key), _) => Ok(Some(key.clone())),
+        (None, Some(file)) => {
+            let bytes = std::fs::read(file).map_err(|error| {
+                Error::new(ErrorKind::Configuration, "the private key cannot be read")
+                    .with("private_key_path", file.display())
+                    .with_source(error)
+            })?;
+            // A file holds PEM, or DER itself.
+            Ok(Some(match String::from_utf8(bytes) {
+                Ok(text) => text.into(),
+                Err(der) => {
+                    use base64::Engine as _;
+                    base64::engine::general_purpose::STANDARD.encode(der.as_bytes()).into()
+                }
+            }))
+        }
+        (None, None) => Ok(None),
+    }
+}
+
+fn lost(error: reqwest::Error) -> Error {
+    Error::new(ErrorKind::Transient, "the connection to Snowflake was lost, or could not be made")
+        .with_source(error.without_url())
+        .with_hint(
+            "see that `credentials.host` is right and that its port 443 can be reached from here",
+        )
+}
+
+/// Whether a status is worth another try. Source: the drivers try these again.
+fn is_passing(status: StatusCode) -> bool {
+    status.is_server_error() || [403, 405, 408, 429].contains(&status.as_u16())
+}
+
+fn refused(envelope: &Envelope) -> Error {
+    let state = envelope.data.get("sqlState").and_then(Json::as_str).unwrap_or_default();
+    classify(envelope.code(), state, envelope.message.as_deref().unwrap_or_default())
+}
+
+fn milliseconds() -> u128 {
+    SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis()
+}
+
+/// A random UUID. Source: RFC 9562, version 4.
+fn request_id() -> String {
+    let mut bytes = [0; 16];
+    // Without randomness there is no TLS either.
+    let _ = ring::rand::SystemRandom::new().fill(&mut bytes);
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+    format!("{}-{}-{}-{}-{}", &hex[..8], &hex[8..12], &hex[12..16], &hex[16..20], &hex[20..])
+}
+
+/// What a session is known by. The second one renews the first.
+struct Tokens {
+    session: Secret,
+    master: Secret,
+}
+
+impl Tokens {
+    fn of(data: &Json, session: &str, master: &str) -> Option<Self> {
+        let text = |key: &str| data.get(key).and_then(Json::as_str).map(Secret::from);
+        Some(Self { session: text(session)?, master: text(master)? })
+    }
+}
+
+/// A session over HTTP.
+pub(crate) struct HttpSession {
+    account: Arc<Account>,
+    tokens: Tokens,
+    sequence: u64,
+    /// The statement that was sent and not answered, with its id.
+    running: Option<(String, String)>,
+}
+
+impl fmt::Debug for HttpSession {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpSession").field("account", &self.account).finish_non_exhaustive()
+    }
+}
+
+impl HttpSession {
+    /// Sends a statement and asks until it has ended.
+    async fn end_of(&mut self, sql: &str, tag: &str, id: &str) -> Result<Envelope> {
+        let body = json!({
+            "sqlText": sql,
+            "asyncExec": false,
+            "sequenceId": self.sequence,
+            "parameters": { "QUERY_TAG": tag },
+            "querySubmissionTime": u64::try_from(milliseconds()).unwrap_or_default(),
+        });
+        let query = [("requestId", id.to_owned())];
+        let path = "/queries/v1/query-request";
+        let mut envelope =
+            self.account.send(path, &query, &body, Some(&self.tokens.session)).await?;
+        let mut pause = PAUSE;
+        loop {
+            if envelope.code() == EXPIRED {
+                self.renew().await?;
+                envelope =
+                    self.account.send(path, &query, &body, Some(&self.tokens.session)).await?;
+                if envelope.code() == EXPIRED {
+                    return Ok(envelope);
+                }
+                continue;
+            }
+            let Some(next) = envelope.in_progress().map(str::to_owned) else { return Ok(envelope) };
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(LONGEST_PAUSE);
+            envelope = self.account.ask(&next, &self.tokens.session).await?;
+            if envelope.code() == EXPIRED {
+                self.renew().await?;
+                envelope = self.account.ask(&next, &self.tokens.session).await?;
+                if envelope.code() == EXPIRED {
+                    return Ok(envelope);
+                }
+            }
+        }
+    }
+
+    /// Gets new tokens for the session, which goes on with its transaction.
+    async fn renew(&mut self) -> Result<()> {
+        let query = [("requestId", request_id())];
+        let body = json!({
+            "oldSessionToken": self.tokens.session.expose(),
+            "requestType": "RENEW",
+        });
+        let path = "/session/token-request";
+        let envelope = self.account.send(path, &query, &body, Some(&self.tokens.master)).await?;
+        match Tokens::of(&envelope.data, "sessionToken", "masterToken") {
+            Some(tokens) if envelope.success => {
+                self.tokens = tokens;
+                Ok(())
+            }
+            _ => Err(refused(&envelope).with_kind(ErrorKind::Transient)),
+        }
+    }
+}
+
+/// The session's token has expired, and can be renewed. Source: the constants of Snowflake's drivers.
+const EXPIRED: &str = "390112";
+
+#[async_trait]
+impl SnowflakeSession for HttpSession {
+    async fn run(&mut self, sql: &str, tag: &str) -> Result<Answer, Failure> {
+        let id = request_id();
+        self.sequence += 1;
+        self.running = Some((id.clone(), sql.to_owned()));
+        let envelope = self.end_of(sql, tag, &id).await.map_err(Failure::Lost)?;
+        if !envelope.success {
+            self.running = None;
+            let code = envelope.code().to_owned();
+            let mut error = refused(&envelope);
+            if sql.starts_with("COPY ") {
+                let message = envelope.message.as_deref().unwrap_or_default();
+                error = crate::load_errors::explain(error, message);
+            }
+            return Err(Failure::Refused { code, error });
+        }
+        let (mut answer, parts) = answer::read(envelope.data).map_err(Failure::Lost)?;
+        self.account.fetch(&mut answer, &parts).await.map_err(Failure::Lost)?;
+        self.running = None;
+        Ok(answer)
+    }
+}
+
+impl Drop for HttpSession {
+    fn drop(&mut self) {
+        let mut requests = Vec::new();
+        if let Some((id, sql)) = self.running.take() {
+            let query = vec![("requestId", request_id())];
+            requests.push((
+                "/queries/v1/abort-request",
+                query,
+                json!({ "sqlText": sql, "requestId": id }),
+            ));
+        }
+        let query = vec![("delete", "true".to_owned()), ("requestId", request_id())];
+        requests.push(("/session", query, json!({})));
+        self.account.send_off(requests, self.tokens.session.clone());
+    }
+}

@@ -1,0 +1,214 @@
+//! Local files: `PUT` into an internal stage, which is Snowflake's own bucket.
+//!
+//! The stage is one of ours, in the staging dataset, with encryption by the bucket: the files of a table's or a user's
+//! stage would have to be encrypted here, with a key of Snowflake's. The answer to `PUT` says where the bucket is and
+//! brings keys for it that end soon.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use object_store::aws::AmazonS3Builder;
+use object_store::azure::MicrosoftAzureBuilder;
+use object_store::gcp::{GcpCredential, GoogleCloudStorageBuilder};
+use object_store::path::Path as Key;
+use object_store::{
+    ClientOptions, ObjectStore, ObjectStoreExt as _, StaticCredentialProvider, WriteMultipart,
+};
+use tokio::io::AsyncReadExt as _;
+use transload_core::sql::{Dialect as _, Statement};
+use transload_core::{
+    DataFile, Error, ErrorKind, Load, Redactor, Result, Secret, check_encrypted, escape_segment,
+};
+
+use crate::answer::{StageInfo, Upload};
+use crate::dialect::{SnowflakeDialect, literal, quoted};
+
+/// The stage, in the staging dataset. No table of a user begins like this.
+const NAME: &str = "_transload_files";
+
+/// What is read of a file at once. Buckets want parts of 5 MB or more.
+const PART: usize = 8 << 20;
+
+/// The stage, quoted and qualified.
+pub(crate) fn name(dialect: &SnowflakeDialect, load: &Load) -> String {
+    format!("{}.{}", dialect.dataset(&load.dataset.staging), quoted(NAME))
+}
+
+/// Where the files of a load lie in the stage.
+fn folder(load: &Load) -> String {
+    format!("{}/", load.load_id.tag())
+}
+
+/// Where a file lies in the stage.
+pub(crate) fn path(load: &Load, file: &DataFile) -> String {
+    format!("{}{}/{}", folder(load), escape_segment(&file.table), file.name)
+}
+
+/// The statements that make the staging dataset, whose tables need no fail-safe, and the stage. Snowflake documentation,
+/// "CREATE SCHEMA" and "CREATE STAGE".
+pub(crate) fn make_dataset(dialect: &SnowflakeDialect, load: &Load) -> Statement {
+    let dataset = dialect.dataset(&load.dataset.staging);
+    Statement::new(format!("CREATE TRANSIENT SCHEMA IF NOT EXISTS {dataset}"))
+}
+
+pub(crate) fn make(dialect: &SnowflakeDialect, load: &Load) -> Statement {
+    Statement::new(format!(
+        "CREATE STAGE IF NOT EXISTS {} ENCRYPTION = (TYPE = 'SNOWFLAKE_SSE')",
+        name(dialect, load)
+    ))
+}
+
+/// The statement that asks where a file is to go. "PUT".
+pub(crate) fn put(
+    dialect: &SnowflakeDialect,
+    load: &Load,
+    file: &DataFile,
+    local: &Path,
+) -> Statement {
+    let path = path(load, file);
+    let folder = path.rfind('/').map_or("", |at| &path[..at]);
+    Statement::new(format!(
+        "PUT {} {} PARALLEL = 1 AUTO_COMPRESS = FALSE SOURCE_COMPRESSION = NONE OVERWRITE = TRUE",
+        literal(&format!("file://{}", local.display())),
+        literal(&format!("@{}/{folder}/", name(dialect, load))),
+    ))
+}
+
+/// The statement that removes the files of a load. "REMOVE".
+pub(crate) fn remove(dialect: &SnowflakeDialect, load: &Load) -> Statement {
+    let place = format!("@{}/{}", name(dialect, load), folder(load));
+    Statement::new(format!("REMOVE {}", literal(&place)))
+}
+
+/// Brings a file to where Snowflake wants it.
+pub(crate) async fn upload(upload: &Upload, file: &DataFile, local: &Path) -> Result<()> {
+    if !upload.encryption_material.is_null() {
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "the stage wants files that are encrypted here",
+        )
+        .with_hint("drop the stage `_TRANSLOAD_FILES` of the staging dataset: it is made anew"));
+    }
+    let info = &upload.stage_info;
+    let (bucket, prefix) = info.location.split_once('/').unwrap_or((&info.location, ""));
+    let secrets: Vec<Secret> = info
+        .creds
+        .iter()
+        .flatten()
+        .filter_map(|(_, value)| value.clone())
+        .map(Secret::from)
+        .collect();
+    let redactor = Redactor::new(&secrets);
+    let store = store(info, bucket).map_err(|error| error.redacted(&redactor))?;
+    let key = Key::from(format!(
+        "{prefix}{}{}",
+        if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" },
+        file.name
+    ));
+    send(store.as_ref(), &key, local).await.map_err(|error| {
+        error.with("file", &file.name).with("storage", &info.location_type).redacted(&redactor)
+    })
+}
+
+async fn send(store: &dyn ObjectStore, key: &Key, local: &Path) -> Result<()> {
+    let unreadable = |error: std::io::Error| {
+        Error::new(ErrorKind::Terminal, "a file of the load cannot be read").with_source(error)
+    };
+    let refused = |error: object_store::Error| {
+        Error::new(ErrorKind::Transient, "a file could not be brought into Snowflake's stage")
+            .with_source(error)
+    };
+    let mut file = tokio::fs::File::open(local).await.map_err(unreadable)?;
+    let bytes = file.metadata().await.map_err(unreadable)?.len();
+    if bytes <= PART as u64 {
+        let mut whole = Vec::new();
+        file.read_to_end(&mut whole).await.map_err(unreadable)?;
+        return store.put(key, whole.into()).await.map(drop).map_err(refused);
+    }
+    let parts = store.put_multipart(key).await.map_err(refused)?;
+    let mut writer = WriteMultipart::new_with_chunk_size(parts, PART);
+    let mut buffer = vec![0; PART];
+    loop {
+        let read = file.read(&mut buffer).await.map_err(unreadable)?;
+        if read == 0 {
+            break;
+        }
+        writer.wait_for_capacity(4).await.map_err(refused)?;
+        writer.write(&buffer[..read]);
+    }
+    writer.finish().await.map(drop).map_err(refused)
+}
+
+/// The bucket behind a stage. Source: the drivers of Snowflake, which are told the same.
+fn store(info: &StageInfo, bucket: &str) -> Result<Arc<dyn ObjectStore>> {
+    let value = |key: &str| info.creds.as_ref().and_then(|creds| creds.get(key).cloned().flatten());
+    let needed = |key: &'static str| value(key).ok_or_else(|| unknown(info).with("missing", key));
+    let unfit = |error: object_store::Error| unknown(info).with_source(error);
+    let endpoint = info.end_point.as_deref().filter(|endpoint| !endpoint.is_empty());
+    let mut options = ClientOptions::new();
+    // It is a host, but for a test server, which has an address on this machine.
+    let endpoint = match endpoint {
+        Some(url) if url.starts_with("http://") => {
+            let host = url::Url::parse(url).ok().and_then(|url| url.host_str().map(str::to_owned));
+            check_encrypted(false, &host.unwrap_or_default(), false, "allow_insecure")?;
+            options = options.with_allow_http(true);
+            Some(url.to_owned())
+        }
+        Some(host) => Some(format!("https://{host}")),
+        None => None,
+    };
+    match info.location_type.as_str() {
+        "S3" => {
+            let mut builder = AmazonS3Builder::new()
+                .with_bucket_name(bucket)
+                .with_access_key_id(needed("AWS_KEY_ID")?)
+                .with_secret_access_key(needed("AWS_SECRET_KEY")?)
+                .with_client_options(options);
+            if let Some(token) = value("AWS_TOKEN") {
+                builder = builder.with_token(token);
+            }
+            if let Some(region) = &info.region {
+                builder = builder.with_region(region);
+            }
+            if let Some(endpoint) = endpoint {
+                builder = builder.with_endpoint(endpoint);
+            }
+            Ok(Arc::new(builder.build().map_err(unfit)?))
+        }
+        "AZURE" => {
+            let Some(account) = &info.storage_account else {
+                return Err(unknown(info).with("missing", "storageAccount"));
+            };
+            let token = needed("AZURE_SAS_TOKEN")?;
+            let pairs = url::form_urlencoded::parse(token.trim_start_matches('?').as_bytes())
+                .into_owned()
+                .collect::<Vec<_>>();
+            let mut builder = MicrosoftAzureBuilder::new()
+                .with_account(account)
+                .with_container_name(bucket)
+                .with_sas_authorization(pairs)
+                .with_client_options(options);
+            // "blob.core.windows.net", before which the account stands.
+            if let Some(host) = info.end_point.as_deref().filter(|host| !host.is_empty()) {
+                builder = builder.with_endpoint(format!("https://{account}.{host}"));
+            }
+            Ok(Arc::new(builder.build().map_err(unfit)?))
+        }
+        "GCS" => {
+            let bearer = needed("GCS_ACCESS_TOKEN")?;
+            let credential = StaticCredentialProvider::new(GcpCredential { bearer });
+            let builder = GoogleCloudStorageBuilder::new()
+                .with_bucket_name(bucket)
+                .with_credentials(Arc::new(credential))
+                .with_client_options(options);
+            Ok(Arc::new(builder.build().map_err(unfit)?))
+        }
+        _ => Err(unknown(info)),
+    }
+}
+
+fn unknown(info: &StageInfo) -> Error {
+    Error::new(ErrorKind::Unsupported, "Snowflake's stage lies in a storage that is not known")
+        .with("storage", &info.location_type)
+        .with_hint("load through a staging destination: `--staging filesystem`")
+}

@@ -1,0 +1,97 @@
+"""The columns of tables as they were declared: the engine forgets lengths and decimals of a second."""
+
+import json
+
+from sqlglot import exp
+
+_tables = {}
+
+_NAMES = {
+    "DECIMAL": "NUMBER", "INT": "NUMBER", "BIGINT": "NUMBER", "VARCHAR": "VARCHAR", "TEXT": "VARCHAR", "CHAR": "VARCHAR",
+    "NVARCHAR": "VARCHAR", "DOUBLE": "FLOAT", "FLOAT": "FLOAT", "BOOLEAN": "BOOLEAN", "DATE": "DATE", "TIME": "TIME",
+    "TIMESTAMPTZ": "TIMESTAMP_TZ", "TIMESTAMP": "TIMESTAMP_NTZ", "TIMESTAMPNTZ": "TIMESTAMP_NTZ",
+    "TIMESTAMPLTZ": "TIMESTAMP_LTZ", "BINARY": "BINARY", "VARBINARY": "BINARY", "VARIANT": "VARIANT",
+    "ARRAY": "ARRAY", "OBJECT": "OBJECT",
+}
+
+
+def _column(definition):
+    kind = definition.args["kind"]
+    numbers = [int(str(parameter.this)) for parameter in kind.expressions]
+    name = _NAMES[kind.this.name]
+    nullable = not any(isinstance(c.kind, exp.NotNullColumnConstraint) for c in definition.args.get("constraints", ()))
+    return {"kind": name, "numbers": numbers, "nullable": nullable}
+
+
+def create(table, expression):
+    if table in _tables and expression.args.get("exists"):
+        return
+    columns = [d for d in expression.this.expressions if isinstance(d, exp.ColumnDef)]
+    _tables[table] = {d.this.name: _column(d) for d in columns}
+
+
+def add(table, definition):
+    _tables[table].setdefault(definition.this.name, _column(definition))
+
+
+def change(table, column, kind):
+    numbers = [int(str(parameter.this)) for parameter in kind.expressions]
+    _tables[table][column] |= {"kind": _NAMES[kind.this.name], "numbers": numbers}
+
+
+def drop(table):
+    _tables.pop(table, None)
+
+
+def drop_schema(schema):
+    for table in [table for table in _tables if table.startswith(schema + ".")]:
+        del _tables[table]
+
+
+def swap(one, other):
+    _tables[one], _tables[other] = _tables[other], _tables[one]
+
+
+def columns(table):
+    return _tables.get(table, {})
+
+
+def length(column):
+    """Characters of a text; None for other types."""
+    if column["kind"] != "VARCHAR":
+        return None
+    return column["numbers"][0] if column["numbers"] else 16777216
+
+
+def shown(column):
+    """What SHOW COLUMNS says of a type."""
+    kind, numbers, shown = column["kind"], column["numbers"], {}
+    if kind == "NUMBER":
+        precision, scale = (numbers + [0])[:2] if numbers else (38, 0)
+        shown = {"type": "FIXED", "precision": precision, "scale": scale}
+    elif kind == "VARCHAR":
+        shown = {"type": "TEXT", "length": length(column), "byteLength": 16777216, "fixed": False}
+    elif kind == "BINARY":
+        size = numbers[0] if numbers else 8388608
+        shown = {"type": "BINARY", "length": size, "byteLength": size, "fixed": True}
+    elif kind == "FLOAT":
+        shown = {"type": "REAL"}
+    elif kind.startswith("TIME"):
+        shown = {"type": kind, "precision": 0, "scale": numbers[0] if numbers else 9}
+    else:
+        shown = {"type": kind}
+    return json.dumps(shown | {"nullable": column["nullable"]})
+
+
+def of_schema(schema):
+    """The rows of SHOW COLUMNS IN SCHEMA."""
+    return [
+        [table.split(".")[-1], schema.split(".")[-1], name, shown(column), "true" if column["nullable"] else "NOT_NULL",
+         "", "COLUMN", "", "", schema.split(".")[0], "", None]
+        for table in sorted(_tables) if table.startswith(schema + ".")
+        for name, column in _tables[table].items()
+    ]
+
+
+SHOW_COLUMNS = ["table_name", "schema_name", "column_name", "data_type", "null?", "default", "kind", "expression",
+                "comment", "database_name", "autoincrement", "schema_evolution_record"]

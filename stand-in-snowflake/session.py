@@ -1,0 +1,271 @@
+"""A session: its transaction, and what each statement does in it."""
+
+import datetime
+import re
+import secrets
+
+import duckdb
+import fakesnow.cursor
+import fakesnow.instance
+import snowflake.connector.errors
+import sqlglot
+from sqlglot import exp
+
+import declared
+import loading
+import locks
+import stages
+import users
+from errors import Refused, does_not_exist, of_engine
+
+
+
+def _types(expression):
+    """In place of fakesnow's own change, which makes NUMBER(38, 0) an integer of 64 bits: only what the engine does not
+    take is left out."""
+    if isinstance(expression, exp.DataType) and expression.this.name in ("BINARY", "VARBINARY", "TIME", "VARCHAR", "TEXT"):
+        expression.set("expressions", [])
+    return expression
+
+
+fakesnow.cursor.transforms.integer_precision = _types
+FAKESNOW = fakesnow.instance.FakeSnow()
+DONE = (["status"], [["Statement executed successfully."]])
+
+_DDL = re.compile(r"(?is)\s*(CREATE|ALTER|DROP|TRUNCATE|COMMENT|GRANT|REVOKE|UNDROP)\b")
+_WORDS_OF_DDL_THAT_STAYS = re.compile(r"(?is)\s*ALTER\s+SESSION\b")
+_FORMATS = {"YYYY": "%Y", "MM": "%m", "DD": "%d", "HH24": "%H", "MI": "%M", "SS": "%S", "FF6": "%f", "FF9": "%n"}
+
+
+class Session:
+    def __init__(self, user, database, parameters):
+        self.token, self.master = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
+        self.user, self.parameters = user, {k.upper(): v for k, v in parameters.items()}
+        self.connection = FAKESNOW.connect(database, None)
+        self.duck = self.connection._duck_conn
+        self.in_transaction = self.cancelled = self.waits = self.expired = False
+        self.copied = []
+
+    def name(self):
+        """What a test calls its sessions by."""
+        return str(self.parameters.get("QUERY_TAG", ""))
+
+    def run(self, sql):
+        """Runs a statement. Returns the names of its columns and its rows as texts, or what a PUT is to do."""
+        try:
+            return self._run(sql)
+        except Refused:
+            raise
+        except snowflake.connector.errors.Error as error:
+            raise of_engine(error.msg or str(error)) from None
+        except (duckdb.Error, sqlglot.errors.SqlglotError) as error:
+            raise of_engine(str(error)) from None
+        finally:
+            if not self.in_transaction:
+                locks.give_back(self)
+
+    def _run(self, sql):
+        words = sql.strip().upper()
+        if words in ("BEGIN", "COMMIT", "ROLLBACK"):
+            return self._transaction(words)
+        if words.startswith("PUT "):
+            return stages.put(sql)
+        if words.startswith("REMOVE "):
+            return ["name", "result"], [[key, "removed"] for key in stages.remove(sql)]
+        if words.startswith("COPY "):
+            return loading.COLUMNS, [[_text(value) for value in row] for row in self._copy(sql)]
+        if words.startswith("SHOW COLUMNS IN SCHEMA "):
+            schema = stages.name_of(sql[len("SHOW COLUMNS IN SCHEMA "):])
+            self._require_schema(schema)
+            return declared.SHOW_COLUMNS, declared.of_schema(schema)
+        if _DDL.match(sql) and not _WORDS_OF_DDL_THAT_STAYS.match(sql):
+            # It ends what is open, and cannot be rolled back.
+            if self.in_transaction:
+                self._transaction("COMMIT")
+            return self._define(sql, words)
+        return self._query(sql)
+
+    def _transaction(self, words):
+        if words == "BEGIN":
+            if not self.in_transaction:
+                self.duck.execute("BEGIN")
+            self.in_transaction = True
+            return DONE
+        if self.in_transaction:
+            self.in_transaction = False
+            try:
+                self.duck.execute(words)
+            except duckdb.Error:
+                loading.roll_back(self.copied)
+                self.copied = []
+                raise
+            if words == "ROLLBACK":
+                loading.roll_back(self.copied)
+        self.copied = []
+        return DONE
+
+    def _copy(self, sql):
+        # All files of a COPY or none: outside of a transaction it is one.
+        if self.in_transaction:
+            return loading.copy(self, sql)
+        self._transaction("BEGIN")
+        try:
+            rows = loading.copy(self, sql)
+        except BaseException:
+            self._transaction("ROLLBACK")
+            raise
+        self._transaction("COMMIT")
+        return rows
+
+    def _define(self, sql, words):
+        if words.startswith("ALTER USER "):
+            match = re.match(r"(?is)ALTER\s+USER\s+(\w+)\s+SET\s+RSA_PUBLIC_KEY\s*=\s*'([^']*)'", sql)
+            users.set_public_key(match[1], match[2])
+            return DONE
+        if re.match(r"(?is)CREATE\s+(OR\s+REPLACE\s+)?STAGE\b", sql):
+            stages.create(sql)
+            return DONE
+        if match := re.match(r"(?is)ALTER\s+TABLE\s+(\S+)\s+SWAP\s+WITH\s+(\S+)\s*$", sql):
+            return self._swap(stages.name_of(match[1]), stages.name_of(match[2]))
+        if words.startswith(("GRANT ", "REVOKE ", "COMMENT ")):
+            return DONE
+        if match := re.match(r"(?is)CREATE\s+TRANSIENT\s+SCHEMA\b(.*)", sql):
+            sql = "CREATE SCHEMA" + match[1]
+        if match := re.match(r"(?is)DROP\s+SCHEMA\s+(?:IF\s+EXISTS\s+)?(\S+)", sql):
+            schema = stages.name_of(match[1])
+            declared.drop_schema(schema)
+            stages.drop_schema(schema)
+            self.duck.execute(f"DROP SCHEMA IF EXISTS {_quoted(schema)} CASCADE")
+            return DONE
+        # Rows lie in no order that counts, and keys are written down but not enforced.
+        sql = re.sub(r"(?is)\)\s*CLUSTER BY \([^()]*\)\s*$", ")", sql)
+        expression = sqlglot.parse_one(sql, read="snowflake")
+        for unenforced in list(expression.find_all(exp.PrimaryKey, exp.PrimaryKeyColumnConstraint, exp.UniqueColumnConstraint)):
+            (unenforced.parent if isinstance(unenforced.parent, exp.ColumnConstraint) else unenforced).pop()
+        result = self._engine(expression.sql(dialect="snowflake"))
+        self._note(expression)
+        return result
+
+    def _note(self, expression):
+        """Keeps what was declared."""
+        target = expression.find(exp.Table)
+        table = target and ".".join(part.name if part.quoted else part.name.upper() for part in target.parts)
+        if isinstance(expression, exp.Create) and expression.kind == "TABLE" and isinstance(expression.this, exp.Schema):
+            if not (expression.args.get("exists") and declared.columns(table)):
+                loading.forget(table)
+            declared.create(table, expression)
+        elif isinstance(expression, exp.Drop) and expression.kind == "TABLE":
+            declared.drop(table)
+            loading.forget(table)
+        elif isinstance(expression, exp.Alter):
+            for action in expression.args.get("actions", ()):
+                if isinstance(action, exp.ColumnDef):
+                    declared.add(table, action)
+                elif isinstance(action, exp.AlterColumn) and action.args.get("dtype"):
+                    declared.change(table, action.this.name, action.args["dtype"])
+
+    def _swap(self, one, other):
+        schema = one.rsplit(".", 1)[0]
+        self.duck.execute("BEGIN")
+        for old, new in ((one, "_swapped"), (other, one.split(".")[-1]), (f"{schema}._swapped", other.split(".")[-1])):
+            self.duck.execute(f'ALTER TABLE {_quoted(old)} RENAME TO "{new}"')
+        self.duck.execute("COMMIT")
+        declared.swap(one, other)
+        return DONE
+
+    def _query(self, sql):
+        if match := re.match(r"(?is)SELECT\s+(SCHEMA_NAME|COUNT\(\*\))\s+FROM\s+(\S+)\.INFORMATION_SCHEMA\.SCHEMATA\s+"
+                             r"WHERE\s+SCHEMA_NAME\s*=\s*'((?:[^'\\]|\\.|'')*)'\s*$", sql):
+            # fakesnow shows the schemata of the session's own database alone.
+            found = self._schemata(stages.name_of(match[2]), match[3].replace("''", "'"))
+            counted = match[1].upper() != "SCHEMA_NAME"
+            return ["n"], [[str(len(found))]] if counted else [[name] for name in found]
+        expression = sqlglot.parse_one(sql, read="snowflake")
+        if isinstance(expression, (exp.Update, exp.Delete, exp.Merge)):
+            target = expression.this.find(exp.Table)
+            locks.take(".".join(part.name for part in target.parts), self)
+        changed = False
+        for text in list(expression.find_all(exp.ToChar, exp.TimeToStr)):
+            text.replace(_time_text(text))
+            changed = True
+        if changed:
+            sql = expression.sql(dialect="snowflake")
+        return self._engine(sql)
+
+    def _engine(self, sql):
+        cursor = self.connection.cursor()
+        cursor.execute(sql, server=True)
+        table = cursor._arrow_table
+        if table is None:
+            return DONE
+        columns = [column.to_pylist() for column in table.columns]
+        return table.column_names, [[_text(value) for value in row] for row in zip(*columns)]
+
+    def _schemata(self, database, name):
+        rows = self.duck.execute(
+            "SELECT upper(schema_name) FROM duckdb_schemas() WHERE upper(database_name) = upper(?) AND "
+            "upper(schema_name) = upper(?)", [database, name]).fetchall()
+        return [row[0] for row in rows]
+
+    def _require_schema(self, schema):
+        database, name = schema.split(".")
+        if not self._schemata(database, name):
+            raise Refused("002043", "02000", "SQL compilation error:\nObject does not exist, or operation cannot be performed.")
+
+    def columns(self, table):
+        """Name to kind, nullability, the engine's type, and the length of a text."""
+        database, schema, name = table.split(".", 2)
+        rows = self.duck.execute(
+            "SELECT column_name, data_type FROM duckdb_columns() WHERE upper(database_name) = upper(?) "
+            "AND upper(schema_name) = upper(?) AND upper(table_name) = upper(?) ORDER BY column_index",
+            [database, schema, name]).fetchall()
+        if not rows:
+            raise does_not_exist(f"Table '{table}'")
+        known = declared.columns(table)
+        return {
+            column: (known[column]["kind"], known[column]["nullable"], kind, declared.length(known[column]))
+            for column, kind in rows
+        }
+
+    def engine_name(self, table):
+        return _quoted(table)
+
+    def cancel(self):
+        self.cancelled = True
+        self.duck.interrupt()
+        locks.wake()
+
+    def close(self):
+        self.cancel()
+        try:
+            self._transaction("ROLLBACK")
+        except duckdb.Error:
+            pass
+        locks.give_back(self)
+
+
+def _quoted(name):
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
+
+
+def _time_text(text):
+    """TO_CHAR of a time by one of the formats that tests and loaders use."""
+    value, pattern = text.this, text.args.get("format") or (text.expressions or [None])[0]
+    if pattern is None:
+        return exp.cast(value.copy(), "VARCHAR")
+    pattern = re.sub(r'"([^"]*)"', r"\1", pattern.name)
+    if "%" not in pattern:
+        pattern = re.sub("|".join(_FORMATS), lambda found: _FORMATS[found[0]], pattern)
+    return exp.Anonymous(this="STRFTIME", expressions=[value.copy(), exp.Literal.string(pattern)])
+
+
+def _text(value):
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value).hex().upper()
+    if isinstance(value, (datetime.datetime, datetime.date, datetime.time)):
+        return value.isoformat()
+    return str(value)
