@@ -12,12 +12,12 @@ pub(super) fn status(port: u16, method: &str, path: &str, body: &str) -> io::Res
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    write!(
-        stream,
+    let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\
          Content-Length: {}\r\n\r\n{body}",
         body.len()
-    )?;
+    );
+    stream.write_all(request.as_bytes())?;
     let mut answer = Vec::new();
     // The first line has all that is asked for; the limit keeps a strange server from filling us.
     stream.take(4096).read_to_end(&mut answer)?;
@@ -49,10 +49,16 @@ mod tests {
         let port = listener.local_addr().unwrap().port();
         let server = std::thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
-            let mut request = [0; 1024];
-            let length = stream.read(&mut request).unwrap();
+            let mut request = Vec::new();
+            let mut piece = [0; 1024];
+            // All of it: whoever closes before it has read all resets the connection.
+            while !request.ends_with(b"yes") {
+                let length = stream.read(&mut piece).unwrap();
+                assert!(length > 0, "the request breaks off: {request:?}");
+                request.extend_from_slice(&piece[..length]);
+            }
             stream.write_all(b"HTTP/1.1 201 Created\r\n\r\n").unwrap();
-            String::from_utf8_lossy(&request[..length]).into_owned()
+            String::from_utf8_lossy(&request).into_owned()
         });
         assert_eq!(status(port, "PUT", "/ready", "yes").unwrap(), 201);
         let request = server.join().unwrap();
