@@ -131,6 +131,44 @@ async fn a_profile_says_who_asks() {
     works(&made(keyless, &variables)).await;
 }
 
+#[tokio::test]
+async fn a_role_is_asked_for_with_all_that_it_wants_to_be_told() {
+    let place = Place::local();
+    let sts = serve(|asked: &Asked| {
+        let signed = asked.header("authorization");
+        let is_asked = signed.starts_with("AWS4-HMAC-SHA256 Credential=id/")
+            && signed.contains("/eu-west-3/sts/aws4_request")
+            && asked.value("Action") == "AssumeRole"
+            && asked.value("ExternalId") == "x & y"
+            && asked.value("RoleSessionName") == "nightly"
+            && asked.value("RoleArn") == "arn:aws:iam::1:role/loader";
+        let keys = "<AccessKeyId>taken</AccessKeyId><SecretAccessKey>a&#43;b/c</SecretAccessKey>\
+                    <SessionToken>token==</SessionToken>";
+        if is_asked { (200, keys.into()) } else { (403, "<Code>AccessDenied</Code>".into()) }
+    });
+    let settings = |external_id: &str| {
+        place.settings(&[
+            ("bucket_url", "s3://lake"),
+            ("credentials.aws_access_key_id", "id"),
+            ("credentials.aws_secret_access_key", "secret"),
+            ("credentials.region_name", "eu-west-3"),
+            ("credentials.sts_endpoint_url", &sts),
+            (ROLE, "arn:aws:iam::1:role/loader"),
+            ("credentials.role_external_id", external_id),
+            ("credentials.role_session_name", "nightly"),
+        ])
+    };
+    let given = keys(&made(settings("x & y"), &[])).await.unwrap();
+    assert_eq!(
+        (given.access_key_id.as_str(), given.region.as_deref()),
+        ("taken", Some("eu-west-3"))
+    );
+    assert_eq!(given.secret_access_key.expose(), "a+b/c");
+    assert_eq!(given.session_token.unwrap().expose(), "token==");
+    let error = keys(&made(settings("other"), &[])).await.unwrap_err();
+    assert_eq!(error.message(), "the role cannot be taken on");
+}
+
 /// Keys that end, as whoever gives them out would give them.
 async fn session(place: &Place) -> StorageCredentials {
     keys(&made(place.settings(&[(ROLE, &variable("S3_ROLE"))]), &[])).await.unwrap()

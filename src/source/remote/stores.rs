@@ -173,8 +173,10 @@ impl Stores {
         let mut builder =
             GoogleCloudStorageBuilder::new().with_bucket_name(bucket).with_retry(retries());
         let mut options = options();
+        let mut is_google = true;
         if let Some(endpoint) = &keys.endpoint_url {
             let url = endpoint_url(endpoint, keys.allow_insecure)?;
+            is_google = url.host_str().is_some_and(|host| host.ends_with(".googleapis.com"));
             options = options.with_allow_http(url.scheme() == "http");
             builder = builder.with_base_url(url.as_str().trim_end_matches('/'));
         }
@@ -193,6 +195,9 @@ impl Stores {
             (None, None) => {
                 if let Some(path) = &keys.application_credentials {
                     builder = builder.with_application_credentials(path);
+                } else if !is_google {
+                    // What the machine has opens Google's stores: it is shown to no one else.
+                    return Err(missing("private_key"));
                 }
             }
         }
@@ -318,6 +323,13 @@ mod tests {
             assert_eq!(error.context("key"), Some(wanted.as_str()));
             assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
         }
+    }
+
+    #[test]
+    fn what_the_machine_has_for_google_is_shown_to_no_one_else() {
+        let bucket = Bucket::Google("b".into());
+        let error = stores(&[("endpoint_url", "https://gcs.example")]).bucket(&bucket).unwrap_err();
+        assert_eq!(error.context("key"), Some("sources.filesystem.credentials.private_key"));
     }
 
     #[test]
