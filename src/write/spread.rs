@@ -88,6 +88,12 @@ impl Spread {
         !self.files.is_empty() || !self.waiting.is_empty()
     }
 
+    /// Bytes of pieces that wait for files: what memory holds beside the open piece.
+    #[cfg(test)]
+    pub(super) fn waiting_bytes(&self) -> u64 {
+        self.waiting.iter().map(|pieces| bytes_of(pieces)).sum()
+    }
+
     /// The file with the fewest bytes, the first of them.
     fn smallest(&self) -> Option<(usize, u64)> {
         let sizes = self.files.iter().map(OpenFile::bytes).enumerate();

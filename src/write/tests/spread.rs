@@ -101,6 +101,26 @@ fn files_come_in_multiples_of_the_slices_and_lose_nothing() {
 }
 
 #[test]
+fn what_waits_in_memory_is_bounded_by_the_slices_and_only_behind_full_files() {
+    for format in FORMATS {
+        for slices in [1, 6] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut writer = TableWriter::new("t", Arc::new(spread(format, folder.path(), slices)));
+            let (mut first, mut later) = (0, 0);
+            for rows in rows(40_000) {
+                writer.write(&columns(), &rows).unwrap();
+                let waiting = writer.spread.as_ref().unwrap().waiting_bytes();
+                let most = if writer.opened < slices { &mut first } else { &mut later };
+                *most = waiting.max(*most);
+            }
+            let what = format!("{format}, {slices} slices: {first}, {later}");
+            assert!(first < LEAST, "{what}");
+            assert!(later > LEAST / 2 && later < 2 * LEAST * slices as u64, "{what}");
+        }
+    }
+}
+
+#[test]
 fn any_number_of_workers_spreads_the_same_files() {
     let rows = rows(10_000);
     for format in FORMATS {
