@@ -3,6 +3,7 @@
 import datetime
 import re
 import secrets
+import threading
 
 import duckdb
 import fakesnow.cursor
@@ -30,6 +31,7 @@ def _types(expression):
 
 fakesnow.cursor.transforms.integer_precision = _types
 FAKESNOW = fakesnow.instance.FakeSnow()
+_CONNECTING = threading.Lock()
 DONE = (["status"], [["Statement executed successfully."]])
 
 _DDL = re.compile(r"(?is)\s*(CREATE|ALTER|DROP|TRUNCATE|COMMENT|GRANT|REVOKE|UNDROP)\b")
@@ -41,7 +43,9 @@ class Session:
     def __init__(self, user, database, parameters):
         self.token, self.master = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         self.user, self.parameters = user, {k.upper(): v for k, v in parameters.items()}
-        self.connection = FAKESNOW.connect(database, None)
+        # The first one that names a database makes it.
+        with _CONNECTING:
+            self.connection = FAKESNOW.connect(database, None)
         self.duck = self.connection._duck_conn
         self.in_transaction = self.cancelled = self.waits = self.expired = False
         self.copied = []
@@ -137,24 +141,27 @@ class Session:
             stages.drop_schema(schema)
             self.duck.execute(f"DROP SCHEMA IF EXISTS {_quoted(schema)} CASCADE")
             return DONE
-        # Rows lie in no order that counts, and keys are written down but not enforced.
+        # Rows lie in no order that counts.
         sql = re.sub(r"(?is)\)\s*CLUSTER BY \([^()]*\)\s*$", ")", sql)
         expression = sqlglot.parse_one(sql, read="snowflake")
-        for unenforced in list(expression.find_all(exp.PrimaryKey, exp.PrimaryKeyColumnConstraint, exp.UniqueColumnConstraint)):
-            (unenforced.parent if isinstance(unenforced.parent, exp.ColumnConstraint) else unenforced).pop()
-        result = self._engine(expression.sql(dialect="snowflake"))
-        self._note(expression)
-        return result
-
-    def _note(self, expression):
-        """Keeps what was declared."""
         target = expression.find(exp.Table)
-        table = target and ".".join(part.name if part.quoted else part.name.upper() for part in target.parts)
+        table = target and ".".join(part.name if part.args.get("quoted") else part.name.upper() for part in target.parts)
         if isinstance(expression, exp.Create) and expression.kind == "TABLE" and isinstance(expression.this, exp.Schema):
-            if not (expression.args.get("exists") and declared.columns(table)):
+            # Not by way of fakesnow: keys are written down and not enforced, and all digits are kept.
+            exists = " IF NOT EXISTS" if expression.args.get("exists") else ""
+            was_there = declared.columns(table)
+            columns = declared.create(table, expression)
+            try:
+                self.duck.execute(f"CREATE TABLE{exists} {_quoted(table)} ({', '.join(columns)})")
+            except duckdb.Error:
+                if not was_there:
+                    declared.drop(table)
+                raise
+            if not (exists and was_there):
                 loading.forget(table)
-            declared.create(table, expression)
-        elif isinstance(expression, exp.Drop) and expression.kind == "TABLE":
+            return DONE
+        result = self._engine(expression.sql(dialect="snowflake"))
+        if isinstance(expression, exp.Drop) and expression.kind == "TABLE":
             declared.drop(table)
             loading.forget(table)
         elif isinstance(expression, exp.Alter):
@@ -163,6 +170,7 @@ class Session:
                     declared.add(table, action)
                 elif isinstance(action, exp.AlterColumn) and action.args.get("dtype"):
                     declared.change(table, action.this.name, action.args["dtype"])
+        return result
 
     def _swap(self, one, other):
         schema = one.rsplit(".", 1)[0]

@@ -1,5 +1,6 @@
 """Stages: names for places in a bucket, and what lets one in there."""
 
+import functools
 import os
 import re
 from dataclasses import dataclass
@@ -32,16 +33,21 @@ class Place:
         return Place(self.bucket, self.prefix + path, self.keys)
 
     def client(self):
-        key, secret, token = self.keys
-        return boto3.client(
-            "s3",
-            endpoint_url=ENDPOINT,
-            aws_access_key_id=key,
-            aws_secret_access_key=secret,
-            aws_session_token=token,
-            region_name="us-east-1",
-            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
-        )
+        return _client(*self.keys)
+
+
+# Making one takes longer than most statements.
+@functools.lru_cache(maxsize=64)
+def _client(key, secret, token):
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=ENDPOINT,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        aws_session_token=token,
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
+    )
 
 
 def of_url(url, keys):
