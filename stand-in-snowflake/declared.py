@@ -4,6 +4,8 @@ import json
 
 from sqlglot import exp
 
+import names
+
 _tables = {}
 
 _NAMES = {
@@ -63,7 +65,7 @@ def drop(table):
 
 
 def drop_schema(schema):
-    for table in [table for table in _tables if table.startswith(schema + ".")]:
+    for table in [table for table in _tables if table.startswith(names.within(schema))]:
         del _tables[table]
 
 
@@ -105,9 +107,9 @@ def shown(column):
 def of_schema(schema):
     """The rows of SHOW COLUMNS IN SCHEMA."""
     return [
-        [table.split(".")[-1], schema.split(".")[-1], name, shown(column), "true" if column["nullable"] else "NOT_NULL",
-         "", "COLUMN", "", "", schema.split(".")[0], "", None]
-        for table in sorted(_tables) if table.startswith(schema + ".")
+        [names.parts(table)[-1], names.parts(schema)[-1], name, shown(column), "true" if column["nullable"] else "NOT_NULL",
+         "", "COLUMN", "", "", names.parts(schema)[0], "", None]
+        for table in sorted(_tables) if table.startswith(names.within(schema))
         for name, column in _tables[table].items()
     ]
 

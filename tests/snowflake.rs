@@ -480,7 +480,7 @@ async fn a_value_that_does_not_fit_is_told_by_file_line_column_and_value() {
 async fn every_statement_says_what_it_belongs_to() {
     let case = Case::new("tags");
     let info = case.staged().build().unwrap().run(rows(1)).await.unwrap();
-    let load = only(&info).load_id.to_string();
+    let load = only(&info).load_id.clone().unwrap().to_string();
     let history = case.history().await;
     assert!(history.iter().all(|row| row[1].contains("\"tool\":\"transload\"")), "{history:?}");
     let copy = history.iter().find(|row| row[0].starts_with("COPY INTO") && row[0].contains("\"EVENTS\"")).unwrap();
@@ -491,7 +491,7 @@ async fn every_statement_says_what_it_belongs_to() {
     let case = Case::new("template");
     let builder = case.staged().setting("destination.snowflake.query_tag", "{{\"t\": \"{table}\", \"l\": \"{load_id}\"}}");
     let info = builder.build().unwrap().run(rows(1)).await.unwrap();
-    let expected = format!("{{\"t\": \"events\", \"l\": \"{}\"}}", only(&info).load_id);
+    let expected = format!("{{\"t\": \"events\", \"l\": \"{}\"}}", only(&info).load_id.clone().unwrap());
     assert!(case.history().await.iter().any(|row| row[0].starts_with("COPY ") && row[1] == expected));
 }
 

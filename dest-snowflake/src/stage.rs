@@ -17,7 +17,7 @@ use object_store::{
 use tokio::io::AsyncReadExt as _;
 use transload_core::sql::{Dialect as _, Statement};
 use transload_core::{
-    DataFile, Error, ErrorKind, Load, Redactor, Result, Secret, check_encrypted, escape_segment,
+    DataFile, Error, ErrorKind, Load, Redactor, Result, Secret, Sha256Hex, check_encrypted,
 };
 
 use crate::answer::{StageInfo, Upload};
@@ -41,7 +41,13 @@ fn folder(load: &Load) -> String {
 
 /// Where a file lies in the stage.
 pub(crate) fn path(load: &Load, file: &DataFile) -> String {
-    format!("{}{}/{}", folder(load), escape_segment(&file.table), file.name)
+    // Buckets and their clients disagree on which characters of a key are written otherwise in its URL.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let table = match file.table.chars().all(is_plain) {
+        true => file.table.clone(),
+        false => Sha256Hex::of(file.table.as_bytes()).short().to_owned(),
+    };
+    format!("{}{table}/{}", folder(load), file.name)
 }
 
 /// The statements that make the staging dataset, whose tables need no fail-safe, and the stage. Snowflake documentation,
@@ -200,7 +206,7 @@ fn unknown(info: &StageInfo) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use transload_core::{Dataset, Epoch, FileFormat, LoadId, Sha256Hex};
+    use transload_core::{Dataset, Epoch, FileFormat, LoadId};
 
     use super::*;
     use crate::dialect::tests::dialect;
