@@ -31,6 +31,8 @@ def _types(expression):
 
 
 fakesnow.cursor.transforms.integer_precision = _types
+# fakesnow changes a statement some seventy times, and each time a copy of it. Nobody else has the statement.
+exp.Expression.transform.__kwdefaults__["copy"] = False
 FAKESNOW = fakesnow.instance.FakeSnow()
 _CONNECTING = threading.Lock()
 DONE = (["status"], [["Statement executed successfully."]])

@@ -95,7 +95,7 @@ async fn every_format_carries_the_same_rows_on_either_way() {
             assert_eq!(only(&info).format, Some(format));
             let columns = format!(
                 "id, text, CAST(number AS VARCHAR), empty, big, CAST(flag AS VARCHAR), {}",
-                time("at")
+                time("\"AT\"")
             );
             let found = case.ask(&format!("SELECT {columns} FROM {{d}}.{name} ORDER BY id")).await;
             assert_eq!(found.len(), 3);
@@ -176,11 +176,19 @@ async fn types_of_snowflake_hold_what_they_are_given() {
 #[ignore = "needs Snowflake: cargo xtask e2e snowflake [--live]"]
 async fn json_is_a_variant_and_goes_by_json_lines() {
     let case = Case::new("variant");
+    let refused = Resource::json("t", r#"{"id": 1, "doc": {"a": 1}}"#)
+        .columns([ColumnHints::new("doc").data_type(DataType::Json)])
+        .loader_file_format(FileFormat::Parquet);
+    let failed = case.staged().build().unwrap().run(refused).await.unwrap_err();
+    assert_eq!(failed.error.kind(), ErrorKind::Unsupported);
+    assert!(failed.error.hint().unwrap().contains("jsonl"), "{:?}", failed.error);
+
     let json = r#"{"id": 1, "doc": {"a": [1, {"b": "it's \\ \"x\""}], "n": null, "d": 1.10}}"#;
     for builder in [case.staged(), case.direct()] {
         let resource = Resource::json("t", json)
             .write_disposition(WriteDisposition::Replace)
-            .columns([ColumnHints::new("doc").data_type(DataType::Json).description("it's said")]);
+            .columns([ColumnHints::new("doc").data_type(DataType::Json).description("it's said")])
+            .loader_file_format(FileFormat::Jsonl);
         let info = builder.build().unwrap().run(resource).await.unwrap();
         assert_eq!(only(&info).format, Some(FileFormat::Jsonl));
         let found = case.one("SELECT TO_JSON(doc) FROM {d}.t").await;
