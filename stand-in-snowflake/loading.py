@@ -6,6 +6,7 @@ import gzip
 import io
 import json
 import re
+import zlib
 
 import pyarrow
 import pyarrow.csv
@@ -78,7 +79,10 @@ def copy(session, sql):
         if (key, tag) in known:
             rows.append([key, "LOAD_SKIPPED", 0, 0, 1, 0, "File was loaded before.", None, None, None])
             continue
-        found, first_line = read(data, {name.upper(): kind for name, (kind, *_) in types.items()})
+        try:
+            found, first_line = read(data, {name.upper(): kind for name, (kind, *_) in types.items()})
+        except (pyarrow.ArrowException, ValueError, OSError, EOFError, zlib.error):
+            raise Refused("100069", "22P02", f"Error parsing the file: it is damaged.\n  File '{key}'") from None
         loaded = _insert(session, table, types, key, found, first_line)
         known.add((key, tag))
         session.copied.append((table, (key, tag)))

@@ -105,7 +105,10 @@ async fn every_format_carries_the_same_rows_on_either_way() {
             );
             assert_eq!(found[1], "2|~|0.1|x|-9223372036854775808|false|~", "{name}");
             assert!(found[2].starts_with("3|\\N|3"), "{name}: {found:?}");
-            assert!(found[2].ends_with("|~|~|true|1969-12-31T23:59:59.000000"), "{name}: {found:?}");
+            assert!(
+                found[2].ends_with("|~|~|true|1969-12-31T23:59:59.000000"),
+                "{name}: {found:?}"
+            );
             let nested = format!("SELECT x FROM {{d}}.{name}__deep__list ORDER BY _dlt_list_idx");
             assert_eq!(case.ask(&nested).await, ["1", "~"], "{name}");
         }
@@ -129,9 +132,12 @@ async fn types_of_snowflake_hold_what_they_are_given() {
         ])),
         vec![
             Arc::new(
-                Decimal128Array::from(vec![Some(-12_345_678_901_234_567_890_123_456_789_i128), None])
-                    .with_precision_and_scale(38, 9)
-                    .unwrap(),
+                Decimal128Array::from(vec![
+                    Some(-12_345_678_901_234_567_890_123_456_789_i128),
+                    None,
+                ])
+                .with_precision_and_scale(38, 9)
+                .unwrap(),
             ),
             Arc::new(
                 Decimal128Array::from(vec![Some(1234_i128), None])
@@ -159,7 +165,8 @@ async fn types_of_snowflake_hold_what_they_are_given() {
                 "amount, small, HEX_ENCODE(raw), {}, TO_CHAR(naive, 'YYYY-MM-DD\"T\"HH24:MI:SS.FF6')",
                 time("zoned")
             );
-            let found = case.ask(&format!("SELECT {columns} FROM {{d}}.{table} ORDER BY amount")).await;
+            let found =
+                case.ask(&format!("SELECT {columns} FROM {{d}}.{table} ORDER BY amount")).await;
             assert_eq!(
                 found,
                 [
@@ -286,7 +293,10 @@ async fn a_stage_or_an_integration_opens_the_bucket_without_keys() {
     let failed = wrong.build().unwrap().run(rows(10)).await.unwrap_err();
     assert_eq!(failed.error.kind(), ErrorKind::Terminal, "{:?}", failed.error);
     let shown = format!("{:?}", failed.error);
-    assert!(shown.contains("Integration 'NOBODYS' does not exist") && shown.contains("hint"), "{shown}");
+    assert!(
+        shown.contains("Integration 'NOBODYS' does not exist") && shown.contains("hint"),
+        "{shown}"
+    );
     assert_eq!(only(&failed.info).status, LoadStatus::Pending);
     assert_eq!(case.count("events").await, 0);
     let info = case.staged().build().unwrap().resume().await.unwrap();
@@ -400,15 +410,22 @@ async fn a_statement_that_runs_long_is_asked_for_until_it_ends() {
 #[ignore = "needs the stand-in for Snowflake: cargo xtask e2e snowflake"]
 async fn a_request_whose_answer_is_lost_is_sent_again_and_runs_once() {
     let case = Case::new("again");
-    for (moment, begins) in [("AFTER", "COPY"), ("AFTER", "INSERT"), ("AFTER", "COMMIT"), ("BEFORE", "COPY")] {
+    for (moment, begins) in
+        [("AFTER", "COPY"), ("AFTER", "INSERT"), ("AFTER", "COMMIT"), ("BEFORE", "COPY")]
+    {
         case.stand_in(&format!("LOSE {moment} '{begins}'")).await;
     }
     case.stand_in("STATUS 503 'UPDATE'").await;
     case.staged().build().unwrap().run(rows(10)).await.unwrap();
     assert_eq!((case.count("events").await, case.count("events__tags").await), (10, 20));
     assert_eq!((case.count("_dlt_loads").await, case.count("_transload_commits").await), (1, 1));
-    let repeated: Vec<_> =
-        case.history().await.into_iter().filter(|row| row[3] != "0").map(|row| row[0].clone()).collect();
+    let repeated: Vec<_> = case
+        .history()
+        .await
+        .into_iter()
+        .filter(|row| row[3] != "0")
+        .map(|row| row[0].clone())
+        .collect();
     assert_eq!(repeated.len(), 3, "{repeated:?}");
 }
 
@@ -491,16 +508,24 @@ async fn every_statement_says_what_it_belongs_to() {
     let load = only(&info).load_id.clone().unwrap().to_string();
     let history = case.history().await;
     assert!(history.iter().all(|row| row[1].contains("\"tool\":\"transload\"")), "{history:?}");
-    let copy = history.iter().find(|row| row[0].starts_with("COPY INTO") && row[0].contains("\"EVENTS\"")).unwrap();
+    let copy = history
+        .iter()
+        .find(|row| row[0].starts_with("COPY INTO") && row[0].contains("\"EVENTS\""))
+        .unwrap();
     let tag: serde_json::Value = serde_json::from_str(&copy[1]).unwrap();
     assert_eq!(tag["load_id"], load.as_str());
     assert_eq!((&tag["table"], &tag["step"]), (&"events".into(), &"load events".into()));
 
     let case = Case::new("template");
-    let builder = case.staged().setting("destination.snowflake.query_tag", "{{\"t\": \"{table}\", \"l\": \"{load_id}\"}}");
+    let builder = case
+        .staged()
+        .setting("destination.snowflake.query_tag", "{{\"t\": \"{table}\", \"l\": \"{load_id}\"}}");
     let info = builder.build().unwrap().run(rows(1)).await.unwrap();
-    let expected = format!("{{\"t\": \"events\", \"l\": \"{}\"}}", only(&info).load_id.clone().unwrap());
-    assert!(case.history().await.iter().any(|row| row[0].starts_with("COPY ") && row[1] == expected));
+    let expected =
+        format!("{{\"t\": \"events\", \"l\": \"{}\"}}", only(&info).load_id.clone().unwrap());
+    assert!(
+        case.history().await.iter().any(|row| row[0].starts_with("COPY ") && row[1] == expected)
+    );
 }
 
 #[tokio::test]
@@ -508,10 +533,14 @@ async fn every_statement_says_what_it_belongs_to() {
 async fn files_of_the_stage_are_removed_after_the_commit_where_that_is_asked_for() {
     for keeps in [true, false] {
         let case = Case::new("keep");
-        let builder = case.direct().setting("destination.snowflake.keep_staged_files", keeps.to_string());
+        let builder =
+            case.direct().setting("destination.snowflake.keep_staged_files", keeps.to_string());
         builder.build().unwrap().run(rows(3)).await.unwrap();
         assert_eq!(case.count("events").await, 3);
-        let stage = format!("REMOVE '@\"RAW\".\"{}_STAGING\".\"_TRANSLOAD_FILES\"/'", case.name.to_ascii_uppercase());
+        let stage = format!(
+            "REMOVE '@\"RAW\".\"{}_STAGING\".\"_TRANSLOAD_FILES\"/'",
+            case.name.to_ascii_uppercase()
+        );
         let left = query(&stage).await;
         assert_eq!(left.is_empty(), !keeps, "{left:?}");
     }
@@ -623,7 +652,10 @@ async fn a_load_that_is_killed_anywhere_is_finished_by_the_next_run() {
             let case = Case::new("killed");
             if disposition == "replace" {
                 write_rows(&case, OLD_ROWS);
-                assert!(run(&case, disposition, 0).status.success(), "rows that are to be replaced");
+                assert!(
+                    run(&case, disposition, 0).status.success(),
+                    "rows that are to be replaced"
+                );
             }
             write_rows(&case, ROWS);
             let killed = !run(&case, disposition, die_at).status.success();
@@ -635,7 +667,11 @@ async fn a_load_that_is_killed_anywhere_is_finished_by_the_next_run() {
                     assert!(whole.contains(&seen), "{at}: a reader sees {seen:?}");
                 }
                 let second = run(&case, disposition, 0);
-                assert!(second.status.success(), "{at}: {}", String::from_utf8_lossy(&second.stdout));
+                assert!(
+                    second.status.success(),
+                    "{at}: {}",
+                    String::from_utf8_lossy(&second.stdout)
+                );
             }
             let found = (case.count("events").await, case.count("events__tags").await);
             assert_eq!(found, (ROWS, 2 * ROWS), "{at}");

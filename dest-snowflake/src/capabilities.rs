@@ -70,7 +70,8 @@ fn copies(integrated: bool, has_stage: bool) -> Vec<CopySource> {
         (StorageKind::Azure, Vec::from_iter(integration.filter(|_| has_stage))),
     ];
     let open = storages.into_iter().filter(|(_, access)| !access.is_empty());
-    open.map(|(storage, access)| CopySource { storage, formats: FORMATS.to_vec(), access }).collect()
+    open.map(|(storage, access)| CopySource { storage, formats: FORMATS.to_vec(), access })
+        .collect()
 }
 
 #[cfg(test)]

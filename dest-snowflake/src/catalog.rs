@@ -24,18 +24,22 @@ pub(crate) fn rows(sql: &str, answer: Result<Answer>) -> Result<Vec<Row>> {
 const MOST: usize = 10_000;
 
 fn columns(answer: Answer) -> Result<Vec<Row>> {
-    let unexpected = || Error::new(ErrorKind::Terminal, "Snowflake shows columns in a way that is not known");
+    let unexpected =
+        || Error::new(ErrorKind::Terminal, "Snowflake shows columns in a way that is not known");
     let place = |name: &str| answer.column(name).ok_or_else(unexpected);
     let (table, column, kind) = (place("table_name")?, place("column_name")?, place("data_type")?);
     if answer.rows.len() >= MOST {
-        return Err(Error::new(ErrorKind::Unsupported, "a dataset has more columns than Snowflake shows")
-            .with("columns", MOST)
-            .with_hint("load into several datasets"));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "a dataset has more columns than Snowflake shows",
+        )
+        .with("columns", MOST)
+        .with_hint("load into several datasets"));
     }
     let of = |row: &Row, at: usize| row.get(at).cloned().flatten().ok_or_else(unexpected);
     let read = |row: &Row| {
-        let shown: ShownType =
-            serde_json::from_str(&of(row, kind)?).map_err(|error| unexpected().with_source(error))?;
+        let shown: ShownType = serde_json::from_str(&of(row, kind)?)
+            .map_err(|error| unexpected().with_source(error))?;
         let nullable = if shown.nullable { "YES" } else { "NO" };
         Ok(vec![
             Some(of(row, table)?),
@@ -86,9 +90,8 @@ mod tests {
     use super::*;
 
     fn shown(types: &[&str]) -> Answer {
-        let row = |kind: &&str| {
-            ["T", "DS", "C", kind, "true"].map(|text| Some(text.to_owned())).to_vec()
-        };
+        let row =
+            |kind: &&str| ["T", "DS", "C", kind, "true"].map(|text| Some(text.to_owned())).to_vec();
         Answer {
             columns: ["table_name", "schema_name", "column_name", "data_type", "null?"]
                 .map(str::to_owned)

@@ -10,8 +10,16 @@ const MESSAGES: &[(&str, ErrorKind, &str)] = &[
     ("Failed to access remote file: access denied", ErrorKind::Configuration, BUCKET),
     ("Failure using stage area", ErrorKind::Configuration, BUCKET),
     ("InvalidAccessKeyId", ErrorKind::Configuration, "look at the keys of the staging destination"),
-    ("SignatureDoesNotMatch", ErrorKind::Configuration, "look at the keys of the staging destination"),
-    ("ExpiredToken", ErrorKind::Configuration, "renew the temporary keys of the staging destination, then resume"),
+    (
+        "SignatureDoesNotMatch",
+        ErrorKind::Configuration,
+        "look at the keys of the staging destination",
+    ),
+    (
+        "ExpiredToken",
+        ErrorKind::Configuration,
+        "renew the temporary keys of the staging destination, then resume",
+    ),
     ("AccessDenied", ErrorKind::Configuration, BUCKET),
     ("Access Denied", ErrorKind::Configuration, BUCKET),
     ("SlowDown", ErrorKind::Transient, ""),
@@ -19,8 +27,16 @@ const MESSAGES: &[(&str, ErrorKind, &str)] = &[
     ("was aborted because it was deadlocked", ErrorKind::Transient, ""),
     ("has been aborted because it waited", ErrorKind::Transient, ""),
     // "Working with resource monitors".
-    ("exceeded its quota", ErrorKind::Configuration, "raise the quota of the resource monitor, or wait until it begins anew"),
-    ("No active warehouse selected", ErrorKind::Configuration, "set `credentials.warehouse`, and grant USAGE on it to the role"),
+    (
+        "exceeded its quota",
+        ErrorKind::Configuration,
+        "raise the quota of the resource monitor, or wait until it begins anew",
+    ),
+    (
+        "No active warehouse selected",
+        ErrorKind::Configuration,
+        "set `credentials.warehouse`, and grant USAGE on it to the role",
+    ),
 ];
 
 const BUCKET: &str =
@@ -40,9 +56,17 @@ const CODES: &[(&str, ErrorKind, &str)] = &[
     ("390112", ErrorKind::Transient, ""),
     ("390114", ErrorKind::Transient, ""),
     ("390115", ErrorKind::Transient, ""),
-    ("390144", ErrorKind::Configuration, "see that `RSA_PUBLIC_KEY_FP` of the user is the key's, and that this machine's clock is right"),
+    (
+        "390144",
+        ErrorKind::Configuration,
+        "see that `RSA_PUBLIC_KEY_FP` of the user is the key's, and that this machine's clock is right",
+    ),
     ("390189", ErrorKind::Configuration, "the role does not exist, or is not granted to the user"),
-    ("390201", ErrorKind::Configuration, "see that the database, the warehouse and the role exist and are granted"),
+    (
+        "390201",
+        ErrorKind::Configuration,
+        "see that the database, the warehouse and the role exist and are granted",
+    ),
     ("390303", ErrorKind::Configuration, "look at `credentials.token`"),
     ("390318", ErrorKind::Configuration, "renew `credentials.token`"),
     ("390", ErrorKind::Configuration, LOGIN),
@@ -52,15 +76,35 @@ const CODES: &[(&str, ErrorKind, &str)] = &[
     ("000605", ErrorKind::Transient, ""),
     ("000603", ErrorKind::Transient, ""),
     ("000604", ErrorKind::Terminal, "look for who cancelled the statement, then resume"),
-    ("000630", ErrorKind::Terminal, "raise STATEMENT_TIMEOUT_IN_SECONDS by `session_parameters`, then resume"),
-    ("000606", ErrorKind::Configuration, "set `credentials.warehouse`, and grant USAGE on it to the role"),
-    ("090073", ErrorKind::Configuration, "the warehouse cannot be started: see who suspended it, and the resource monitor"),
+    (
+        "000630",
+        ErrorKind::Terminal,
+        "raise STATEMENT_TIMEOUT_IN_SECONDS by `session_parameters`, then resume",
+    ),
+    (
+        "000606",
+        ErrorKind::Configuration,
+        "set `credentials.warehouse`, and grant USAGE on it to the role",
+    ),
+    (
+        "090073",
+        ErrorKind::Configuration,
+        "the warehouse cannot be started: see who suspended it, and the resource monitor",
+    ),
     // Two loaders made the same table or schema at once: the next try finds it.
     ("002002", ErrorKind::Transient, ""),
     ("001430", ErrorKind::Transient, ""),
     // What a statement names is not there, or not for this role.
-    ("002003", ErrorKind::Terminal, "see that it exists and that the role is granted what it needs there"),
-    ("002043", ErrorKind::Terminal, "see that it exists and that the role is granted what it needs there"),
+    (
+        "002003",
+        ErrorKind::Terminal,
+        "see that it exists and that the role is granted what it needs there",
+    ),
+    (
+        "002043",
+        ErrorKind::Terminal,
+        "see that it exists and that the role is granted what it needs there",
+    ),
     ("003001", ErrorKind::Configuration, "grant the role what the message names"),
     ("003013", ErrorKind::Configuration, "grant the role what the message names"),
     ("000904", ErrorKind::Terminal, ""),
@@ -130,18 +174,50 @@ mod tests {
         for (code, state, message) in [
             ("390100", "08001", "Incorrect username or password was specified."),
             ("390144", "08001", "JWT token is invalid. [1]"),
-            ("390189", "08001", "Role 'LOADER' specified in the connect string does not exist or not authorized."),
+            (
+                "390189",
+                "08001",
+                "Role 'LOADER' specified in the connect string does not exist or not authorized.",
+            ),
             ("390318", "08001", "OAuth access token expired. [2]"),
-            ("000625", "57014", "Statement '01b' has locked table 'T' in transaction 1 and this lock has not yet been released."),
-            ("000630", "57014", "Statement reached its statement or warehouse timeout of 60 second(s) and was canceled."),
+            (
+                "000625",
+                "57014",
+                "Statement '01b' has locked table 'T' in transaction 1 and this lock has not yet been released.",
+            ),
+            (
+                "000630",
+                "57014",
+                "Statement reached its statement or warehouse timeout of 60 second(s) and was canceled.",
+            ),
             ("000606", "57P03", "No active warehouse selected in the current session."),
-            ("002003", "02000", "SQL compilation error:\nTable 'RAW.CHESS.T' does not exist or not authorized."),
-            ("003001", "42501", "SQL access control error:\nInsufficient privileges to operate on schema 'CHESS'"),
-            ("001003", "42000", "SQL compilation error:\nsyntax error line 1 at position 0 unexpected 'FROMM'."),
-            ("100038", "22018", "Numeric value 'CANARY's' is not recognized\n  File 'x/y.jsonl', line 3, character 7\n  Row 3, column \"T\"[\"N\":1]"),
+            (
+                "002003",
+                "02000",
+                "SQL compilation error:\nTable 'RAW.CHESS.T' does not exist or not authorized.",
+            ),
+            (
+                "003001",
+                "42501",
+                "SQL access control error:\nInsufficient privileges to operate on schema 'CHESS'",
+            ),
+            (
+                "001003",
+                "42000",
+                "SQL compilation error:\nsyntax error line 1 at position 0 unexpected 'FROMM'.",
+            ),
+            (
+                "100038",
+                "22018",
+                "Numeric value 'CANARY's' is not recognized\n  File 'x/y.jsonl', line 3, character 7\n  Row 3, column \"T\"[\"N\":1]",
+            ),
             ("100078", "22000", "String 'CANARY' is too long and would be truncated"),
             ("100072", "22000", "NULL result in a non-nullable column"),
-            ("100016", "22000", "Failure using stage area. Cause: [Access Denied (Status Code: 403; Error Code: AccessDenied)]"),
+            (
+                "100016",
+                "22000",
+                "Failure using stage area. Cause: [Access Denied (Status Code: 403; Error Code: AccessDenied)]",
+            ),
             ("091016", "22000", "Remote file 'x/y.parquet' was not found."),
             ("000002", "0A000", "Unsupported feature 'X'."),
             ("999999", "XX000", "something that nobody has met"),

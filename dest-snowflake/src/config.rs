@@ -137,7 +137,11 @@ pub(crate) fn read(settings: &Settings) -> Result<SnowflakeSettings> {
             login.endpoint_url.as_deref().is_none_or(is_address),
             "expected an address without a path, such as http://127.0.0.1:8084",
         ),
-        ("credentials.login_timeout", !login.login_timeout.is_zero(), "expected one second or more"),
+        (
+            "credentials.login_timeout",
+            !login.login_timeout.is_zero(),
+            "expected one second or more",
+        ),
         (
             "credentials.database",
             !login.database.is_empty() && !login.database.contains('/'),
@@ -337,9 +341,17 @@ pub(crate) mod tests {
     #[test]
     fn an_account_has_its_address() {
         for (host, expected, account_name) in [
-            ("myorg-account_1", "https://myorg-account-1.snowflakecomputing.com", "myorg-account_1"),
+            (
+                "myorg-account_1",
+                "https://myorg-account-1.snowflakecomputing.com",
+                "myorg-account_1",
+            ),
             ("xy1.eu-west-1", "https://xy1.eu-west-1.snowflakecomputing.com", "xy1"),
-            ("a.privatelink.snowflakecomputing.com", "https://a.privatelink.snowflakecomputing.com", "a"),
+            (
+                "a.privatelink.snowflakecomputing.com",
+                "https://a.privatelink.snowflakecomputing.com",
+                "a",
+            ),
         ] {
             let mut settings = Settings::from_pairs("snowflake", &COMPLETE);
             let value = (SettingValue::text(host), Origin::Code);
@@ -362,7 +374,10 @@ pub(crate) mod tests {
             if let Err(error) = read {
                 assert_eq!(error.context("code"), Some("E_TLS_REQUIRED"));
                 let hint = error.hint().unwrap();
-                assert!(hint.contains("destination.snowflake.credentials.allow_insecure"), "{hint}");
+                assert!(
+                    hint.contains("destination.snowflake.credentials.allow_insecure"),
+                    "{hint}"
+                );
             }
         }
     }

@@ -40,8 +40,11 @@ pub(crate) fn load(
                 urls.extend(job.files.iter().map(|staged| staged.url.as_str()));
             }
             other => {
-                return Err(Error::new(ErrorKind::Unsupported, "Snowflake copies files and nothing else")
-                    .with("job", other.id()));
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    "Snowflake copies files and nothing else",
+                )
+                .with("job", other.id()));
             }
         }
     }
@@ -63,7 +66,8 @@ pub(crate) fn load(
         Some(url) => from_bucket(statement, dialect, target, url, folder, context.access)?,
     };
     let rows = files.iter().map(|(_, file)| file.rows).sum();
-    let statement = statement.sql("\n").sql(&list(&files, folder)).sql(&format(dialect, file, &files)?);
+    let statement =
+        statement.sql("\n").sql(&list(&files, folder)).sql(&format(dialect, file, &files)?);
     let statement =
         statement.sql("MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE\nON_ERROR = ABORT_STATEMENT");
     Ok(vec![Step::rows(format!("load {}", target.table.name), statement, rows)])
@@ -140,7 +144,11 @@ fn with_keys(statement: Statement, credentials: &StorageCredentials) -> Statemen
 
 /// How the files are to be read. "COPY INTO <table>", formatTypeOptions. `NULL_IF` is empty everywhere: by default the text
 /// `\N` becomes NULL.
-fn format(dialect: &SnowflakeDialect, first: &DataFile, files: &[(String, &DataFile)]) -> Result<String> {
+fn format(
+    dialect: &SnowflakeDialect,
+    first: &DataFile,
+    files: &[(String, &DataFile)],
+) -> Result<String> {
     if files.iter().any(|(_, file)| file.format != first.format) {
         return Err(Error::new(ErrorKind::Bug, "the files of a table have more than one format")
             .with("table", &first.table));
@@ -156,7 +164,9 @@ fn format(dialect: &SnowflakeDialect, first: &DataFile, files: &[(String, &DataF
                 true => " USE_VECTORIZED_SCANNER = TRUE",
                 false => "",
             };
-            format!("TYPE = PARQUET BINARY_AS_TEXT = FALSE USE_LOGICAL_TYPE = TRUE{vectorized} NULL_IF = ()")
+            format!(
+                "TYPE = PARQUET BINARY_AS_TEXT = FALSE USE_LOGICAL_TYPE = TRUE{vectorized} NULL_IF = ()"
+            )
         }
         FileFormat::Jsonl => {
             format!("TYPE = JSON COMPRESSION = {compression} BINARY_FORMAT = BASE64 NULL_IF = ()")
@@ -333,7 +343,9 @@ mod tests {
     #[test]
     fn more_files_than_a_copy_may_name_are_read_by_their_folder() {
         let files = |count| {
-            (1..=count).map(|number| staged(number, FileFormat::Parquet, false, &["text"])).collect()
+            (1..=count)
+                .map(|number| staged(number, FileFormat::Parquet, false, &["text"]))
+                .collect()
         };
         let named = shown(&dialect(), &copies(files(1000)), &credentials(false));
         let whole = shown(&dialect(), &copies(files(1001)), &credentials(false));

@@ -115,7 +115,10 @@ impl Account {
             return Err(refused(&envelope));
         }
         let Some(tokens) = Tokens::of(&envelope.data, "token", "masterToken") else {
-            return Err(Error::new(ErrorKind::Terminal, "Snowflake's answer to the login has no token"));
+            return Err(Error::new(
+                ErrorKind::Terminal,
+                "Snowflake's answer to the login has no token",
+            ));
         };
         Ok(HttpSession { account: Arc::clone(self), tokens, sequence: 0, running: None })
     }
@@ -214,7 +217,10 @@ impl Account {
         let url = self.url(path)?;
         // A token goes to the account alone, whatever an answer says.
         if !url.as_str().starts_with(&self.address) {
-            return Err(Error::new(ErrorKind::Terminal, "Snowflake sends to another place for an answer"));
+            return Err(Error::new(
+                ErrorKind::Terminal,
+                "Snowflake sends to another place for an answer",
+            ));
         }
         let mut last = None;
         for attempt in 0..TRIES {
@@ -246,7 +252,8 @@ impl Account {
     ) -> Result<Envelope> {
         let mut request = request.header(ACCEPT, MEDIA);
         if let Some(token) = token {
-            request = request.header(AUTHORIZATION, format!("Snowflake Token=\"{}\"", token.expose()));
+            request =
+                request.header(AUTHORIZATION, format!("Snowflake Token=\"{}\"", token.expose()));
         }
         let response = request.send().await.map_err(lost)?;
         let status = response.status();
@@ -263,7 +270,9 @@ impl Account {
                 "what answered is not Snowflake, or knows no such account",
             )
             .with("status", status.as_u16())
-            .with_hint("look at `credentials.host`: the identifier of the account, such as myorg-account1")),
+            .with_hint(
+                "look at `credentials.host`: the identifier of the account, such as myorg-account1",
+            )),
         }
     }
 
@@ -319,7 +328,7 @@ impl Account {
     }
 
     /// Sends what nobody waits for.
-    fn send_off(self: &Arc<Self>, requests: Vec<(&'static str, Vec<(&'static str, String)>, Json)>, token: Secret) {
+    fn send_off(self: &Arc<Self>, requests: Vec<Request>, token: Secret) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let account = Arc::clone(self);
         runtime.spawn(async move {
@@ -333,6 +342,9 @@ impl Account {
         });
     }
 }
+
+/// A path, its query and a body.
+type Request = (&'static str, Vec<(&'static str, String)>, Json);
 
 /// The text of the private key, where there is one.
 fn key_text(settings: &SnowflakeSettings) -> Result<Option<Secret>> {
@@ -363,12 +375,14 @@ fn key_text(settings: &SnowflakeSettings) -> Result<Option<Secret>> {
 fn lost(error: reqwest::Error) -> Error {
     Error::new(ErrorKind::Transient, "the connection to Snowflake was lost, or could not be made")
         .with_source(error.without_url())
-        .with_hint("see that `credentials.host` is right and that its port 443 can be reached from here")
+        .with_hint(
+            "see that `credentials.host` is right and that its port 443 can be reached from here",
+        )
 }
 
-/// Whether a status is worth another try. Source: the drivers try these again.
+/// Whether a status is worth another try.
 fn is_passing(status: StatusCode) -> bool {
-    status.is_server_error() || [403, 405, 408, 429].contains(&status.as_u16())
+    status.is_server_error() || [408, 429].contains(&status.as_u16())
 }
 
 fn refused(envelope: &Envelope) -> Error {
@@ -431,12 +445,14 @@ impl HttpSession {
         });
         let query = [("requestId", id.to_owned())];
         let path = "/queries/v1/query-request";
-        let mut envelope = self.account.send(path, &query, &body, Some(&self.tokens.session)).await?;
+        let mut envelope =
+            self.account.send(path, &query, &body, Some(&self.tokens.session)).await?;
         let mut pause = PAUSE;
         loop {
             if envelope.code() == EXPIRED {
                 self.renew().await?;
-                envelope = self.account.send(path, &query, &body, Some(&self.tokens.session)).await?;
+                envelope =
+                    self.account.send(path, &query, &body, Some(&self.tokens.session)).await?;
                 if envelope.code() == EXPIRED {
                     return Ok(envelope);
                 }
@@ -507,7 +523,11 @@ impl Drop for HttpSession {
         let mut requests = Vec::new();
         if let Some((id, sql)) = self.running.take() {
             let query = vec![("requestId", request_id())];
-            requests.push(("/queries/v1/abort-request", query, json!({ "sqlText": sql, "requestId": id })));
+            requests.push((
+                "/queries/v1/abort-request",
+                query,
+                json!({ "sqlText": sql, "requestId": id }),
+            ));
         }
         let query = vec![("delete", "true".to_owned()), ("requestId", request_id())];
         requests.push(("/session", query, json!({})));

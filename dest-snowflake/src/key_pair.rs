@@ -9,7 +9,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use pkcs8::der::asn1::BitStringRef;
 use pkcs8::der::{AnyRef, Encode as _, SecretDocument};
-use pkcs8::{AlgorithmIdentifierRef, EncryptedPrivateKeyInfoRef, ObjectIdentifier, SubjectPublicKeyInfoRef};
+use pkcs8::{
+    AlgorithmIdentifierRef, EncryptedPrivateKeyInfoRef, ObjectIdentifier, SubjectPublicKeyInfoRef,
+};
 use ring::rand::SystemRandom;
 use ring::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
 use transload_core::{Error, ErrorKind, Result, Secret};
@@ -179,6 +181,9 @@ mod tests {
         let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
         assert_eq!(claims["iss"], format!("MYORG-ACCOUNT1.LOADER.{FINGERPRINT}"));
         assert_eq!(claims["sub"], "MYORG-ACCOUNT1.LOADER");
-        assert_eq!((&claims["iat"], &claims["exp"]), (&1_700_000_000.into(), &1_700_003_300.into()));
+        assert_eq!(
+            (&claims["iat"], &claims["exp"]),
+            (&1_700_000_000.into(), &1_700_003_300.into())
+        );
     }
 }

@@ -27,9 +27,9 @@ use async_trait::async_trait;
 use transload_core::settings::Settings;
 use transload_core::sql::{Row, SqlClient as _, SqlDestination, Statement};
 use transload_core::{
-    CONTRACT_VERSION, Capabilities, Column, Commit, Dataset, DatasetState, Destination, Disposition,
-    Error, ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, Plugin, Publication,
-    ReplaceStrategy, Result, SchemaChange, Survey,
+    CONTRACT_VERSION, Capabilities, Column, Commit, Dataset, DatasetState, Destination,
+    Disposition, Error, ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, Plugin,
+    Publication, ReplaceStrategy, Result, SchemaChange, Survey,
 };
 
 use client::Snowflake;
@@ -127,8 +127,11 @@ impl SnowflakeDestination {
             let put = stage::put(dialect, load, file, &path);
             let answer = client.run(&put, &format!("put {}", file.table)).await?;
             let Some(upload) = &answer.upload else {
-                return Err(Error::new(ErrorKind::Terminal, "Snowflake does not say where a file is to go")
-                    .with("file", &file.name));
+                return Err(Error::new(
+                    ErrorKind::Terminal,
+                    "Snowflake does not say where a file is to go",
+                )
+                .with("file", &file.name));
             };
             stage::upload(upload, file, &path).await?;
         }

@@ -65,8 +65,12 @@ mod tests {
 
     #[test]
     fn an_error_without_a_place_stays_as_it_is() {
-        let error = explain(Error::new(ErrorKind::Terminal, "Snowflake refused"), "Table 'T' is gone");
-        assert_eq!((error.kind(), error.to_string().as_str()), (ErrorKind::Terminal, "Snowflake refused"));
+        let error =
+            explain(Error::new(ErrorKind::Terminal, "Snowflake refused"), "Table 'T' is gone");
+        assert_eq!(
+            (error.kind(), error.to_string().as_str()),
+            (ErrorKind::Terminal, "Snowflake refused")
+        );
         let no_value = explain(
             Error::new(ErrorKind::BadData, "Snowflake refused"),
             "NULL result in a non-nullable column\n  File 'f', line 2, character 1\n  Row 2, column \"T\"[\"A\":1]",

@@ -142,7 +142,11 @@ fn table_of(step: &str) -> &str {
     match is_of_a_table.iter().find_map(|begin| step.strip_prefix(begin)) {
         Some(table) => table,
         None => step.rsplit_once(' ').map_or("", |(before, table)| {
-            if before.ends_with(" of") || before.ends_with(" for") || before.ends_with(" in") || before.ends_with(" to") {
+            if before.ends_with(" of")
+                || before.ends_with(" for")
+                || before.ends_with(" in")
+                || before.ends_with(" to")
+            {
                 table
             } else {
                 ""
@@ -179,16 +183,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_template_is_filled_in() {
-        let template =
-            QueryTag::read(r#"{{"p": "{pipeline_name}", "l": "{load_id}", "t": "{table}{source}"}}"#)
-                .unwrap();
+        let template = QueryTag::read(
+            r#"{{"p": "{pipeline_name}", "l": "{load_id}", "t": "{table}{source}"}}"#,
+        )
+        .unwrap();
         let filled = within(Work::of(&load(), "publish"), async {
             tag(Some(&template), "make room in players")
         });
-        assert_eq!(
-            filled.await,
-            r#"{"p": "it's \"chess\"", "l": "1795369539.5", "t": "players"}"#
-        );
+        assert_eq!(filled.await, r#"{"p": "it's \"chess\"", "l": "1795369539.5", "t": "players"}"#);
         for wrong in ["{other}", "{\"canary\": 1}", "canary}", "{"] {
             assert!(QueryTag::read(wrong).is_none(), "{wrong}");
         }

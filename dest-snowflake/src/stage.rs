@@ -65,7 +65,12 @@ pub(crate) fn make(dialect: &SnowflakeDialect, load: &Load) -> Statement {
 }
 
 /// The statement that asks where a file is to go. "PUT".
-pub(crate) fn put(dialect: &SnowflakeDialect, load: &Load, file: &DataFile, local: &Path) -> Statement {
+pub(crate) fn put(
+    dialect: &SnowflakeDialect,
+    load: &Load,
+    file: &DataFile,
+    local: &Path,
+) -> Statement {
     let path = path(load, file);
     let folder = path.rfind('/').map_or("", |at| &path[..at]);
     Statement::new(format!(
@@ -84,16 +89,28 @@ pub(crate) fn remove(dialect: &SnowflakeDialect, load: &Load) -> Statement {
 /// Brings a file to where Snowflake wants it.
 pub(crate) async fn upload(upload: &Upload, file: &DataFile, local: &Path) -> Result<()> {
     if !upload.encryption_material.is_null() {
-        return Err(Error::new(ErrorKind::Unsupported, "the stage wants files that are encrypted here")
-            .with_hint("drop the stage `_TRANSLOAD_FILES` of the staging dataset: it is made anew"));
+        return Err(Error::new(
+            ErrorKind::Unsupported,
+            "the stage wants files that are encrypted here",
+        )
+        .with_hint("drop the stage `_TRANSLOAD_FILES` of the staging dataset: it is made anew"));
     }
     let info = &upload.stage_info;
     let (bucket, prefix) = info.location.split_once('/').unwrap_or((&info.location, ""));
-    let secrets: Vec<Secret> =
-        info.creds.iter().flatten().filter_map(|(_, value)| value.clone()).map(Secret::from).collect();
+    let secrets: Vec<Secret> = info
+        .creds
+        .iter()
+        .flatten()
+        .filter_map(|(_, value)| value.clone())
+        .map(Secret::from)
+        .collect();
     let redactor = Redactor::new(&secrets);
     let store = store(info, bucket).map_err(|error| error.redacted(&redactor))?;
-    let key = Key::from(format!("{prefix}{}{}", if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" }, file.name));
+    let key = Key::from(format!(
+        "{prefix}{}{}",
+        if prefix.is_empty() || prefix.ends_with('/') { "" } else { "/" },
+        file.name
+    ));
     send(store.as_ref(), &key, local).await.map_err(|error| {
         error.with("file", &file.name).with("storage", &info.location_type).redacted(&redactor)
     })
@@ -131,9 +148,7 @@ async fn send(store: &dyn ObjectStore, key: &Key, local: &Path) -> Result<()> {
 /// The bucket behind a stage. Source: the drivers of Snowflake, which are told the same.
 fn store(info: &StageInfo, bucket: &str) -> Result<Arc<dyn ObjectStore>> {
     let value = |key: &str| info.creds.as_ref().and_then(|creds| creds.get(key).cloned().flatten());
-    let needed = |key: &'static str| {
-        value(key).ok_or_else(|| unknown(info).with("missing", key))
-    };
+    let needed = |key: &'static str| value(key).ok_or_else(|| unknown(info).with("missing", key));
     let unfit = |error: object_store::Error| unknown(info).with_source(error);
     let endpoint = info.end_point.as_deref().filter(|endpoint| !endpoint.is_empty());
     let mut options = ClientOptions::new();

@@ -72,7 +72,10 @@ impl Case {
 
     pub(crate) async fn count(&self, table: &str) -> u64 {
         let table = table.to_ascii_uppercase();
-        self.one(&format!("SELECT COUNT(*) FROM {{d}}.\"{table}\"")).await.parse().expect("a number")
+        self.one(&format!("SELECT COUNT(*) FROM {{d}}.\"{table}\""))
+            .await
+            .parse()
+            .expect("a number")
     }
 
     /// Sends a command to the stand-in.
@@ -85,7 +88,9 @@ impl Case {
     pub(crate) async fn history(&self) -> Vec<Vec<String>> {
         let rows = account("look").query(&format!("STAND_IN HISTORY FOR '{}'", self.name)).await;
         let rows = rows.expect("the stand-in answers");
-        rows.into_iter().map(|row| row.into_iter().map(Option::unwrap_or_default).collect()).collect()
+        rows.into_iter()
+            .map(|row| row.into_iter().map(Option::unwrap_or_default).collect())
+            .collect()
     }
 
     /// How many COPYs into the dataset succeeded. The stand-in counts them itself.
@@ -98,7 +103,8 @@ impl Case {
 /// The database that is loaded into.
 pub(crate) fn database() -> String {
     let login = login("");
-    let (_, database) = login.into_iter().find(|(key, _)| key == "credentials.database").expect("one");
+    let (_, database) =
+        login.into_iter().find(|(key, _)| key == "credentials.database").expect("one");
     database.to_ascii_uppercase()
 }
 
@@ -107,7 +113,10 @@ pub(crate) fn login(name: &str) -> Vec<(String, String)> {
     if is_live() {
         let text = variable("DESTINATION__SNOWFLAKE__CREDENTIALS");
         let parts = connection_string(&text).expect("a connection string");
-        return parts.into_iter().map(|(key, value)| (format!("credentials.{key}"), value)).collect();
+        return parts
+            .into_iter()
+            .map(|(key, value)| (format!("credentials.{key}"), value))
+            .collect();
     }
     [
         ("credentials.host", "stand-in".to_owned()),

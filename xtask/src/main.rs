@@ -66,14 +66,14 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "up",
-        arguments: "[s3|redshift|azure]",
+        arguments: "[s3|redshift|azure|snowflake]",
         about: "start the test stack and print its environment: eval \"$(cargo xtask up)\"",
         run: stack::up_task,
     },
     Task { name: "down", arguments: "", about: "stop the test stack", run: stack::down_task },
     Task {
         name: "e2e",
-        arguments: "[filesystem|redshift [--live]]",
+        arguments: "[filesystem|redshift [--live]|snowflake [--live]]",
         about: "the tests that need the test stack, with the stack around them",
         run: end_to_end::end_to_end_task,
     },

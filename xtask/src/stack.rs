@@ -32,7 +32,8 @@ pub(crate) enum Server {
 
 impl Server {
     /// All of them.
-    pub(crate) const ALL: &[Server] = &[Server::S3, Server::Redshift, Server::Azure, Server::Snowflake];
+    pub(crate) const ALL: &[Server] =
+        &[Server::S3, Server::Redshift, Server::Azure, Server::Snowflake];
 }
 
 /// The running stack, for as long as a task needs it.
