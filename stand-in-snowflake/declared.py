@@ -4,6 +4,8 @@ import json
 
 from sqlglot import exp
 
+import names
+
 _tables = {}
 
 _NAMES = {
@@ -23,11 +25,30 @@ def _column(definition):
     return {"kind": name, "numbers": numbers, "nullable": nullable}
 
 
+_ENGINE = {
+    "VARCHAR": "VARCHAR", "FLOAT": "DOUBLE", "BOOLEAN": "BOOLEAN", "DATE": "DATE", "TIME": "TIME", "BINARY": "BLOB",
+    "TIMESTAMP_TZ": "TIMESTAMPTZ", "TIMESTAMP_NTZ": "TIMESTAMP", "TIMESTAMP_LTZ": "TIMESTAMPTZ", "VARIANT": "JSON",
+    "ARRAY": "JSON", "OBJECT": "JSON",
+}
+
+
+def engine_type(column):
+    if column["kind"] == "NUMBER":
+        precision, scale = (column["numbers"] + [0])[:2] if column["numbers"] else (38, 0)
+        return f"DECIMAL({precision}, {scale})"
+    return _ENGINE[column["kind"]]
+
+
 def create(table, expression):
-    if table in _tables and expression.args.get("exists"):
-        return
+    """Declares a table. Returns the columns that the engine is to make of it."""
     columns = [d for d in expression.this.expressions if isinstance(d, exp.ColumnDef)]
-    _tables[table] = {d.this.name: _column(d) for d in columns}
+    made = {d.this.name if d.this.args.get("quoted") else d.this.name.upper(): _column(d) for d in columns}
+    if table not in _tables or not expression.args.get("exists"):
+        _tables[table] = made
+    return [
+        '"' + name.replace('"', '""') + f'" {engine_type(column)}' + ("" if column["nullable"] else " NOT NULL")
+        for name, column in made.items()
+    ]
 
 
 def add(table, definition):
@@ -44,7 +65,7 @@ def drop(table):
 
 
 def drop_schema(schema):
-    for table in [table for table in _tables if table.startswith(schema + ".")]:
+    for table in [table for table in _tables if table.startswith(names.within(schema))]:
         del _tables[table]
 
 
@@ -86,9 +107,9 @@ def shown(column):
 def of_schema(schema):
     """The rows of SHOW COLUMNS IN SCHEMA."""
     return [
-        [table.split(".")[-1], schema.split(".")[-1], name, shown(column), "true" if column["nullable"] else "NOT_NULL",
-         "", "COLUMN", "", "", schema.split(".")[0], "", None]
-        for table in sorted(_tables) if table.startswith(schema + ".")
+        [names.parts(table)[-1], names.parts(schema)[-1], name, shown(column), "true" if column["nullable"] else "NOT_NULL",
+         "", "COLUMN", "", "", names.parts(schema)[0], "", None]
+        for table in sorted(_tables) if table.startswith(names.within(schema))
         for name, column in _tables[table].items()
     ]
 

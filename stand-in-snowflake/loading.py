@@ -6,11 +6,13 @@ import gzip
 import io
 import json
 import re
+import zlib
 
 import pyarrow
 import pyarrow.csv
 import pyarrow.parquet
 
+import names
 import stages
 from errors import Refused
 
@@ -45,10 +47,10 @@ def _literals(text):
 
 def copy(session, sql):
     """Runs a COPY in the session's transaction. Returns the rows of its answer."""
-    match = re.match(r"(?is)COPY\s+INTO\s+(\S+)\s+FROM\s+('(?:[^'\\]|\\.|'')*')(.*)", sql)
+    match = re.match(rf"(?is)COPY\s+INTO\s+({names.NAME})\s+FROM\s+('(?:[^'\\]|\\.|'')*')(.*)", sql)
     if not match:
         raise Refused("001003", "42000", "SQL compilation error:\nsyntax error in COPY")
-    table, location, options = stages.name_of(match[1]), _literals(match[2])[0], match[3]
+    table, location, options = names.read(match[1]), _literals(match[2])[0], match[3]
     bare = re.sub(r"\([^()]*(?:\([^()]*\)[^()]*)*\)", "()", re.sub(r"'(?:[^'\\]|\\.|'')*'", "''", options))
     unknown = {name.upper() for name in re.findall(r"(\w+)\s*=", bare)} - _KNOWN
     if unknown:
@@ -62,10 +64,10 @@ def copy(session, sql):
     else:
         place = stages.of_url(location, keys)
     if named := re.search(r"(?is)\bFILES\s*=\s*\(((?:'(?:[^'\\]|\\.|'')*'|[^()'])*)\)", options):
-        names = _literals(named[1])
-        if len(names) > 1000:
+        listed = _literals(named[1])
+        if len(listed) > 1000:
             raise Refused("001003", "42000", "SQL compilation error:\nmore than 1000 files")
-        files = [place.prefix + name for name in names]
+        files = [place.prefix + name for name in listed]
     else:
         files = stages.list_keys(place)
     read = _reader(options)
@@ -77,7 +79,10 @@ def copy(session, sql):
         if (key, tag) in known:
             rows.append([key, "LOAD_SKIPPED", 0, 0, 1, 0, "File was loaded before.", None, None, None])
             continue
-        found, first_line = read(data, {name.upper(): kind for name, (kind, *_) in types.items()})
+        try:
+            found, first_line = read(data, {name.upper(): kind for name, (kind, *_) in types.items()})
+        except (pyarrow.ArrowException, ValueError, OSError, EOFError, zlib.error):
+            raise Refused("100069", "22P02", f"Error parsing the file: it is damaged.\n  File '{key}'") from None
         loaded = _insert(session, table, types, key, found, first_line)
         known.add((key, tag))
         session.copied.append((table, (key, tag)))
@@ -112,7 +117,7 @@ def _reader(options):
 def _json_lines(data, types):
     """The values of each column as texts: numbers keep their digits, and a VARIANT its JSON."""
     rows = [json.loads(line, parse_float=_Number, parse_int=_Number) for line in data.decode().split("\n") if line]
-    names = list(dict.fromkeys(name for row in rows for name in row))
+    found = list(dict.fromkeys(name for row in rows for name in row))
 
     def text(name, value):
         if value is None:
@@ -123,8 +128,9 @@ def _json_lines(data, types):
             return "true" if value else "false"
         return value.text if isinstance(value, _Number) else value if isinstance(value, str) else _dump(value)
 
-    columns = {name: pyarrow.array([text(name, row.get(name)) for row in rows], pyarrow.string()) for name in names}
-    return pyarrow.table(columns)
+    columns = {name: pyarrow.array([text(name, row.get(name)) for row in rows], pyarrow.string()) for name in found}
+    # A row of nothing is a row.
+    return pyarrow.table(columns | {"\x1f": pyarrow.nulls(len(rows))})
 
 
 class _Number:
@@ -144,10 +150,11 @@ def _dump(value):
 
 
 def _csv(data):
-    header = pyarrow.csv.open_csv(io.BytesIO(data), parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True)).schema
+    options = pyarrow.csv.ParseOptions(newlines_in_values=True, ignore_empty_lines=False)
+    header = pyarrow.csv.open_csv(io.BytesIO(data), parse_options=options).schema
     return pyarrow.csv.read_csv(
         io.BytesIO(data),
-        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        parse_options=options,
         convert_options=pyarrow.csv.ConvertOptions(
             column_types={name: pyarrow.string() for name in header.names},
             null_values=[""], strings_can_be_null=True, quoted_strings_can_be_null=False),
@@ -157,14 +164,15 @@ def _csv(data):
 def _insert(session, table, types, file, found, first_line):
     """Inserts what is in both, by name and in any case. The first value that does not fit ends it."""
     by_name = {name.upper(): name for name in found.column_names}
-    names = [name for name in types if name.upper() in by_name]
-    rows = pyarrow.table({f"c{i}": _plain(found.column(by_name[name.upper()]), types[name][0]) for i, name in enumerate(names)})
+    matched = [name for name in types if name.upper() in by_name]
+    columns = {f"c{i}": _plain(found.column(by_name[name.upper()]), types[name][0]) for i, name in enumerate(matched)}
+    lines = pyarrow.array(range(first_line, first_line + found.num_rows), pyarrow.int64())
+    numbered = pyarrow.table(columns | {"line": lines})
     values = []
-    for i, name in enumerate(names):
+    for i, name in enumerate(matched):
         kind, _, engine_type, length = types[name]
         value = f"TRY_CAST(c{i} AS {engine_type})" if kind != "VARIANT" else f"CAST(c{i} AS JSON)"
         values.append((i, name, value, length))
-    numbered = rows.append_column("line", pyarrow.array(range(first_line, first_line + rows.num_rows), pyarrow.int64()))
     duck = session.duck
     for i, name, value, length in values:
         wrong = [f"(c{i} IS NOT NULL AND {value} IS NULL)"]
@@ -176,12 +184,12 @@ def _insert(session, table, types, file, found, first_line):
         if bad:
             raise _bad_value(table, name, list(types).index(name) + 1, file, bad[0], bad[1], types[name])
     for name, (_, nullable, *_) in types.items():
-        if not nullable and name not in names and rows.num_rows:
+        if not nullable and name not in matched and found.num_rows:
             raise _bad_value(table, name, list(types).index(name) + 1, file, first_line, None, types[name])
-    columns = ", ".join('"' + name.replace('"', '""') + '"' for name in names)
-    selected = ", ".join(value for _, _, value, _ in values)
-    duck.execute(f"INSERT INTO {session.engine_name(table)} ({columns}) SELECT {selected} FROM numbered ORDER BY line")
-    return rows.num_rows
+    into = ", ".join(names.quoted(name) for name in matched or list(types)[:1])
+    selected = ", ".join(value for _, _, value, _ in values) or "NULL"
+    duck.execute(f"INSERT INTO {names.quoted(table)} ({into}) SELECT {selected} FROM numbered ORDER BY line")
+    return found.num_rows
 
 
 def _plain(column, kind):
@@ -203,7 +211,7 @@ def _bad_value(table, name, position, file, line, value, declared):
         code, reason = "100038", f"Numeric value '{value}' is not recognized"
     else:
         code, reason = "100040", f"{kind.capitalize()} '{value}' is not recognized"
-    short = table.split(".")[-1]
+    short = names.parts(table)[-1]
     return Refused(code, "22018", (
         f"{reason}\n  File '{file}', line {line}, character 1\n  Row {line}, column \"{short}\"[\"{name}\":{position}]\n"
         "  If you would like to continue loading when an error is encountered, use other values such as 'SKIP_FILE' or "

@@ -130,7 +130,8 @@ async def _run(entry, refusal):
         result = await run_in_threadpool(entry["session"].run, entry["sql"])
     except Refused as error:
         entry["status"] = "FAILED"
-        return lambda: _refuse(error, queryId=entry["id"])
+        refused = error
+        return lambda: _refuse(refused, queryId=entry["id"])
     except Exception as error:  # noqa: BLE001: whatever it is, the client is told
         entry["status"] = "FAILED"
         internal = Refused("000603", "XX000", f"SQL execution internal error: {error!r}")

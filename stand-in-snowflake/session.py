@@ -3,6 +3,7 @@
 import datetime
 import re
 import secrets
+import threading
 
 import duckdb
 import fakesnow.cursor
@@ -14,6 +15,7 @@ from sqlglot import exp
 import declared
 import loading
 import locks
+import names
 import stages
 import users
 from errors import Refused, does_not_exist, of_engine
@@ -29,7 +31,10 @@ def _types(expression):
 
 
 fakesnow.cursor.transforms.integer_precision = _types
+# fakesnow changes a statement some seventy times, and each time a copy of it. Nobody else has the statement.
+exp.Expression.transform.__kwdefaults__["copy"] = False
 FAKESNOW = fakesnow.instance.FakeSnow()
+_CONNECTING = threading.Lock()
 DONE = (["status"], [["Statement executed successfully."]])
 
 _DDL = re.compile(r"(?is)\s*(CREATE|ALTER|DROP|TRUNCATE|COMMENT|GRANT|REVOKE|UNDROP)\b")
@@ -41,7 +46,9 @@ class Session:
     def __init__(self, user, database, parameters):
         self.token, self.master = secrets.token_urlsafe(32), secrets.token_urlsafe(32)
         self.user, self.parameters = user, {k.upper(): v for k, v in parameters.items()}
-        self.connection = FAKESNOW.connect(database, None)
+        # The first one that names a database makes it.
+        with _CONNECTING:
+            self.connection = FAKESNOW.connect(database, None)
         self.duck = self.connection._duck_conn
         self.in_transaction = self.cancelled = self.waits = self.expired = False
         self.copied = []
@@ -75,7 +82,7 @@ class Session:
         if words.startswith("COPY "):
             return loading.COLUMNS, [[_text(value) for value in row] for row in self._copy(sql)]
         if words.startswith("SHOW COLUMNS IN SCHEMA "):
-            schema = stages.name_of(sql[len("SHOW COLUMNS IN SCHEMA "):])
+            schema = names.read(sql[len("SHOW COLUMNS IN SCHEMA "):])
             self._require_schema(schema)
             return declared.SHOW_COLUMNS, declared.of_schema(schema)
         if _DDL.match(sql) and not _WORDS_OF_DDL_THAT_STAYS.match(sql):
@@ -125,36 +132,39 @@ class Session:
         if re.match(r"(?is)CREATE\s+(OR\s+REPLACE\s+)?STAGE\b", sql):
             stages.create(sql)
             return DONE
-        if match := re.match(r"(?is)ALTER\s+TABLE\s+(\S+)\s+SWAP\s+WITH\s+(\S+)\s*$", sql):
-            return self._swap(stages.name_of(match[1]), stages.name_of(match[2]))
+        if match := re.match(rf"(?is)ALTER\s+TABLE\s+({names.NAME})\s+SWAP\s+WITH\s+({names.NAME})\s*$", sql):
+            return self._swap(names.read(match[1]), names.read(match[2]))
         if words.startswith(("GRANT ", "REVOKE ", "COMMENT ")):
             return DONE
         if match := re.match(r"(?is)CREATE\s+TRANSIENT\s+SCHEMA\b(.*)", sql):
             sql = "CREATE SCHEMA" + match[1]
-        if match := re.match(r"(?is)DROP\s+SCHEMA\s+(?:IF\s+EXISTS\s+)?(\S+)", sql):
-            schema = stages.name_of(match[1])
+        if match := re.match(rf"(?is)DROP\s+SCHEMA\s+(?:IF\s+EXISTS\s+)?({names.NAME})", sql):
+            schema = names.read(match[1])
             declared.drop_schema(schema)
             stages.drop_schema(schema)
-            self.duck.execute(f"DROP SCHEMA IF EXISTS {_quoted(schema)} CASCADE")
+            self.duck.execute(f"DROP SCHEMA IF EXISTS {names.quoted(schema)} CASCADE")
             return DONE
-        # Rows lie in no order that counts, and keys are written down but not enforced.
+        # Rows lie in no order that counts.
         sql = re.sub(r"(?is)\)\s*CLUSTER BY \([^()]*\)\s*$", ")", sql)
         expression = sqlglot.parse_one(sql, read="snowflake")
-        for unenforced in list(expression.find_all(exp.PrimaryKey, exp.PrimaryKeyColumnConstraint, exp.UniqueColumnConstraint)):
-            (unenforced.parent if isinstance(unenforced.parent, exp.ColumnConstraint) else unenforced).pop()
-        result = self._engine(expression.sql(dialect="snowflake"))
-        self._note(expression)
-        return result
-
-    def _note(self, expression):
-        """Keeps what was declared."""
         target = expression.find(exp.Table)
-        table = target and ".".join(part.name if part.quoted else part.name.upper() for part in target.parts)
+        table = target and names.of_expression(target)
         if isinstance(expression, exp.Create) and expression.kind == "TABLE" and isinstance(expression.this, exp.Schema):
-            if not (expression.args.get("exists") and declared.columns(table)):
+            # Not by way of fakesnow: keys are written down and not enforced, and all digits are kept.
+            exists = " IF NOT EXISTS" if expression.args.get("exists") else ""
+            was_there = declared.columns(table)
+            columns = declared.create(table, expression)
+            try:
+                self.duck.execute(f"CREATE TABLE{exists} {names.quoted(table)} ({', '.join(columns)})")
+            except duckdb.Error:
+                if not was_there:
+                    declared.drop(table)
+                raise
+            if not (exists and was_there):
                 loading.forget(table)
-            declared.create(table, expression)
-        elif isinstance(expression, exp.Drop) and expression.kind == "TABLE":
+            return DONE
+        result = self._engine(expression.sql(dialect="snowflake"))
+        if isinstance(expression, exp.Drop) and expression.kind == "TABLE":
             declared.drop(table)
             loading.forget(table)
         elif isinstance(expression, exp.Alter):
@@ -163,12 +173,13 @@ class Session:
                     declared.add(table, action)
                 elif isinstance(action, exp.AlterColumn) and action.args.get("dtype"):
                     declared.change(table, action.this.name, action.args["dtype"])
+        return result
 
     def _swap(self, one, other):
-        schema = one.rsplit(".", 1)[0]
+        swapped = names.of([*names.parts(one)[:-1], "_swapped"])
         self.duck.execute("BEGIN")
-        for old, new in ((one, "_swapped"), (other, one.split(".")[-1]), (f"{schema}._swapped", other.split(".")[-1])):
-            self.duck.execute(f'ALTER TABLE {_quoted(old)} RENAME TO "{new}"')
+        for old, new in ((one, swapped), (other, one), (swapped, other)):
+            self.duck.execute(f"ALTER TABLE {names.quoted(old)} RENAME TO {names.quoted(names.parts(new)[-1])}")
         self.duck.execute("COMMIT")
         declared.swap(one, other)
         return DONE
@@ -177,13 +188,17 @@ class Session:
         if match := re.match(r"(?is)SELECT\s+(SCHEMA_NAME|COUNT\(\*\))\s+FROM\s+(\S+)\.INFORMATION_SCHEMA\.SCHEMATA\s+"
                              r"WHERE\s+SCHEMA_NAME\s*=\s*'((?:[^'\\]|\\.|'')*)'\s*$", sql):
             # fakesnow shows the schemata of the session's own database alone.
-            found = self._schemata(stages.name_of(match[2]), match[3].replace("''", "'"))
+            found = self._schemata(names.read(match[2]), match[3].replace("''", "'"))
             counted = match[1].upper() != "SCHEMA_NAME"
             return ["n"], [[str(len(found))]] if counted else [[name] for name in found]
         expression = sqlglot.parse_one(sql, read="snowflake")
         if isinstance(expression, (exp.Update, exp.Delete, exp.Merge)):
             target = expression.this.find(exp.Table)
-            locks.take(".".join(part.name for part in target.parts), self)
+            locks.take(names.of_expression(target), self)
+        if isinstance(expression, exp.Merge):
+            # The engine has it since fakesnow took it apart.
+            self.duck.execute(expression.transform(_types).sql(dialect="duckdb"))
+            return ["number of rows merged"], [[str(self.duck.fetchone()[0])]]
         changed = False
         for text in list(expression.find_all(exp.ToChar, exp.TimeToStr)):
             text.replace(_time_text(text))
@@ -208,27 +223,24 @@ class Session:
         return [row[0] for row in rows]
 
     def _require_schema(self, schema):
-        database, name = schema.split(".")
+        database, name = names.parts(schema)
         if not self._schemata(database, name):
             raise Refused("002043", "02000", "SQL compilation error:\nObject does not exist, or operation cannot be performed.")
 
     def columns(self, table):
         """Name to kind, nullability, the engine's type, and the length of a text."""
-        database, schema, name = table.split(".", 2)
+        database, schema, name = names.parts(table)
         rows = self.duck.execute(
             "SELECT column_name, data_type FROM duckdb_columns() WHERE upper(database_name) = upper(?) "
             "AND upper(schema_name) = upper(?) AND upper(table_name) = upper(?) ORDER BY column_index",
             [database, schema, name]).fetchall()
         if not rows:
-            raise does_not_exist(f"Table '{table}'")
+            raise does_not_exist(f"Table '{names.shown(table)}'")
         known = declared.columns(table)
         return {
             column: (known[column]["kind"], known[column]["nullable"], kind, declared.length(known[column]))
             for column, kind in rows
         }
-
-    def engine_name(self, table):
-        return _quoted(table)
 
     def cancel(self):
         self.cancelled = True
@@ -242,10 +254,6 @@ class Session:
         except duckdb.Error:
             pass
         locks.give_back(self)
-
-
-def _quoted(name):
-    return ".".join('"' + part.replace('"', '""') + '"' for part in name.split("."))
 
 
 def _time_text(text):

@@ -1,5 +1,6 @@
 """Stages: names for places in a bucket, and what lets one in there."""
 
+import functools
 import os
 import re
 from dataclasses import dataclass
@@ -9,6 +10,7 @@ import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
+import names
 from errors import Refused, does_not_exist
 
 ENDPOINT = os.environ["TRANSLOAD_TEST_S3_ENDPOINT"]
@@ -32,16 +34,21 @@ class Place:
         return Place(self.bucket, self.prefix + path, self.keys)
 
     def client(self):
-        key, secret, token = self.keys
-        return boto3.client(
-            "s3",
-            endpoint_url=ENDPOINT,
-            aws_access_key_id=key,
-            aws_secret_access_key=secret,
-            aws_session_token=token,
-            region_name="us-east-1",
-            config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
-        )
+        return _client(*self.keys)
+
+
+# Making one takes longer than most statements.
+@functools.lru_cache(maxsize=64)
+def _client(key, secret, token):
+    return boto3.session.Session().client(
+        "s3",
+        endpoint_url=ENDPOINT,
+        aws_access_key_id=key,
+        aws_secret_access_key=secret,
+        aws_session_token=token,
+        region_name="us-east-1",
+        config=Config(s3={"addressing_style": "path"}, retries={"max_attempts": 1}),
+    )
 
 
 def of_url(url, keys):
@@ -64,15 +71,9 @@ def keys_of(sql):
     return None
 
 
-def name_of(text):
-    """A qualified name, as it is looked up."""
-    parts = re.findall(r'"((?:[^"]|"")*)"|(\w+)', text)
-    return ".".join(quoted.replace('""', '"') or plain.upper() for quoted, plain in parts)
-
-
 def create(sql):
-    match = re.match(r"(?is)CREATE\s+(OR\s+REPLACE\s+)?STAGE\s+(IF\s+NOT\s+EXISTS\s+)?(\S+)(.*)", sql)
-    name, options = name_of(match[3]), match[4]
+    match = re.match(rf"(?is)CREATE\s+(OR\s+REPLACE\s+)?STAGE\s+(IF\s+NOT\s+EXISTS\s+)?({names.NAME})(.*)", sql)
+    name, options = names.read(match[3]), match[4]
     if name in _stages and match[2]:
         return
     if url := re.search(r"(?i)\bURL\s*=\s*'([^']*)'", options):
@@ -81,23 +82,23 @@ def create(sql):
     else:
         if "SNOWFLAKE_SSE" not in options.upper():
             raise Refused("000002", "0A000", "Unsupported feature 'encryption by the driver'.")
-        folder = re.sub(r"[^A-Za-z0-9.]", "_", name)
+        folder = re.sub(r"[^A-Za-z0-9.]", "_", names.shown(name))
         _stages[name] = (Place(BUCKET, f"stand-in-snowflake/{folder}/", OWN_KEYS), True)
 
 
 def drop_schema(schema):
-    for name in [name for name in _stages if name.startswith(schema + ".")]:
+    for name in [name for name in _stages if name.startswith(names.within(schema))]:
         del _stages[name]
 
 
 def resolve(location):
     """The place that '@stage/path' names, and whether it is the account's own."""
-    match = re.match(r'@((?:"(?:[^"]|"")*"|\w+)(?:\.(?:"(?:[^"]|"")*"|\w+))*)/?(.*)', location)
+    match = re.match(rf"@({names.NAME})/?(.*)", location)
     if not match:
         raise Refused("001003", "42000", f"SQL compilation error:\ninvalid stage '{location}'")
-    name = name_of(match[1])
+    name = names.read(match[1])
     if name not in _stages:
-        raise does_not_exist(f"Stage '{name}'")
+        raise does_not_exist(f"Stage '{names.shown(name)}'")
     place, internal = _stages[name]
     return place.at(match[2]), internal
 

@@ -121,8 +121,14 @@ impl Harness for Account {
         Ok(())
     }
 
-    fn exempt(&self, _case: &str) -> Option<&'static str> {
-        None
+    fn exempt(&self, case: &str) -> Option<&'static str> {
+        if case.contains("is_bad_data_and_is_not_shown") {
+            return Some("Snowflake names the value, and whoever asked for the load is told");
+        }
+        // These are the same statements but for the FROM of a COPY.
+        let same = ["describe::", "schema::", "identifiers::", "merge::", "scd2::"];
+        let is_same = self.copies && same.iter().any(|group| case.starts_with(group));
+        (is_same && !account::is_live()).then_some("tried without a bucket already")
     }
 
     fn block_on(&self, case: CaseFuture<'_>) {

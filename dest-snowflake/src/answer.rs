@@ -6,7 +6,7 @@ use transload_core::sql::Row;
 use transload_core::{Error, ErrorKind, Result};
 
 /// An answer of the server: whether it worked, and what to.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(crate) struct Envelope {
     #[serde(default)]
     pub(crate) success: bool,
@@ -44,7 +44,7 @@ pub(crate) struct Answer {
 }
 
 /// A part of a long answer that lies elsewhere.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 pub(crate) struct Part {
     pub(crate) url: String,
 }
@@ -93,7 +93,7 @@ fn texts(row: Vec<Json>) -> Row {
 }
 
 /// The parts of a long answer, and what has to be sent to get them.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Parts {
     pub(crate) parts: Vec<Part>,
     pub(crate) headers: std::collections::BTreeMap<String, String>,
@@ -117,7 +117,7 @@ struct ColumnName {
 }
 
 /// Where a file of a PUT goes, and how it is let in there.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Upload {
     pub(crate) stage_info: StageInfo,
@@ -141,6 +141,12 @@ pub(crate) struct StageInfo {
     pub(crate) storage_account: Option<String>,
     #[serde(default)]
     pub(crate) creds: Option<std::collections::BTreeMap<String, Option<String>>>,
+}
+
+impl std::fmt::Debug for Upload {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upload").field("stage_info", &self.stage_info).finish_non_exhaustive()
+    }
 }
 
 impl std::fmt::Debug for StageInfo {

@@ -91,16 +91,16 @@ mod tests {
     fn the_capabilities_are_these() {
         let json = serde_json::to_string(&with(&[("stage_name", "LAKE")])).unwrap();
         insta::assert_snapshot!(json.replace("],\"", "],\n\""), @r#"
-        {"loads":["jsonl","parquet","csv"],
+        {"loads":["parquet","jsonl","csv"],
         "copies":[{"storage":"s3","formats":["parquet","jsonl","csv"],
         "access":["integration","temporary_credentials","credentials"]},{"storage":"gcs","formats":["parquet","jsonl","csv"],
         "access":["integration"]},{"storage":"azure","formats":["parquet","jsonl","csv"],
         "access":["integration"]}],
-        "not_carried":[],
-        "write_dispositions":[],
-        "merge_strategies":[],
-        "replace_strategies":[],
-        "loads_in_publication":false,"atomic_publication":false,"max_tables_in_publication":null,"identifiers":{"case":"upper","max_table_length":255,"max_column_length":255,"in_bytes":false},"decimal":[38,9],
+        "not_carried":[["parquet","json"],["csv","json"]],
+        "write_dispositions":["append","replace","merge"],
+        "merge_strategies":["delete-insert","upsert","insert-only","scd2"],
+        "replace_strategies":["truncate-and-insert","insert-from-staging"],
+        "loads_in_publication":true,"atomic_publication":true,"max_tables_in_publication":null,"identifiers":{"case":"upper","max_table_length":255,"max_column_length":255,"in_bytes":false},"decimal":[38,9],
         "wei":[38,0],
         "timestamp_precision":6,"max_statement_bytes":1000000,"literals":null,"file_bytes":200000000,"max_parallel_jobs":null}
         "#);

@@ -198,3 +198,201 @@ fn check_columns(target: &Target<'_>, files: &[(String, &DataFile)]) -> Result<(
 fn bug(message: &'static str, target: &Target<'_>) -> Error {
     Error::new(ErrorKind::Bug, message).with("table", &target.table.name)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use transload_core::sql::Transaction;
+    use transload_core::{
+        Column, CopyJob, DataType, Dataset, Epoch, Load, LoadId, LoadJob, Schema, Sha256Hex,
+        StagedFile, Table, WriteDisposition,
+    };
+
+    use super::*;
+    use crate::dialect::tests::dialect;
+
+    const CANARY: &str = "wJalr/secret+canary";
+
+    fn table() -> Table {
+        let mut table = Table::root("it's", WriteDisposition::Append);
+        for data_type in DataType::ALL {
+            table.put(Column::new(data_type.as_str(), data_type));
+        }
+        table
+    }
+
+    fn staged(number: usize, format: FileFormat, gzip: bool, columns: &[&str]) -> StagedFile {
+        let sha256 = Sha256Hex::of(b"");
+        let name = DataFile::name_of(number, &sha256, format, gzip);
+        StagedFile {
+            key: format!("d/p/1/it%27s/{name}"),
+            url: format!("s3://lake/stage/d/p/1/it%27s/{name}"),
+            etag: None,
+            file: DataFile {
+                table: "it's".into(),
+                name,
+                format,
+                gzip,
+                rows: 3,
+                bytes: 100,
+                sha256,
+                columns: columns.iter().map(|column| (*column).to_owned()).collect(),
+                bounds: Default::default(),
+            },
+        }
+    }
+
+    fn credentials(token: bool) -> StagingAccess {
+        StagingAccess::Credentials(StorageCredentials {
+            access_key_id: "AKIAEXAMPLE".into(),
+            secret_access_key: CANARY.into(),
+            session_token: token.then(|| "token-canary'==".into()),
+            region: Some("eu-west-1".into()),
+            endpoint: None,
+        })
+    }
+
+    fn steps(
+        dialect: &SnowflakeDialect,
+        jobs: &[Job],
+        access: &StagingAccess,
+    ) -> Result<Vec<Step>> {
+        let load = Load {
+            load_id: LoadId::new("1"),
+            pipeline: "p".into(),
+            dataset: Dataset::new("d"),
+            digest: Sha256Hex::of(b""),
+            epoch: Epoch(1),
+        };
+        let text = r#"{"version":1,"engine_version":11,"name":"s","tables":{}}"#;
+        let context = JobContext {
+            load: &load,
+            schema: &Schema::from_json(text).unwrap(),
+            folder: Path::new("/package"),
+            access,
+            on_bytes: &|_| (),
+        };
+        let target = Target { name: "\"RAW\".\"D\".\"IT'S\"", table: &table() };
+        super::load(dialect, &target, jobs, &context)
+    }
+
+    fn shown(dialect: &SnowflakeDialect, jobs: &[Job], access: &StagingAccess) -> String {
+        Transaction { steps: steps(dialect, jobs, access).unwrap() }.to_string()
+    }
+
+    fn with(stage: Option<&str>, integration: Option<&str>, vectorized: bool) -> SnowflakeDialect {
+        let rules = CopyRules {
+            stage: stage.map(str::to_owned),
+            integration: integration.map(str::to_owned),
+            vectorized,
+        };
+        SnowflakeDialect { copy: Arc::new(rules), ..dialect() }
+    }
+
+    fn copies(files: Vec<StagedFile>) -> Vec<Job> {
+        vec![Job::Copy(CopyJob { table: "it's".into(), files })]
+    }
+
+    #[test]
+    fn every_format_and_every_way_in_has_its_statement() {
+        let integration = StagingAccess::Configured(AccessKind::Integration);
+        let parquet =
+            |number, columns: &[&str]| staged(number, FileFormat::Parquet, false, columns);
+        let mut gcs = parquet(1, &["text"]);
+        gcs.url = gcs.url.replace("s3://", "gs://");
+        let mut shown = String::new();
+        for (dialect, jobs, access) in [
+            (
+                with(None, None, true),
+                copies(vec![parquet(1, &["text", "wei"]), parquet(2, &["text"])]),
+                credentials(false),
+            ),
+            (dialect(), copies(vec![parquet(1, &["text"])]), credentials(true)),
+            (
+                with(Some("RAW.PUBLIC.LAKE"), Some("IGNORED"), false),
+                copies(vec![staged(1, FileFormat::Jsonl, true, &["json", "binary"])]),
+                integration.clone(),
+            ),
+            (with(None, Some("LAKE"), false), copies(vec![gcs]), integration),
+            (
+                dialect(),
+                copies(vec![
+                    staged(1, FileFormat::Csv, true, &["text"]),
+                    staged(2, FileFormat::Csv, false, &["text", "time"]),
+                ]),
+                credentials(false),
+            ),
+            (
+                dialect(),
+                vec![
+                    Job::Load(LoadJob { file: staged(1, FileFormat::Jsonl, true, &["json"]).file }),
+                    Job::Load(LoadJob { file: staged(2, FileFormat::Jsonl, true, &["json"]).file }),
+                ],
+                StagingAccess::None,
+            ),
+        ] {
+            shown.push_str(&self::shown(&dialect, &jobs, &access));
+            shown.push('\n');
+        }
+        assert!(!shown.contains("canary"));
+        insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn more_files_than_a_copy_may_name_are_read_by_their_folder() {
+        let files = |count| {
+            (1..=count)
+                .map(|number| staged(number, FileFormat::Parquet, false, &["text"]))
+                .collect()
+        };
+        let named = shown(&dialect(), &copies(files(1000)), &credentials(false));
+        let whole = shown(&dialect(), &copies(files(1001)), &credentials(false));
+        assert_eq!(named.matches(".parquet'").count(), 1000);
+        assert!(!whole.contains("FILES") && whole.contains("3003 rows"), "{whole}");
+        assert!(whole.contains("FROM 's3://lake/stage/d/p/1/it%27s/'"), "{whole}");
+    }
+
+    #[test]
+    fn credentials_are_sent_and_never_shown() {
+        let jobs = copies(vec![staged(1, FileFormat::Parquet, false, &["text"])]);
+        let steps = steps(&dialect(), &jobs, &credentials(true)).unwrap();
+        let transload_core::sql::Work::Statement(statement) = &steps[0].work else {
+            panic!("a statement")
+        };
+        let (sent, _) = statement.render(&dialect());
+        assert!(sent.contains(CANARY) && sent.contains("AWS_TOKEN = 'token-canary''=='"), "{sent}");
+        assert!(!format!("{statement} {statement:?}").contains("canary"));
+    }
+
+    #[test]
+    fn what_cannot_be_copied_is_refused() {
+        let parquet = || copies(vec![staged(1, FileFormat::Parquet, false, &["text"])]);
+        let unknown = copies(vec![staged(1, FileFormat::Parquet, false, &["unknown"])]);
+        let mut azure = staged(1, FileFormat::Parquet, false, &["text"]);
+        azure.url = "az://container/b.parquet".into();
+        let mixed = copies(vec![
+            staged(1, FileFormat::Parquet, false, &["text"]),
+            staged(2, FileFormat::Jsonl, false, &["text"]),
+        ]);
+        let mut elsewhere = staged(2, FileFormat::Parquet, false, &["text"]);
+        elsewhere.key = "d/p/2/it%27s/a.parquet".into();
+        let apart = copies(vec![staged(1, FileFormat::Parquet, false, &["text"]), elsewhere]);
+        for (jobs, access, kind) in [
+            (parquet(), StagingAccess::None, ErrorKind::Bug),
+            (parquet(), StagingAccess::Configured(AccessKind::Integration), ErrorKind::Bug),
+            (unknown, credentials(false), ErrorKind::Bug),
+            (mixed, credentials(false), ErrorKind::Bug),
+            (apart, credentials(false), ErrorKind::Bug),
+            (copies(vec![azure]), credentials(false), ErrorKind::Unsupported),
+            (
+                copies(vec![staged(1, FileFormat::InsertValues, false, &["text"])]),
+                credentials(false),
+                ErrorKind::Unsupported,
+            ),
+        ] {
+            assert_eq!(steps(&dialect(), &jobs, &access).unwrap_err().kind(), kind);
+        }
+    }
+}

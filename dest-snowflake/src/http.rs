@@ -328,11 +328,7 @@ impl Account {
     }
 
     /// Sends what nobody waits for.
-    fn send_off(
-        self: &Arc<Self>,
-        requests: Vec<(&'static str, Vec<(&'static str, String)>, Json)>,
-        token: Secret,
-    ) {
+    fn send_off(self: &Arc<Self>, requests: Vec<Request>, token: Secret) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         let account = Arc::clone(self);
         runtime.spawn(async move {
@@ -346,6 +342,9 @@ impl Account {
         });
     }
 }
+
+/// A path, its query and a body.
+type Request = (&'static str, Vec<(&'static str, String)>, Json);
 
 /// The text of the private key, where there is one.
 fn key_text(settings: &SnowflakeSettings) -> Result<Option<Secret>> {
@@ -381,9 +380,9 @@ fn lost(error: reqwest::Error) -> Error {
         )
 }
 
-/// Whether a status is worth another try. Source: the drivers try these again.
+/// Whether a status is worth another try.
 fn is_passing(status: StatusCode) -> bool {
-    status.is_server_error() || [403, 405, 408, 429].contains(&status.as_u16())
+    status.is_server_error() || [408, 429].contains(&status.as_u16())
 }
 
 fn refused(envelope: &Envelope) -> Error {

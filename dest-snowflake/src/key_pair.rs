@@ -114,3 +114,76 @@ fn wrong(reason: &'static str) -> Error {
         .with("reason", reason)
         .with_hint("`openssl genrsa 2048 | openssl pkcs8 -topk8 -inform PEM -out key.p8` makes one")
 }
+
+#[cfg(test)]
+mod tests {
+    use ring::signature::{RSA_PKCS1_2048_8192_SHA256, UnparsedPublicKey};
+
+    use super::*;
+
+    /// Of `testdata/public.pem`: `openssl rsa -in plain.p8 -pubout -outform DER | openssl dgst -sha256 -binary | base64`.
+    const FINGERPRINT: &str = "SHA256:h5wguD+R56dzKiZBwbF2+8sLSJbyVWl/ca14BKzWk38=";
+
+    fn read(name: &str, passphrase: Option<&str>) -> Result<KeyPair> {
+        let file = format!("{}/src/testdata/{name}", env!("CARGO_MANIFEST_DIR"));
+        let text = std::fs::read_to_string(file).unwrap();
+        KeyPair::read(&text.into(), passphrase.map(Secret::from).as_ref())
+    }
+
+    #[test]
+    fn keys_of_every_kind_are_one_key() {
+        let passphrase = Some("open-sesame");
+        for (name, passphrase) in [
+            ("plain.p8", None),
+            ("plain.p8", passphrase),
+            ("pkcs1.pem", None),
+            ("aes.p8", passphrase),
+            ("des3.p8", passphrase),
+        ] {
+            let key = read(name, passphrase).unwrap_or_else(|error| panic!("{name}: {error:?}"));
+            assert_eq!(key.fingerprint, FINGERPRINT, "{name}");
+        }
+        let plain = include_str!("testdata/plain.p8");
+        let base64: String = plain.lines().filter(|line| !line.starts_with('-')).collect();
+        let in_a_variable = plain.replace('\n', "\\n");
+        for text in [base64, in_a_variable] {
+            assert_eq!(KeyPair::read(&text.into(), None).unwrap().fingerprint, FINGERPRINT);
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_used_says_why_and_shows_nothing() {
+        for (key, reason) in [
+            (read("aes.p8", None), "passphrase"),
+            (read("aes.p8", Some("wrong")), "passphrase"),
+            (read("other.p8", None), "RSA"),
+            (KeyPair::read(&"CANARY".into(), None), "base64"),
+            (KeyPair::read(&"CANARY++".into(), None), "DER"),
+        ] {
+            let error = key.unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert!(error.context("reason").unwrap().contains(reason), "{error:?}");
+            assert!(!format!("{error:?}").contains("CANARY"));
+        }
+    }
+
+    #[test]
+    fn a_token_is_signed_for_one_user_of_one_account() {
+        let key = read("plain.p8", None).unwrap();
+        let now = UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+        let token = key.token("myorg-account1", "loader", now).unwrap();
+        let (text, signature) = token.expose().rsplit_once('.').unwrap();
+        let signature = URL_SAFE_NO_PAD.decode(signature).unwrap();
+        UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, key.key.public_key().as_ref())
+            .verify(text.as_bytes(), &signature)
+            .unwrap();
+        let claims = URL_SAFE_NO_PAD.decode(text.split_once('.').unwrap().1).unwrap();
+        let claims: serde_json::Value = serde_json::from_slice(&claims).unwrap();
+        assert_eq!(claims["iss"], format!("MYORG-ACCOUNT1.LOADER.{FINGERPRINT}"));
+        assert_eq!(claims["sub"], "MYORG-ACCOUNT1.LOADER");
+        assert_eq!(
+            (&claims["iat"], &claims["exp"]),
+            (&1_700_000_000.into(), &1_700_003_300.into())
+        );
+    }
+}

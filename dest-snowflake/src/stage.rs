@@ -17,7 +17,7 @@ use object_store::{
 use tokio::io::AsyncReadExt as _;
 use transload_core::sql::{Dialect as _, Statement};
 use transload_core::{
-    DataFile, Error, ErrorKind, Load, Redactor, Result, Secret, check_encrypted, escape_segment,
+    DataFile, Error, ErrorKind, Load, Redactor, Result, Secret, Sha256Hex, check_encrypted,
 };
 
 use crate::answer::{StageInfo, Upload};
@@ -41,7 +41,13 @@ fn folder(load: &Load) -> String {
 
 /// Where a file lies in the stage.
 pub(crate) fn path(load: &Load, file: &DataFile) -> String {
-    format!("{}{}/{}", folder(load), escape_segment(&file.table), file.name)
+    // Buckets and their clients disagree on which characters of a key are written otherwise in its URL.
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+    let table = match file.table.chars().all(is_plain) {
+        true => file.table.clone(),
+        false => Sha256Hex::of(file.table.as_bytes()).short().to_owned(),
+    };
+    format!("{}{table}/{}", folder(load), file.name)
 }
 
 /// The statements that make the staging dataset, whose tables need no fail-safe, and the stage. Snowflake documentation,
@@ -211,4 +217,108 @@ fn unknown(info: &StageInfo) -> Error {
     Error::new(ErrorKind::Unsupported, "Snowflake's stage lies in a storage that is not known")
         .with("storage", &info.location_type)
         .with_hint("load through a staging destination: `--staging filesystem`")
+}
+
+#[cfg(test)]
+mod tests {
+    use transload_core::{Dataset, Epoch, FileFormat, LoadId};
+
+    use super::*;
+    use crate::dialect::tests::dialect;
+
+    fn load() -> Load {
+        Load {
+            load_id: LoadId::new("1795369539.5"),
+            pipeline: "p".into(),
+            dataset: Dataset::new("chess"),
+            digest: Sha256Hex::of(b""),
+            epoch: Epoch(4),
+        }
+    }
+
+    fn file() -> DataFile {
+        let sha256 = Sha256Hex::of(b"");
+        DataFile {
+            table: "it's".into(),
+            name: DataFile::name_of(1, &sha256, FileFormat::Jsonl, true),
+            format: FileFormat::Jsonl,
+            gzip: true,
+            rows: 3,
+            bytes: 100,
+            sha256,
+            columns: Vec::new(),
+            bounds: Default::default(),
+        }
+    }
+
+    #[test]
+    fn a_stage_is_made_filled_and_emptied_by_these_statements() {
+        let (dialect, load) = (dialect(), load());
+        let shown: String = [
+            make_dataset(&dialect, &load),
+            make(&dialect, &load),
+            put(&dialect, &load, &file(), Path::new("/a folder/it's.jsonl.gz")),
+            remove(&dialect, &load),
+        ]
+        .iter()
+        .map(|statement| format!("{statement};\n"))
+        .collect();
+        insta::assert_snapshot!(shown);
+    }
+
+    fn told(info: serde_json::Value) -> Upload {
+        serde_json::from_value(serde_json::json!({ "stageInfo": info })).unwrap()
+    }
+
+    #[test]
+    fn every_vendors_bucket_is_known_and_others_are_not() {
+        let s3 = |more: serde_json::Value| {
+            let mut info = serde_json::json!({
+                "locationType": "S3", "location": "bucket/stages/1/", "region": "eu-west-1",
+                "creds": {"AWS_KEY_ID": "k", "AWS_SECRET_KEY": "canary", "AWS_TOKEN": "canary"},
+            });
+            for (key, value) in more.as_object().unwrap() {
+                info[key] = value.clone();
+            }
+            info
+        };
+        let azure = serde_json::json!({
+            "locationType": "AZURE", "location": "container/1/", "storageAccount": "account",
+            "endPoint": "blob.core.windows.net", "creds": {"AZURE_SAS_TOKEN": "?sv=1&sig=canary"},
+        });
+        let gcs = serde_json::json!({
+            "locationType": "GCS", "location": "bucket/1/", "creds": {"GCS_ACCESS_TOKEN": "canary"},
+        });
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        for (info, bucket) in [
+            (s3(serde_json::json!({})), "bucket"),
+            (s3(serde_json::json!({"endPoint": "s3.eu-west-1.amazonaws.com"})), "bucket"),
+            (s3(serde_json::json!({"endPoint": "http://127.0.0.1:8333"})), "bucket"),
+            (azure, "container"),
+            (gcs, "bucket"),
+        ] {
+            let upload = told(info);
+            assert!(!format!("{upload:?}").contains("canary"));
+            store(&upload.stage_info, bucket).unwrap();
+        }
+        for info in [
+            serde_json::json!({"locationType": "LOCAL_FS", "location": "/tmp/x", "creds": {}}),
+            serde_json::json!({"locationType": "S3", "location": "bucket/1/", "creds": {}}),
+        ] {
+            let error = store(&told(info).stage_info, "bucket").err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::Unsupported);
+        }
+        let open = s3(serde_json::json!({"endPoint": "http://10.0.0.1:8333"}));
+        let error = store(&told(open).stage_info, "bucket").err().unwrap();
+        assert_eq!(error.context("code"), Some("E_TLS_REQUIRED"));
+    }
+
+    #[tokio::test]
+    async fn a_stage_that_wants_encrypted_files_is_refused() {
+        let mut upload = told(serde_json::json!({"locationType": "S3", "location": "b/1/"}));
+        upload.encryption_material = serde_json::json!({"queryStageMasterKey": "canary"});
+        let error = super::upload(&upload, &file(), Path::new("/nothing")).await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Unsupported);
+        assert!(!format!("{error:?} {upload:?}").contains("canary"), "{error:?}");
+    }
 }

@@ -66,7 +66,7 @@ const TASKS: &[Task] = &[
     },
     Task {
         name: "up",
-        arguments: "[s3|redshift|azure|gcs|bigquery]",
+        arguments: "[s3|redshift|azure|gcs|bigquery|snowflake]",
         about: "start the test stack and print its environment: eval \"$(cargo xtask up)\"",
         run: stack::up_task,
     },

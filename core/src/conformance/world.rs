@@ -271,6 +271,15 @@ impl World {
         Ok(self.describe(self.destination.as_ref(), None).await?)
     }
 
+    /// A name as the destination stores it.
+    pub(super) fn stored(&self, name: &str) -> String {
+        match self.destination.capabilities().identifiers.case {
+            IdentifierCase::Upper => name.to_ascii_uppercase(),
+            IdentifierCase::Lower => name.to_ascii_lowercase(),
+            IdentifierCase::Sensitive | IdentifierCase::Insensitive => name.to_owned(),
+        }
+    }
+
     /// Adds what a load needs and the dataset has not.
     pub(super) async fn apply(
         &self,

@@ -99,9 +99,14 @@ async fn tables_are_described_with_their_columns_in_order(world: &mut World) -> 
     ensure!(state.exists, "the dataset exists");
     let names: Option<Vec<&str>> = state
         .tables
-        .get("wide")
+        .get(&world.stored("wide"))
         .map(|columns| columns.iter().map(|column| column.name.as_str()).collect());
-    same!(names, Some(vec!["z", "a", "m"]), "the columns of the table");
+    let expected = ["z", "a", "m"].map(|name| world.stored(name));
+    same!(
+        names,
+        Some(expected.iter().map(String::as_str).collect::<Vec<_>>()),
+        "the columns of the table"
+    );
     Ok(())
 }
 
@@ -117,10 +122,10 @@ async fn types_are_described_in_the_words_in_which_they_are_asked_for(
     let nothing = vec![None; types.len()];
     world.append("every", vec![nothing]).await?;
     let state = world.state().await?;
-    let described = state.tables.get("every").cloned().unwrap_or_default();
+    let described = state.tables.get(&world.stored("every")).cloned().unwrap_or_default();
     for column in world.columns("every") {
         let asked = world.destination.native_type(&column)?;
-        let found = described.iter().find(|other| other.name == column.name);
+        let found = described.iter().find(|other| other.name == world.stored(&column.name));
         same!(
             found.map(|found| found.native_type.to_ascii_lowercase()),
             Some(asked.to_ascii_lowercase()),

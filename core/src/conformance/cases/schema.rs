@@ -66,9 +66,10 @@ async fn a_column_is_added_once_however_often(world: &mut World) -> Outcome {
     let state = world.state().await?;
     let names = state
         .tables
-        .get("players")
-        .map(|columns| columns.iter().map(|c| c.name.as_str()).collect::<Vec<_>>());
-    same!(names, Some(vec!["id", "name", "born"]), "the columns");
+        .get(&world.stored("players"))
+        .map(|columns| columns.iter().map(|c| c.name.clone()).collect::<Vec<_>>());
+    let expected = ["id", "name", "born"].map(|name| world.stored(name)).to_vec();
+    same!(names, Some(expected), "the columns");
     Ok(())
 }
 
