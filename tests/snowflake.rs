@@ -548,6 +548,21 @@ async fn files_of_the_stage_are_removed_after_the_commit_where_that_is_asked_for
 
 #[tokio::test]
 #[ignore = "needs Snowflake: cargo xtask e2e snowflake [--live]"]
+async fn keys_are_written_down_and_not_enforced() {
+    let case = Case::new("keys");
+    for _ in 0..2 {
+        let resource = Resource::json("t", r#"[{"id": 1, "l": [1]}, {"id": 1}]"#)
+            .write_disposition(WriteDisposition::Append)
+            .primary_key(["id"]);
+        let builder = case.staged().setting("destination.snowflake.create_indexes", "true");
+        let info = builder.build().unwrap().run(resource).await.unwrap();
+        assert_eq!(only(&info).status, LoadStatus::Loaded);
+    }
+    assert_eq!((case.count("t").await, case.count("t__l").await), (4, 2));
+}
+
+#[tokio::test]
+#[ignore = "needs Snowflake: cargo xtask e2e snowflake [--live]"]
 async fn pipelines_publish_into_one_dataset_at_the_same_time() {
     let case = Case::new("together");
     // The first load makes the tables, which is no matter of this test.

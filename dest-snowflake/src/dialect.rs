@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
-use transload_core::sql::{Dialect, Statement, Step, Target, double_quoted};
+use transload_core::sql::{
+    Dialect, Statement, Step, Target, column_list, create_table, double_quoted,
+};
 use transload_core::{
     Column, DataType, Error, ErrorKind, Job, JobContext, Result, SchemaChange, Table,
 };
@@ -223,6 +225,33 @@ fn table_options(table: &Table) -> String {
     }
 }
 
+/// The statement that makes a table with its keys, which Snowflake writes down and does not enforce; none where it has
+/// none. "CREATE TABLE … CONSTRAINT".
+///
+/// # Errors
+/// That of [`Dialect::type_name`].
+pub(crate) fn create_with_keys(
+    dialect: &dyn Dialect,
+    dataset: &str,
+    table: &Table,
+) -> Result<Option<Statement>> {
+    let primary = table.columns_with_hint("primary_key");
+    let unique = table.complete_columns().filter(|column| column.has_hint("unique"));
+    let keys: Vec<String> = (!primary.is_empty())
+        .then(|| format!("  PRIMARY KEY ({})", column_list(dialect, primary)))
+        .into_iter()
+        .chain(unique.map(|column| format!("  UNIQUE ({})", dialect.quote(&column.name))))
+        .collect();
+    if keys.is_empty() {
+        return Ok(None);
+    }
+    let name = dialect.table(dataset, &table.name);
+    let (sql, _) = create_table(dialect, &name, table)?.render(dialect);
+    let options = dialect.table_options(table);
+    let columns = sql.strip_suffix(&format!("\n){options}")).unwrap_or(&sql);
+    Ok(Some(Statement::new(format!("{columns},\n{}\n){options}", keys.join(",\n")))))
+}
+
 /// The comments of what is made: dlt's `description` of a column. "COMMENT".
 pub(crate) fn comments(
     dialect: &dyn Dialect,
@@ -326,6 +355,19 @@ pub(crate) mod tests {
             .map(|statement| format!("{};\n", statement.render(&dialect).0))
             .collect();
         insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn keys_are_written_down_where_that_is_asked_for() {
+        let mut table = Table::root("players", WriteDisposition::Append);
+        table.put(Column::new("id", DataType::Bigint).not_null().with_hint("primary_key"));
+        table
+            .put(Column::new("born", DataType::Date).with_hint("primary_key").with_hint("cluster"));
+        table.put(Column::new("_dlt_id", DataType::Text).not_null().with_hint("unique"));
+        let statement = create_with_keys(&dialect(), "chess", &table).unwrap().unwrap();
+        insta::assert_snapshot!(statement);
+        let plain = Table::root("plain", WriteDisposition::Append);
+        assert!(create_with_keys(&dialect(), "chess", &plain).unwrap().is_none());
     }
 
     #[test]

@@ -216,7 +216,7 @@ impl Account {
     async fn ask(&self, path: &str, token: &Secret) -> Result<Envelope> {
         let url = self.url(path)?;
         // A token goes to the account alone, whatever an answer says.
-        if !url.as_str().starts_with(&self.address) {
+        if url.origin() != self.url("/")?.origin() {
             return Err(Error::new(
                 ErrorKind::Terminal,
                 "Snowflake sends to another place for an answer",
@@ -532,5 +532,133 @@ impl Drop for HttpSession {
         let query = vec![("delete", "true".to_owned()), ("requestId", request_id())];
         requests.push(("/session", query, json!({})));
         self.account.send_off(requests, self.tokens.session.clone());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::net::SocketAddr;
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use transload_core::settings::Settings;
+
+    use super::*;
+    use crate::config::tests::{CANARY, COMPLETE};
+
+    /// Gives these answers, one to a connection: a status and a body, in which `{here}` is the server. Returns what it was
+    /// sent.
+    async fn serve(listener: TcpListener, answers: Vec<(u16, Vec<u8>)>) -> Vec<String> {
+        let here = format!("http://{}", listener.local_addr().unwrap());
+        let mut seen = Vec::new();
+        for (status, body) in answers {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut request = Vec::new();
+            loop {
+                let mut piece = [0; 4096];
+                let read = stream.read(&mut piece).await.unwrap();
+                request.extend_from_slice(&piece[..read]);
+                let text = String::from_utf8_lossy(&request).to_ascii_lowercase();
+                let Some((head, rest)) = text.split_once("\r\n\r\n") else { continue };
+                let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+                if rest.len() >= length.map_or(0, |length| length.parse().unwrap()) {
+                    break;
+                }
+            }
+            seen.push(String::from_utf8_lossy(&request).into_owned());
+            let body = match String::from_utf8(body) {
+                Ok(text) => text.replace("{here}", &here).into_bytes(),
+                Err(bytes) => bytes.into_bytes(),
+            };
+            let head = format!(
+                "HTTP/1.1 {status} x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n",
+                body.len()
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            stream.write_all(&body).await.unwrap();
+        }
+        seen
+    }
+
+    fn gzip(text: &str) -> Vec<u8> {
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(text.as_bytes()).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    /// Logs in to a server that gives these answers, and asks it something.
+    async fn asked(answers: &[(u16, Vec<u8>)]) -> (Result<Answer, Error>, Vec<String>) {
+        let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let server = tokio::spawn(serve(listener, answers.to_vec()));
+        let pairs = [&COMPLETE[..], &[("credentials.endpoint_url", url.as_str())]].concat();
+        let settings = config::read(&Settings::from_pairs("snowflake", &pairs)).unwrap();
+        let account = Arc::new(Account::new(settings).unwrap());
+        let answer = match account.log_in().await {
+            Ok(mut session) => session.run("SELECT 1", "tag").await.map_err(Failure::into_error),
+            Err(error) => Err(error),
+        };
+        (answer, server.await.unwrap())
+    }
+
+    fn ok(data: &str) -> (u16, Vec<u8>) {
+        (200, format!("{{\"success\": true, \"code\": null, \"data\": {data}}}").into_bytes())
+    }
+
+    fn refusal(code: &str) -> (u16, Vec<u8>) {
+        let text = format!(
+            "{{\"success\": false, \"code\": \"{code}\", \"message\": \"no\", \"data\": null}}"
+        );
+        (200, text.into_bytes())
+    }
+
+    fn logged_in() -> (u16, Vec<u8>) {
+        ok(r#"{"token": "session-canary", "masterToken": "master-canary"}"#)
+    }
+
+    #[tokio::test]
+    async fn a_long_answer_is_fetched_in_parts_that_are_told_no_token() {
+        let first = r#"{"rowtype": [{"name": "A"}], "rowset": [["1"]],
+            "chunks": [{"url": "{here}/part"}], "chunkHeaders": {"x-key": "value"}}"#;
+        let (answer, seen) =
+            asked(&[logged_in(), ok(first), (503, Vec::new()), (200, gzip("[\"2\"],[null]"))])
+                .await;
+        let rows: Vec<_> = answer.unwrap().rows.concat();
+        assert_eq!(rows, [Some("1".to_owned()), Some("2".to_owned()), None]);
+        assert!(seen[0].contains(CANARY) && seen[1].contains("session-canary"));
+        assert!(seen[1].contains("\"QUERY_TAG\":\"tag\""), "{}", seen[1]);
+        let part = seen[3].to_ascii_lowercase();
+        assert!(part.contains("x-key: value") && !part.contains("canary"), "{part}");
+    }
+
+    #[tokio::test]
+    async fn a_session_whose_renewal_has_expired_too_may_be_begun_anew() {
+        let (answer, seen) = asked(&[logged_in(), refusal("390112"), refusal("390114")]).await;
+        let error = answer.unwrap_err();
+        assert_eq!((error.kind(), error.context("code")), (ErrorKind::Transient, Some("390114")));
+        assert!(seen[2].contains("Snowflake Token=\"master-canary\""), "{}", seen[2]);
+        assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn what_is_not_snowflake_is_told_and_tokens_go_to_the_account_alone() {
+        let (answer, _) = asked(&[(404, b"<html>not here</html>".to_vec())]).await;
+        let error = answer.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
+        assert!(error.hint().unwrap().contains("credentials.host"));
+        assert!(!format!("{error:?}").contains(CANARY));
+
+        let elsewhere = r#"{"getResultUrl": "http://127.0.0.1:1/queries/1/result"}"#;
+        let runs = format!("{{\"success\": true, \"code\": \"333334\", \"data\": {elsewhere}}}");
+        let (answer, _) = asked(&[logged_in(), (200, runs.into_bytes())]).await;
+        assert!(answer.unwrap_err().message().contains("another place"));
+    }
+
+    #[test]
+    fn ids_of_requests_are_uuids_that_differ() {
+        let (one, other) = (request_id(), request_id());
+        assert_ne!(one, other);
+        assert_eq!((one.len(), &one[14..15]), (36, "4"));
     }
 }

@@ -35,7 +35,7 @@ use transload_core::{
 use client::Snowflake;
 pub use config::{Authenticator, SnowflakeCredentials, SnowflakeSettings};
 use copy::CopyRules;
-use dialect::{SnowflakeDialect, comments, quoted};
+use dialect::{SnowflakeDialect, comments, create_with_keys, quoted};
 use query_tag::{Work, within};
 
 /// What the crate announces: for a registry that is filled by hand.
@@ -62,6 +62,7 @@ fn create(settings: &Settings) -> Result<Arc<dyn Destination>> {
 pub struct SnowflakeDestination {
     sql: SqlDestination<Snowflake, SnowflakeDialect>,
     keeps_files: bool,
+    makes_keys: bool,
 }
 
 impl SnowflakeDestination {
@@ -82,9 +83,13 @@ impl SnowflakeDestination {
                 vectorized: read.use_vectorized_scanner,
             }),
         };
-        let keeps_files = read.keep_staged_files;
+        let (keeps_files, makes_keys) = (read.keep_staged_files, read.create_indexes);
         let client = Snowflake::new(read, dialect.clone())?;
-        Ok(Self { sql: SqlDestination::new(client, dialect, capabilities), keeps_files })
+        Ok(Self {
+            sql: SqlDestination::new(client, dialect, capabilities),
+            keeps_files,
+            makes_keys,
+        })
     }
 
     /// Runs a query and returns its rows as texts: for those who look at what was loaded.
@@ -94,6 +99,33 @@ impl SnowflakeDestination {
     pub async fn query(&self, query: &str) -> Result<Vec<Row>> {
         let query = Statement::new(query);
         within(Work::new("query"), self.sql.client().query(&query)).await
+    }
+
+    /// Makes these changes, one after the other, and tables with their keys.
+    async fn apply_with_keys(
+        &self,
+        dataset: &Dataset,
+        changes: &[SchemaChange],
+    ) -> Result<Vec<String>> {
+        let mut statements = Vec::new();
+        for change in changes {
+            let made = match change {
+                SchemaChange::CreateTable(table) => {
+                    create_with_keys(self.sql.dialect(), &dataset.name, table)?
+                }
+                _ => None,
+            };
+            match made {
+                Some(made) => {
+                    self.sql.client().execute(&made).await?;
+                    statements.push(made.to_string());
+                }
+                None => {
+                    statements.extend(self.sql.apply(dataset, std::slice::from_ref(change)).await?);
+                }
+            }
+        }
+        Ok(statements)
     }
 
     /// Makes the staging dataset where the publication needs one, and brings local files into its stage. Repeated, it
@@ -167,7 +199,10 @@ impl Destination for SnowflakeDestination {
 
     async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
         within(Work::new("migrate"), async {
-            let mut statements = self.sql.apply(dataset, changes).await?;
+            let mut statements = match self.makes_keys {
+                true => self.apply_with_keys(dataset, changes).await?,
+                false => self.sql.apply(dataset, changes).await?,
+            };
             for comment in comments(self.sql.dialect(), &dataset.name, changes) {
                 self.sql.client().execute(&comment).await?;
                 statements.push(comment.to_string());
