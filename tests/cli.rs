@@ -2,6 +2,8 @@
 
 #![cfg(all(feature = "duckdb", feature = "filesystem"))]
 
+#[path = "cli/aws.rs"]
+mod aws;
 #[path = "cli/azure.rs"]
 mod azure;
 #[path = "cli/gcs.rs"]

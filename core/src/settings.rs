@@ -171,6 +171,9 @@ pub struct Settings {
     pub values: BTreeMap<String, (SettingValue, Origin)>,
     /// For each key the places that were looked at, in their order.
     pub looked_at: BTreeMap<String, Vec<String>>,
+    /// The variables of the environment, where the program hands them on: for those that a vendor's own tools read, whose
+    /// names are no settings.
+    pub environment: BTreeMap<String, Secret>,
 }
 
 impl Settings {
@@ -207,6 +210,11 @@ impl Settings {
     /// The value of a key.
     pub fn get(&self, key: &str) -> Option<&SettingValue> {
         self.values.get(key).map(|(value, _)| value)
+    }
+
+    /// A variable of the environment that is set and not empty.
+    pub fn variable(&self, name: &str) -> Option<&str> {
+        self.environment.get(name).map(Secret::expose).filter(|value| !value.is_empty())
     }
 
     /// A path, taken from [`Settings::folder`] where it is relative.

@@ -158,6 +158,11 @@ impl Environment {
         self.0.iter().map(|(name, value)| (name.as_str(), value))
     }
 
+    /// All of it, for plugins.
+    pub(super) fn handed_on(&self) -> BTreeMap<String, Secret> {
+        self.0.clone()
+    }
+
     /// The variable of a key.
     pub(super) fn name(path: &[&str]) -> String {
         path.join("__").to_uppercase()

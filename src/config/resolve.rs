@@ -69,6 +69,7 @@ impl Layers {
             name: sections.last().copied().unwrap_or_default().to_owned(),
             pipeline: pipeline.to_owned(),
             folder: self.folder().to_owned(),
+            environment: self.environment.handed_on(),
             ..Settings::default()
         };
         let scope = Scope { pipeline, sections };

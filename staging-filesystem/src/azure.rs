@@ -7,15 +7,16 @@ use transload_core::settings::Settings;
 use transload_core::{Error, ErrorKind, Result};
 use url::Url;
 
-use crate::client::{endpoint, options, retries};
+use crate::client::{address_in, endpoint, options, retries};
 use crate::config::{Account, StoreCredentials};
 
 const ACCOUNT: &str = "credentials.azure_storage_account_name";
 const KEY: &str = "credentials.azure_storage_account_key";
 const SAS: &str = "credentials.azure_storage_sas_token";
+const AUTHORITY: &str = "credentials.azure_authority_host";
 const HOST: &str = "credentials.azure_account_host";
 
-/// Makes the client, and says what address it speaks to. Opens no connection, and reads nothing from the environment.
+/// Makes the client, and says what address it speaks to. Opens no connection.
 pub(crate) fn azure(
     settings: &Settings,
     credentials: &StoreCredentials,
@@ -24,12 +25,21 @@ pub(crate) fn azure(
 ) -> Result<(MicrosoftAzure, Url)> {
     let name = account_name(settings, credentials, account)?;
     let address = address(settings, credentials, name, account)?;
+    let authority = authority(settings, credentials)?;
+    let is_http = |url: &Url| url.scheme() == "http";
+    let with_http = is_http(&address) || authority.as_ref().is_some_and(is_http);
     let builder = MicrosoftAzureBuilder::new()
         .with_container_name(container)
         .with_account(name)
         .with_endpoint(address.as_str().trim_end_matches('/').to_owned())
         .with_retry(retries())
-        .with_client_options(options().with_allow_http(address.scheme() == "http"));
+        .with_client_options(options().with_allow_http(with_http));
+    let builder = match authority {
+        Some(url) => {
+            builder.with_config(AzureConfigKey::AuthorityHost, url.as_str().trim_end_matches('/'))
+        }
+        None => builder,
+    };
     let client = identified(settings, credentials, builder)?.build().map_err(|error| {
         // The words of the builder are not kept: they may quote what it was given.
         let _ = error;
@@ -91,6 +101,13 @@ fn address(
         })
 }
 
+/// Where a service principal logs in, where that is said.
+fn authority(settings: &Settings, credentials: &StoreCredentials) -> Result<Option<Url>> {
+    let configured = credentials.azure_authority_host.as_deref();
+    let host = configured.or_else(|| settings.variable("AZURE_AUTHORITY_HOST"));
+    host.map(|host| address_in(settings, credentials, AUTHORITY, host)).transpose()
+}
+
 /// Adds whoever asks: the account itself, a bearer of its signature, or a service principal; else the machine.
 fn identified(
     settings: &Settings,
@@ -115,15 +132,54 @@ fn identified(
     }
     let missing = |key: &str| settings.missing(&format!("credentials.{key}"));
     let (tenant, id) = (&credentials.azure_tenant_id, &credentials.azure_client_id);
-    match (tenant, id, &credentials.azure_client_secret) {
-        (None, None, None) => Ok(builder),
-        (Some(tenant), Some(id), Some(secret)) => {
+    let file = credentials.azure_federated_token_file.as_ref();
+    match (tenant, id, &credentials.azure_client_secret, file) {
+        (None, None, None, None) => Ok(of_environment(settings, builder)),
+        (Some(tenant), Some(id), Some(secret), _) => {
             Ok(builder.with_client_secret_authorization(id, secret.expose(), tenant))
         }
+        (Some(tenant), Some(id), None, Some(file)) => {
+            Ok(federated(builder, tenant, id, &settings.path(file).to_string_lossy()))
+        }
         (None, ..) => Err(missing("azure_tenant_id")),
-        (_, None, _) => Err(missing("azure_client_id")),
-        (.., None) => Err(missing("azure_client_secret")),
+        (_, None, ..) => Err(missing("azure_client_id")),
+        (.., None, None) => Err(missing("azure_client_secret")),
     }
+}
+
+fn federated(
+    builder: MicrosoftAzureBuilder,
+    tenant: &str,
+    id: &str,
+    file: &str,
+) -> MicrosoftAzureBuilder {
+    builder
+        .with_config(AzureConfigKey::AuthorityId, tenant)
+        .with_config(AzureConfigKey::ClientId, id)
+        .with_config(AzureConfigKey::FederatedTokenFile, file)
+}
+
+/// Whom the variables of Azure's own tools name; else the identity of the machine, the one with `AZURE_CLIENT_ID` where it
+/// has several. Source: Azure Identity, "DefaultAzureCredential".
+fn of_environment(settings: &Settings, builder: MicrosoftAzureBuilder) -> MicrosoftAzureBuilder {
+    let variable = |name: &str| settings.variable(name);
+    let id = variable("AZURE_CLIENT_ID");
+    if let (Some(tenant), Some(id)) = (variable("AZURE_TENANT_ID"), id) {
+        if let Some(secret) = variable("AZURE_CLIENT_SECRET") {
+            return builder.with_client_secret_authorization(id, secret, tenant);
+        }
+        if let Some(file) = variable("AZURE_FEDERATED_TOKEN_FILE") {
+            return federated(builder, tenant, id, file);
+        }
+    }
+    let of_machine = [
+        (AzureConfigKey::ClientId, id),
+        (AzureConfigKey::MsiEndpoint, variable("IDENTITY_ENDPOINT")),
+    ];
+    of_machine.into_iter().fold(builder, |builder, (key, value)| match value {
+        Some(value) => builder.with_config(key, value),
+        None => builder,
+    })
 }
 
 #[cfg(test)]
@@ -176,6 +232,12 @@ mod tests {
             &[("azure_storage_account_key", "a2V5")][..],
             &[("azure_storage_sas_token", "?sv=1&sig=a%3D")],
             &[("azure_tenant_id", "t"), ("azure_client_id", "c"), ("azure_client_secret", "s")],
+            &[
+                ("azure_tenant_id", "t"),
+                ("azure_client_id", "c"),
+                ("azure_federated_token_file", "f"),
+                ("azure_authority_host", "https://login.chinacloudapi.cn/"),
+            ],
             &[],
         ] {
             assert!(address_of(ABFSS, keys).is_ok(), "{keys:?}");
@@ -208,6 +270,7 @@ mod tests {
             (ABFSS, ("azure_account_host", "https://CANARY"), "azure_account_host"),
             (ABFSS, ("azure_account_host", "me:CANARY@host"), "azure_account_host"),
             (ABFSS, ("endpoint_url", "https://me:CANARY@host"), "endpoint_url"),
+            (ABFSS, ("azure_authority_host", "https://me:CANARY@host"), "azure_authority_host"),
         ] {
             let error = address_of(url, &[keys]).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Configuration);

@@ -30,8 +30,12 @@ struct Answer {
     innermost: String,
     redirected: bool,
     without_identity: bool,
-    /// It was not the store that answered but the server that gives out Google's tokens.
+    /// It was not the store that answered but the server that gives out tokens.
     login: bool,
+    /// It was the service that gives out roles.
+    role: bool,
+    /// The file with Azure's token for whoever asks could not be read.
+    token_file: bool,
 }
 
 impl Answer {
@@ -47,7 +51,9 @@ impl Answer {
             redirected: text.contains("redirect without LOCATION"),
             without_identity: text.contains("//169.254.")
                 || text.contains("//metadata.google.internal"),
-            login: text.contains("//accounts.google.com/"),
+            login: text.contains("Error performing token request"),
+            role: text.contains("Generic STS error"),
+            token_file: text.contains("Error reading federated token file"),
             ..Self::default()
         };
         let mut next: Option<&(dyn StdError + 'static)> = Some(error);
@@ -103,7 +109,8 @@ pub(crate) fn classify(
         StorageKind::Gcs => by_code_of_google,
         _ => by_code,
     };
-    let (kind, message, hint) = by_code(&answer)
+    let (kind, message, hint) = by_role(&answer)
+        .or_else(|| by_code(&answer))
         .or(match error {
             object_store::Error::NotFound { .. } => Some((Terminal, "the object is not there", "")),
             object_store::Error::AlreadyExists { .. }
@@ -121,7 +128,7 @@ pub(crate) fn classify(
             _ => None,
         })
         .or_else(|| without_identity(&answer, storage))
-        .or_else(|| by_login(&answer))
+        .or_else(|| by_login(&answer, storage))
         .or_else(|| by_status(&answer, storage))
         .or_else(|| by_transport(&answer))
         .or_else(|| by_system(&answer))
@@ -285,13 +292,59 @@ fn by_code_of_google(answer: &Answer) -> Option<Row> {
     })
 }
 
-/// The server that gives out tokens refused a login that was made once and may have ended.
-fn by_login(answer: &Answer) -> Option<Row> {
-    (answer.login && matches!(answer.status, Some(400..=403))).then_some((
-        ErrorKind::Configuration,
-        "the store refused the credentials",
-        "log in again: `gcloud auth application-default login`",
-    ))
+/// The server that gives out tokens refused a login: one of Google's was made once and may have ended.
+fn by_login(answer: &Answer, storage: StorageKind) -> Option<Row> {
+    let hint = match storage {
+        StorageKind::Gcs => "log in again: `gcloud auth application-default login`",
+        _ => AZURE_CREDENTIALS,
+    };
+    if answer.token_file {
+        let message = "the file with the token cannot be read";
+        let hint = "check `credentials.azure_federated_token_file`, or AZURE_FEDERATED_TOKEN_FILE";
+        return Some((ErrorKind::Configuration, message, hint));
+    }
+    let refused = answer.login && matches!(answer.status, Some(400..=404));
+    refused.then_some((ErrorKind::Configuration, "the store refused the credentials", hint))
+}
+
+/// Source: AWS Security Token Service, "AssumeRole" and "AssumeRoleWithWebIdentity", errors, and "Common errors".
+fn by_role(answer: &Answer) -> Option<Row> {
+    use ErrorKind::{Configuration, Terminal, Transient};
+    if !answer.role {
+        return None;
+    }
+    Some(match (answer.code.as_deref(), answer.status) {
+        (Some("TokenFile"), _) => (
+            Configuration,
+            "the file with the token for the role cannot be read",
+            "check `credentials.web_identity_token_file`, or AWS_WEB_IDENTITY_TOKEN_FILE",
+        ),
+        (Some("ExpiredToken" | "ExpiredTokenException"), _) => (
+            Terminal,
+            "the credentials have expired",
+            "get new keys, or a new token, for whoever takes on the role, then resume the load",
+        ),
+        (Some("InvalidIdentityToken" | "IDPRejectedClaim"), _) => (
+            Configuration,
+            "the token for the role was refused",
+            "see that the role trusts its issuer and audience, and that it is of this machine",
+        ),
+        (Some("InvalidClientTokenId" | "InvalidAccessKeyId" | "SignatureDoesNotMatch"), _) => {
+            (Configuration, "the keys that take on the role were refused", CREDENTIALS)
+        }
+        (Some("IDPCommunicationError" | "Throttling" | "ThrottlingException"), _)
+        | (_, Some(429 | 500..=599)) => (Transient, "the service that gives out roles failed", ""),
+        (_, None) if answer.transport.is_some() => (
+            Transient,
+            "the service that gives out roles could not be reached",
+            "check `credentials.sts_endpoint_url`, the region and the network",
+        ),
+        _ => (
+            Configuration,
+            "the role cannot be taken on",
+            "check `credentials.role_arn` and `credentials.role_external_id`, and that the role trusts whoever asks",
+        ),
+    })
 }
 
 /// Without keys in the settings the metadata service of the machine is asked, which off a cloud is not there.
@@ -395,7 +448,9 @@ pub(crate) fn leaves_open(error: &object_store::Error) -> bool {
             match answer.status {
                 Some(status @ 300..=499) => matches!(status, 408 | 409 | 412 | 429),
                 // What went wrong was getting the keys: the write was not even sent.
-                _ => !answer.without_identity && !answer.login,
+                _ => {
+                    !answer.without_identity && !answer.login && !answer.role && !answer.token_file
+                }
             }
         }
     }
@@ -522,6 +577,35 @@ mod tests {
             assert!(!hint.contains("aws") && !hint.contains("azure"), "{hint}");
         }
         assert!(!leaves_open(&answered(login)) && !leaves_open(&answered(machine)));
+    }
+
+    #[test]
+    fn what_takes_on_a_role_is_told_from_the_store() {
+        use ErrorKind::{Configuration, Terminal, Transient};
+        let sts = |status: u16, code: &str| object_store::Error::Generic {
+            store: "STS",
+            source: format!(
+                "status code: {status} : <Code>{code}</Code><Message>about CANARY</Message>"
+            )
+            .into(),
+        };
+        let redactor = Redactor::new(&[Secret::from("CANARY")]);
+        for (error, kind, message) in [
+            (sts(403, "AccessDenied"), Configuration, "the role cannot be taken on"),
+            (
+                sts(403, "InvalidClientTokenId"),
+                Configuration,
+                "the keys that take on the role were refused",
+            ),
+            (sts(400, "ExpiredTokenException"), Terminal, "the credentials have expired"),
+            (sts(400, "InvalidIdentityToken"), Configuration, "the token for the role was refused"),
+            (sts(400, "Throttling"), Transient, "the service that gives out roles failed"),
+            (sts(503, "Odd"), Transient, "the service that gives out roles failed"),
+        ] {
+            let classified = classify(&error, StorageKind::S3, &redactor);
+            assert_eq!((classified.kind(), classified.message()), (kind, message), "{error}");
+            assert!(!format!("{classified:?}").contains("CANARY") && !leaves_open(&error));
+        }
     }
 
     #[test]

@@ -2,19 +2,30 @@
 
 use std::time::Duration;
 
-use object_store::aws::{AmazonS3, AmazonS3Builder};
+use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::{ClientOptions, RetryConfig};
 use transload_core::settings::Settings;
-use transload_core::{Error, ErrorKind, Result, check_encrypted};
+use transload_core::{Error, ErrorKind, Result, Secret, check_encrypted};
 
-use crate::config::StoreCredentials;
+use crate::aws::{find, provider};
+use crate::config::{FilesystemSettings, StoreCredentials};
 
-/// Makes the client. Opens no connection, and reads nothing from the environment.
+/// The client of a bucket of S3, and what was found on the way to it.
+#[derive(Debug)]
+pub(crate) struct Amazon {
+    pub(crate) client: AmazonS3,
+    pub(crate) region: Option<String>,
+    /// What must never be shown, beside what is in the settings.
+    pub(crate) secrets: Vec<Secret>,
+}
+
+/// Makes the client. Opens no connection; reads the files of Amazon's own tools where the environment is handed on.
 pub(crate) fn amazon_s3(
     settings: &Settings,
-    credentials: &StoreCredentials,
+    configured: &FilesystemSettings,
     bucket: &str,
-) -> Result<AmazonS3> {
+) -> Result<Amazon> {
+    let credentials = &configured.credentials;
     let mut options = options();
     let mut builder = AmazonS3Builder::new().with_bucket_name(bucket).with_retry(retries());
     let virtual_hosted = match credentials.s3_url_style.as_deref() {
@@ -37,44 +48,84 @@ pub(crate) fn amazon_s3(
         options = options.with_allow_http(url.scheme() == "http");
         builder = builder.with_endpoint(url.as_str().trim_end_matches('/'));
     }
-    if let Some(region) = &credentials.region_name {
+    let found = find(settings, credentials, &|path| std::fs::read_to_string(path).ok())?;
+    if let Some(region) = &found.region {
         builder = builder.with_region(region);
     }
-    let wanted = |key| settings.missing(key);
-    match (&credentials.aws_access_key_id, &credentials.aws_secret_access_key) {
-        (Some(id), Some(secret)) => {
-            builder = builder.with_access_key_id(id).with_secret_access_key(secret.expose());
-        }
-        (Some(_), None) => return Err(wanted("credentials.aws_secret_access_key")),
-        (None, Some(_)) => return Err(wanted("credentials.aws_access_key_id")),
-        (None, None) => {}
-    }
-    if let Some(token) = &credentials.aws_session_token {
-        builder = builder.with_token(token.expose());
-    }
-    builder.with_client_options(options).build().map_err(|error| {
+    let region = found.region.as_deref().unwrap_or("us-east-1");
+    let roles = address_of_roles(settings, credentials, region)?;
+    let of_roles = options.clone().with_allow_http(roles.starts_with("http:"));
+    let built = provider(&found.identity, &roles, region, &of_roles).and_then(|keys| {
+        encrypted(builder, configured).with_credentials(keys).with_client_options(options).build()
+    });
+    let client = built.map_err(|error| {
         // The words of the builder are not kept: they may quote what it was given.
         let _ = error;
         Error::new(ErrorKind::Configuration, "the settings of the bucket do not fit together")
             .with("bucket", bucket)
-    })
+    })?;
+    let secrets = found.identity.secrets();
+    Ok(Amazon { client, region: found.region, secrets })
+}
+
+fn encrypted(mut builder: AmazonS3Builder, configured: &FilesystemSettings) -> AmazonS3Builder {
+    for (key, value) in [
+        ("aws_server_side_encryption", &configured.server_side_encryption),
+        ("aws_sse_kms_key_id", &configured.kms_key_id),
+    ] {
+        if let Some(value) = value {
+            // The type of these keys has no name outside of `object_store`, but they can be read.
+            let key: AmazonS3ConfigKey = key.parse().expect("object_store knows this key");
+            builder = builder.with_config(key, value);
+        }
+    }
+    builder
 }
 
 const ENDPOINT: &str = "credentials.endpoint_url";
+const ROLES: &str = "credentials.sts_endpoint_url";
+
+/// Where roles are given out. A store that is not Amazon's does that itself, where it does it at all.
+fn address_of_roles(
+    settings: &Settings,
+    credentials: &StoreCredentials,
+    region: &str,
+) -> Result<String> {
+    if let Some(address) = &credentials.sts_endpoint_url {
+        let url = address_in(settings, credentials, ROLES, address)?;
+        return Ok(url.as_str().trim_end_matches('/').to_owned());
+    }
+    let own = endpoint(settings, credentials)?
+        .filter(|url| !url.host_str().is_some_and(|host| host.ends_with("amazonaws.com")));
+    Ok(own.map_or_else(
+        || format!("https://sts.{region}.amazonaws.com"),
+        |url| url.as_str().trim_end_matches('/').to_owned(),
+    ))
+}
 
 /// The address that is configured, if one is.
 pub(crate) fn endpoint(
     settings: &Settings,
     credentials: &StoreCredentials,
 ) -> Result<Option<url::Url>> {
-    let Some(endpoint) = &credentials.endpoint_url else { return Ok(None) };
+    let endpoint = credentials.endpoint_url.as_ref();
+    endpoint.map(|endpoint| address_in(settings, credentials, ENDPOINT, endpoint)).transpose()
+}
+
+/// The address in a setting, which is encrypted or on this machine.
+pub(crate) fn address_in(
+    settings: &Settings,
+    credentials: &StoreCredentials,
+    key: &str,
+    endpoint: &str,
+) -> Result<url::Url> {
     let url = url::Url::parse(endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
     let url = url
         .filter(|url| {
             url.username().is_empty() && url.password().is_none() && url.query().is_none()
         })
         .ok_or_else(|| {
-            settings.wrong(ENDPOINT, "it is no address").with_hint("write `https://host:port`")
+            settings.wrong(key, "it is no address").with_hint("write `https://host:port`")
         })?;
     check_encrypted(
         url.scheme() == "https",
@@ -82,7 +133,7 @@ pub(crate) fn endpoint(
         credentials.allow_insecure,
         &settings.full_key("credentials.allow_insecure"),
     )?;
-    Ok(Some(url))
+    Ok(url)
 }
 
 /// What holds for the connections to every store.

@@ -1,5 +1,6 @@
 //! What the user configures, and the place that it names.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use transload_core::settings::Settings;
@@ -21,6 +22,16 @@ settings! {
         pub credentials: StoreCredentials,
         /// Files of pipeline state that are kept in a dataset; the oldest go first. 0 keeps all.
         pub max_state_files: i64 = "100",
+        /// How S3 encrypts what is written: `AES256`, `aws:kms` or `aws:kms:dsse`; without it as the bucket does. Google and
+        /// Azure encrypt with the key of the bucket or account.
+        pub server_side_encryption: Option<String>,
+        /// The id or ARN of the key of AWS KMS, with `aws:kms`; without it the one of the account for S3.
+        pub kms_key_id: Option<String>,
+        /// The storage class of what is written, in the words of the store: `STANDARD_IA` (S3), `NEARLINE` (Google), `Cool`
+        /// (Azure). Not one of an archive, from which nothing can be read at once.
+        pub storage_class: Option<String>,
+        /// Tags of every object that is written, in S3 and Azure. Example: `{ team = "data" }`.
+        pub tags: BTreeMap<String, String> = "{}",
     }
 }
 
@@ -45,8 +56,18 @@ settings! {
         pub allow_insecure: bool = "false",
         /// Whether the bucket stands in the `path` of a URL (the default) or in its host name (`virtual`).
         pub s3_url_style: Option<String>,
-        /// Not read yet: a profile of `~/.aws`.
+        /// A profile of `~/.aws/config` and `~/.aws/credentials`, in place of keys: its own keys, or its role.
         pub profile_name: Option<String>,
+        /// A role to take on, by whoever asks else. Example: `arn:aws:iam::123456789012:role/loader`.
+        pub role_arn: Option<String>,
+        /// What the role wants to be told besides.
+        pub role_external_id: Option<String>,
+        /// What the session of the role is called in Amazon's logs; without it `transload`.
+        pub role_session_name: Option<String>,
+        /// The file with a token for which the role is given out without keys, as in Kubernetes.
+        pub web_identity_token_file: Option<String>,
+        /// The address that gives out roles; without it `endpoint_url`, or Amazon's own in the region.
+        pub sts_endpoint_url: Option<String>,
         /// The project of the service account. It is in its key file; nothing here needs it.
         pub project_id: Option<String>,
         /// The address of the service account, for `gs://`. Example: `loader@analytics-prod.iam.gserviceaccount.com`.
@@ -72,6 +93,11 @@ settings! {
         pub azure_client_id: Option<String>,
         /// The secret of the service principal.
         pub azure_client_secret: Option<Secret>,
+        /// The file with a token that stands in place of the secret: workload identity, as in Kubernetes.
+        pub azure_federated_token_file: Option<String>,
+        /// Where the service principal logs in; without it `https://login.microsoftonline.com`. Other clouds of Azure have
+        /// their own.
+        pub azure_authority_host: Option<String>,
     }
 }
 

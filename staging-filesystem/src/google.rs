@@ -1,6 +1,7 @@
 //! The client of a bucket of Google Cloud Storage, as the settings want it.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use object_store::StaticCredentialProvider;
@@ -78,9 +79,8 @@ fn identified(
         }
         (Some(_), None) => Err(settings.missing(KEY)),
         (None, Some(_)) => Err(settings.missing(EMAIL)),
-        (None, None) => match (&credentials.application_credentials, endpoint) {
-            (Some(file), _) => {
-                let path = settings.path(std::path::Path::new(file));
+        (None, None) => match (file_of(settings, credentials, endpoint), endpoint) {
+            (Some(path), _) => {
                 let suspect = "it names no file with the key of a service account or with application default credentials";
                 let builder = builder.with_application_credentials(path.display().to_string());
                 Ok((builder, Some((FILE, suspect))))
@@ -90,9 +90,30 @@ fn identified(
                 let nobody = Arc::new(StaticCredentialProvider::new(nobody));
                 Ok((builder.with_credentials(nobody), Some(("credentials", "they do not fit"))))
             }
+            // What the machine has opens Google's stores: it is shown to no one else.
+            (None, Some(url)) if !is_google(url) => Err(settings.missing(KEY)),
             (None, _) => Ok((builder, None)),
         },
     }
+}
+
+/// The file that says who asks: that of the settings, or of Google's own tools. Source: Google Cloud, "How Application
+/// Default Credentials works".
+fn file_of(
+    settings: &Settings,
+    credentials: &StoreCredentials,
+    endpoint: Option<&Url>,
+) -> Option<PathBuf> {
+    let configured = credentials.application_credentials.as_deref();
+    let of_tools = || {
+        let file = settings.variable("GOOGLE_APPLICATION_CREDENTIALS");
+        file.filter(|_| endpoint.is_none_or(is_google))
+    };
+    configured.or_else(of_tools).map(|file| settings.path(file))
+}
+
+fn is_google(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| host.ends_with(".googleapis.com"))
 }
 
 fn is_loopback(url: &Url) -> bool {
@@ -199,6 +220,7 @@ mod tests {
             (&[("application_credentials", file.to_str().unwrap())], FILE),
             (&[("application_credentials", "/nowhere/CANARY")], FILE),
             (&[("endpoint_url", "https://me:CANARY@host")], "credentials.endpoint_url"),
+            (&[("endpoint_url", "https://storage.example")], KEY),
         ] {
             let error = made(keys).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Configuration);

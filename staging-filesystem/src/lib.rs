@@ -3,6 +3,7 @@
 #![doc = include_str!("docs.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod aws;
 mod azure;
 mod bookkeeping;
 mod classify;
@@ -14,6 +15,7 @@ mod google;
 mod layout;
 #[cfg(test)]
 mod lost_answers;
+mod marks;
 mod publish;
 mod staging;
 mod store;

@@ -10,12 +10,12 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::aws::AmazonS3;
 use object_store::local::LocalFileSystem;
 use object_store::path::Path;
-use object_store::{ObjectStore, ObjectStoreExt as _, PutMode};
+use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutMultipartOptions, PutOptions};
 use tokio::sync::{OnceCell, Semaphore};
 use transload_core::settings::Settings;
 use transload_core::{
-    Error, ErrorKind, Redactor, Result, Sha256Hex, StagedObject, StorageCredentials, StorageKind,
-    failpoint,
+    Error, ErrorKind, Redactor, Result, Secret, Sha256Hex, StagedObject, StorageCredentials,
+    StorageKind, failpoint,
 };
 
 use crate::azure::azure;
@@ -23,6 +23,7 @@ use crate::classify::{bucket_is_missing, classify, leaves_open, says_only_a_stat
 use crate::client::{amazon_s3, without_userinfo};
 use crate::config::{Account, FilesystemSettings, Root, root};
 use crate::google::google;
+use crate::marks::Marks;
 
 /// A folder or a prefix of a bucket. Keys are below it and cannot leave it.
 ///
@@ -34,6 +35,7 @@ pub(crate) struct Store {
     region: Option<String>,
     /// The address that requests go to, where it is not that of Amazon or Google.
     endpoint: Option<String>,
+    marks: Marks,
     redactor: Redactor,
     /// One permit for each part that may be in memory, of all files together.
     parts: Arc<Semaphore>,
@@ -76,22 +78,16 @@ impl Store {
     /// The store that the settings name. Opens no connection and makes no folder.
     pub(crate) fn new(settings: &Settings, configured: &FilesystemSettings) -> Result<Self> {
         let credentials = &configured.credentials;
-        if credentials.profile_name.is_some() {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "profiles of `~/.aws` are not read yet",
-            )
-            .with("key", "credentials.profile_name")
-            .with_hint(
-                "set `credentials.aws_access_key_id` and `credentials.aws_secret_access_key`",
-            ));
-        }
         let root = root(settings, &configured.bucket_url)?;
+        let marks = Marks::new(settings, configured, &root)?;
+        let (mut region, mut found) = (credentials.region_name.clone(), Vec::new());
         let (mut s3, opened, mut endpoint) = (None, OnceLock::new(), None);
         match &root {
             Root::Folder(_) => {}
             Root::Bucket { bucket, .. } => {
-                let client = Arc::new(amazon_s3(settings, credentials, bucket)?);
+                let amazon = amazon_s3(settings, configured, bucket)?;
+                let client = Arc::new(amazon.client);
+                (region, found) = (amazon.region, amazon.secrets);
                 opened.get_or_init(|| Arc::clone(&client) as Arc<dyn ObjectStore>);
                 s3 = Some(client);
                 endpoint = credentials.endpoint_url.clone();
@@ -115,13 +111,17 @@ impl Store {
             &credentials.azure_storage_sas_token,
             &credentials.azure_client_secret,
         ];
+        // What the variables of the vendors' own tools hold may be used as well.
+        let variables = ["AZURE_CLIENT_SECRET"];
+        found.extend(variables.iter().filter_map(|name| settings.variable(name)).map(Secret::from));
         Ok(Self {
             root,
             opened,
             s3,
-            region: credentials.region_name.clone(),
+            region,
             endpoint,
-            redactor: Redactor::new(secrets.into_iter().flatten()),
+            marks,
+            redactor: Redactor::new(secrets.into_iter().flatten().chain(&found)),
             parts: Arc::new(Semaphore::new(PARTS_IN_MEMORY)),
             probed: OnceCell::new(),
         })
@@ -136,6 +136,7 @@ impl Store {
             s3: None,
             region: None,
             endpoint: None,
+            marks: Marks::default(),
             redactor: Redactor::default(),
             parts: Arc::new(Semaphore::new(PARTS_IN_MEMORY)),
             probed: OnceCell::new(),
@@ -315,10 +316,21 @@ impl Store {
             .map_err(|source| object_store::Error::Generic { store: "root", source: source.into() })
     }
 
+    /// How an object is written.
+    pub(crate) fn put_options(&self, mode: PutMode) -> PutOptions {
+        self.marks.put_options(mode)
+    }
+
+    /// The same for one that travels in parts.
+    pub(crate) fn multipart_options(&self) -> PutMultipartOptions {
+        self.marks.multipart_options()
+    }
+
     /// Writes an object, whatever is there.
     pub(crate) async fn write(&self, key: &str, bytes: Bytes) -> Result<()> {
         let path = self.path(key)?;
-        let put = request("put", self.open()?.put(&path, bytes.into())).await;
+        let put = self.open()?.put_opts(&path, bytes.into(), self.put_options(PutMode::Overwrite));
+        let put = request("put", put).await;
         put.map(|_| ()).map_err(|error| self.failed("writing", key, &error))
     }
 
@@ -331,7 +343,8 @@ impl Store {
         let path = self.path(key)?;
         let mut unclear = None;
         for _ in 0..TRIES {
-            let put = self.open()?.put_opts(&path, bytes.clone().into(), PutMode::Create.into());
+            let options = self.put_options(PutMode::Create);
+            let put = self.open()?.put_opts(&path, bytes.clone().into(), options);
             let put = request("create", put).await;
             let error = match put {
                 Ok(_) => return Ok(Created::Equal),

@@ -9,6 +9,7 @@ use futures::stream::FuturesUnordered;
 use futures::{StreamExt as _, TryStreamExt as _};
 use object_store::{MultipartUpload, ObjectStoreExt as _, PutMode};
 use sha2::{Digest as _, Sha256};
+use tokio::runtime::Handle;
 use transload_core::failpoint::around;
 use transload_core::{DataFile, Error, ErrorKind, Result, Sha256Hex, StorageKind};
 
@@ -96,7 +97,7 @@ async fn in_one(
     let (source, bytes) = source.next(file.bytes + 1).await?;
     source.finish(file)?;
     let path = store.path(key)?;
-    let put = store.open()?.put_opts(&path, bytes.into(), mode.into());
+    let put = store.open()?.put_opts(&path, bytes.into(), store.put_options(mode));
     let put = request("put a data file", put).await;
     match put {
         Ok(_) => Ok(()),
@@ -112,25 +113,52 @@ async fn in_parts(
     on_bytes: &(dyn Fn(u64) + Send + Sync),
 ) -> Result<()> {
     let path = store.path(key)?;
-    let begun = request("begin an upload", store.open()?.put_multipart(&path)).await;
-    let mut upload = begun.map_err(|error| store.failed("beginning an upload", key, &error))?;
-    let sent = send_parts(store, &mut *upload, source, key, file, on_bytes).await;
+    let begin = store.open()?.put_multipart_opts(&path, store.multipart_options());
+    let begun = request("begin an upload", begin).await;
+    let mut begun =
+        Begun(Some(begun.map_err(|error| store.failed("beginning an upload", key, &error))?));
+    let sent = send_parts(store, begun.upload(), source, key, file, on_bytes).await;
     let completed = match sent {
-        Ok(()) => request("complete an upload", upload.complete()).await,
+        Ok(()) => request("complete an upload", begun.upload().complete()).await,
         Err(error) => {
-            // The first error is the one to report; parts that stay behind cost money but are never seen.
-            let _ = upload.abort().await;
+            begun.abort().await;
             return Err(error);
         }
     };
-    if let Err(error) = completed {
-        let known = is_there_after_all(store, key, file, &error).await;
-        if known.is_err() {
-            let _ = upload.abort().await;
-        }
-        return known;
+    let known = match completed {
+        Ok(_) => Ok(()),
+        Err(error) => is_there_after_all(store, key, file, &error).await,
+    };
+    match known {
+        Ok(()) => begun.0 = None,
+        Err(_) => begun.abort().await,
     }
-    Ok(())
+    known
+}
+
+/// An upload in parts that was begun: what was sent of it goes, unless it is completed. Parts that stay behind cost money,
+/// though they are never seen.
+struct Begun(Option<Box<dyn MultipartUpload>>);
+
+impl Begun {
+    fn upload(&mut self) -> &mut dyn MultipartUpload {
+        &mut **self.0.as_mut().expect("it is taken at its end alone")
+    }
+
+    async fn abort(&mut self) {
+        // The error that led here is the one to report.
+        let _ = self.upload().abort().await;
+        self.0 = None;
+    }
+}
+
+impl Drop for Begun {
+    /// Whoever waited for it has given up, as when another file could not be staged.
+    fn drop(&mut self) {
+        if let (Some(mut upload), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
+            runtime.spawn(async move { upload.abort().await });
+        }
+    }
 }
 
 async fn send_parts(

@@ -1,12 +1,11 @@
-//! What Google Cloud Storage does differently: its service accounts, and its faults in the middle of things.
+//! What Google Cloud Storage does differently: its service accounts; and what its stand-in does when it is told to.
 #![allow(clippy::unwrap_used, reason = "tests")]
 
 mod common;
 
 use std::sync::Arc;
 
-use common::{Package, Place, gcs_account, variable};
-use object_store::gcp::GoogleCloudStorageBuilder;
+use common::{Package, Place, gcs_account, open_uploads, variable};
 use serde_json::{Value, json};
 use transload_core::{
     Error, ErrorKind, FollowUp, JobOutcome, Registry, Result, Scope, StagedFile, StagingDestination,
@@ -129,7 +128,7 @@ async fn a_key_file_is_as_good_as_what_is_in_it() {
 
 /// Orders a fault for requests about something in this place.
 async fn fault(place: &Place, method: &str, target: &str, times: u32, does: Value) {
-    let prefix = place.url.rsplit_once('/').unwrap().1;
+    let prefix = place.prefix();
     let fault = json!({
         "method": method, "target": target.replace("{place}", prefix), "times": times, "does": does,
     });
@@ -141,26 +140,11 @@ async fn fault(place: &Place, method: &str, target: &str, times: u32, does: Valu
 
 /// Faults that were ordered for this place and did not come to pass.
 async fn faults_to_come(place: &Place) -> usize {
-    let prefix = place.url.rsplit_once('/').unwrap().1;
+    let prefix = place.prefix();
     let url = format!("{}/_faults", variable("GCS_ENDPOINT"));
     let listed = reqwest::get(url).await.unwrap().text().await.unwrap();
     let listed: Vec<Value> = serde_json::from_str(&listed).unwrap();
     listed.iter().filter(|fault| fault["target"].as_str().unwrap().contains(prefix)).count()
-}
-
-/// Uploads in parts of files in this place that were begun and have not ended.
-async fn open_uploads(place: &Place) -> usize {
-    let prefix = place.url.rsplit_once('/').unwrap().1;
-    let client = GoogleCloudStorageBuilder::new()
-        .with_bucket_name("any")
-        .with_service_account_key(gcs_account().to_string())
-        .build()
-        .unwrap();
-    let token = client.credentials().get_credential().await.unwrap();
-    let url = format!("{}/{}?uploads", variable("GCS_ENDPOINT"), variable("GCS_BUCKET"));
-    let listed = reqwest::Client::new().get(url).bearer_auth(&token.bearer).send().await.unwrap();
-    assert!(listed.status().is_success());
-    listed.text().await.unwrap().matches(&format!("<Key>{prefix}/")).count()
 }
 
 /// A file of three parts.
@@ -187,59 +171,4 @@ async fn an_upload_in_parts_outlives_throttling_resets_and_lost_answers() {
     let outcome = stage(&place.staging(), &package).await.unwrap();
     assert!(place.get(&staged(&outcome).key).await == content, "the object is not the file");
     assert_eq!((faults_to_come(&place).await, open_uploads(&place).await), (0, 0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a stand-in for Google Cloud Storage: cargo xtask e2e filesystem"]
-async fn an_upload_that_was_completed_unheard_is_found() {
-    let (place, content) = (Place::gcs(), large());
-    let package = Package::new("1.5").with("players", &content);
-    // Completing is tried again, and then there is no such upload any more.
-    fault(&place, "POST", "{place}", 1, json!({"wait": 0})).await;
-    fault(&place, "POST", "{place}", 1, json!("lose")).await;
-    let staging = place.staging();
-    let first = stage(&staging, &package).await;
-    if let Err(error) = &first {
-        assert_eq!(error.kind(), ErrorKind::Transient, "{error:?}");
-    }
-    let outcome = stage(&staging, &package).await.unwrap();
-    assert_eq!(outcome.statistics.bytes, 0, "it was there already");
-    assert!(place.get(&staged(&outcome).key).await == content, "the object is not the file");
-    assert_eq!((faults_to_come(&place).await, open_uploads(&place).await), (0, 0));
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a stand-in for Google Cloud Storage: cargo xtask e2e filesystem"]
-async fn an_upload_that_fails_leaves_nothing_behind() {
-    let (place, content) = (Place::gcs(), large());
-    let package = Package::new("1.5").with("players", &content);
-    let denied = json!({"refuse": {"status": 403, "code": "AccessDenied"}});
-    // A part, then the end of an upload that was begun.
-    for (method, passed) in [("PUT", 0), ("POST", 1)] {
-        if passed > 0 {
-            fault(&place, method, "{place}", passed, json!({"wait": 0})).await;
-        }
-        fault(&place, method, "{place}", 1, denied.clone()).await;
-        let error = stage(&place.staging(), &package).await.unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Terminal, "{error:?}");
-        assert_eq!(place.keys().await, [""; 0]);
-        assert_eq!((faults_to_come(&place).await, open_uploads(&place).await), (0, 0));
-    }
-}
-
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "needs a stand-in for Google Cloud Storage: cargo xtask e2e filesystem"]
-async fn a_manifest_whose_answer_was_lost_is_written_once() {
-    let place = Place::gcs();
-    let (staging, manifest) = (place.staging(), Package::new("1.5").manifest().seal());
-    staging.check().await.unwrap();
-    fault(&place, "PUT", "{place}/player_data", 1, json!("lose")).await;
-    staging.write_manifest(&manifest).await.unwrap();
-    assert_eq!(place.get(&manifest.key()).await, manifest.bytes());
-    let mut other = Package::new("1.5").manifest();
-    other.created_at = "another".into();
-    fault(&place, "PUT", "{place}/player_data", 1, json!("lose")).await;
-    let error = staging.write_manifest(&other.seal()).await.unwrap_err();
-    assert_eq!(error.message(), "the load id is taken by another load");
-    assert_eq!(faults_to_come(&place).await, 0);
 }

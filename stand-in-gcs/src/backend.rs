@@ -34,6 +34,7 @@ pub(crate) struct Metadata {
     pub(crate) updated: String,
     pub(crate) md5_hash: String,
     pub(crate) content_type: Option<String>,
+    pub(crate) storage_class: Option<String>,
 }
 
 impl Metadata {
@@ -147,7 +148,8 @@ impl Backend {
         self.needs_bucket(bucket).await?;
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
         let content_type = text("content-type").unwrap_or("application/octet-stream");
-        let metadata = json!({ "name": key, "contentType": content_type });
+        let class = text("x-goog-storage-class").unwrap_or("STANDARD");
+        let metadata = json!({ "name": key, "contentType": content_type, "storageClass": class });
         let (boundary, mut body) = ("a-boundary-that-is-nowhere-else-4f1c", Vec::new());
         let head = format!(
             "--{boundary}\r\nContent-Type: application/json\r\n\r\n{metadata}\r\n--{boundary}\r\n\

@@ -92,6 +92,7 @@ mod tests {
             updated: "2026-01-01T00:00:00Z".into(),
             md5_hash: "x".into(),
             content_type: None,
+            storage_class: None,
         };
         names.iter().map(object).collect()
     }

@@ -23,6 +23,7 @@ use crate::uploads::parts_of;
 
 const GENERATION: HeaderName = HeaderName::from_static("x-goog-generation");
 const GENERATION_MATCH: HeaderName = HeaderName::from_static("x-goog-if-generation-match");
+const STORAGE_CLASS: HeaderName = HeaderName::from_static("x-goog-storage-class");
 const COPY_SOURCE: HeaderName = HeaderName::from_static("x-goog-copy-source");
 
 /// Answers a request.
@@ -213,10 +214,12 @@ fn written_headers(written: &Metadata) -> [(HeaderName, String); 2] {
     [(ETAG, written.etag()), (GENERATION, written.generation.clone())]
 }
 
-fn object_headers(found: &Metadata) -> Result<[(HeaderName, String); 5], Refusal> {
+fn object_headers(found: &Metadata) -> Result<[(HeaderName, String); 6], Refusal> {
     let updated: Timestamp = found.updated.parse().map_err(Refusal::behind)?;
     let content_type = found.content_type.as_deref().unwrap_or("application/octet-stream");
+    let class = found.storage_class.as_deref().unwrap_or("STANDARD");
     Ok([
+        (STORAGE_CLASS, class.to_owned()),
         (ETAG, found.etag()),
         (GENERATION, found.generation.clone()),
         (LAST_MODIFIED, updated.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string()),

@@ -13,6 +13,10 @@ pub(crate) fn end_to_end_task(workspace: &Workspace, arguments: &[String]) -> Ou
         ["filesystem"] => {
             (&[Server::S3, Server::Azure, Server::Gcs][..], &[server_tests::FILESYSTEM][..])
         }
+        ["filesystem", "--large"] => {
+            let stack = stack::borrow(workspace, &[Server::S3])?;
+            return server_tests::run_large(workspace, stack.environment());
+        }
         ["redshift"] => (&[Server::Redshift][..], &[server_tests::REDSHIFT][..]),
         ["redshift", "--live"] => {
             duckdb::setup(workspace)?;
@@ -29,7 +33,8 @@ pub(crate) fn end_to_end_task(workspace: &Workspace, arguments: &[String]) -> Ou
         _ => {
             return Err(Failure::new(format!("no such end-to-end tests: {}", words.join(" ")))
                 .with_hint(
-                    "run `cargo xtask e2e`, with `filesystem`, `redshift` or `bigquery`, and `--live` behind these two",
+                    "run `cargo xtask e2e`, with `filesystem`, `filesystem --large`, `redshift` or `bigquery`, and `--live` \
+                     behind these two",
                 ));
         }
     };

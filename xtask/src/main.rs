@@ -73,7 +73,7 @@ const TASKS: &[Task] = &[
     Task { name: "down", arguments: "", about: "stop the test stack", run: stack::down_task },
     Task {
         name: "e2e",
-        arguments: "[filesystem|redshift [--live]|bigquery [--live]]",
+        arguments: "[filesystem [--large]|redshift [--live]|bigquery [--live]]",
         about: "the tests that need the test stack, with the stack around them",
         run: end_to_end::end_to_end_task,
     },

@@ -2,13 +2,14 @@
 #![allow(dead_code, unreachable_pub, clippy::unwrap_used, reason = "each test program uses a part")]
 
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use futures::TryStreamExt as _;
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::MicrosoftAzureBuilder;
-use object_store::gcp::GoogleCloudStorageBuilder;
+use object_store::aws::{AmazonS3, AmazonS3Builder, AwsAuthorizer, AwsCredential};
+use object_store::azure::{MicrosoftAzure, MicrosoftAzureBuilder};
+use object_store::client::{HttpRequest, HttpRequestBody};
+use object_store::gcp::{GoogleCloudStorage, GoogleCloudStorageBuilder};
 use object_store::local::LocalFileSystem;
 use object_store::prefix::PrefixStore;
 use object_store::{ClientOptions, ObjectStore, ObjectStoreExt as _};
@@ -36,6 +37,7 @@ pub struct Place {
     pub url: String,
     pub folder: TempDir,
     keys: Vec<(&'static str, String)>,
+    raw: OnceLock<Arc<dyn ObjectStore>>,
 }
 
 /// What the running servers export, for example `S3_KEY`.
@@ -50,6 +52,69 @@ pub fn gcs_account() -> serde_json::Value {
     serde_json::from_str(&variable("GCS_CREDENTIALS")).unwrap()
 }
 
+/// A place outlives the runtime of a case, and a connection that is kept does not.
+fn of_every_runtime() -> ClientOptions {
+    ClientOptions::new().with_allow_http(true).with_pool_max_idle_per_host(0)
+}
+
+pub fn s3_client(bucket: &str) -> AmazonS3 {
+    let builder = AmazonS3Builder::new()
+        .with_bucket_name(bucket)
+        .with_endpoint(variable("S3_ENDPOINT"))
+        .with_access_key_id(variable("S3_KEY"))
+        .with_secret_access_key(variable("S3_SECRET"))
+        .with_client_options(of_every_runtime());
+    builder.build().unwrap()
+}
+
+pub fn azure_client(container: &str) -> MicrosoftAzure {
+    let builder = MicrosoftAzureBuilder::new()
+        .with_container_name(container)
+        .with_endpoint(variable("AZURE_ENDPOINT"))
+        .with_account(variable("AZURE_ACCOUNT"))
+        .with_access_key(variable("AZURE_KEY"))
+        .with_client_options(of_every_runtime());
+    builder.build().unwrap()
+}
+
+pub fn gcs_client(bucket: &str) -> GoogleCloudStorage {
+    let builder = GoogleCloudStorageBuilder::new()
+        .with_bucket_name(bucket)
+        .with_base_url(&variable("GCS_ENDPOINT"))
+        .with_service_account_key(gcs_account().to_string())
+        .with_client_options(of_every_runtime());
+    builder.build().unwrap()
+}
+
+/// Uploads in parts of files in this place that were begun and have not ended. Azure has none: what was sent of a blob that
+/// was not completed goes by itself, and nobody can make it go before.
+pub async fn open_uploads(place: &Place) -> usize {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let request = match place.kind {
+        Kind::Folder | Kind::Azure => return 0,
+        Kind::Gcs => {
+            let token = gcs_client("any").credentials().get_credential().await.unwrap();
+            let url = format!("{}/{}?uploads", variable("GCS_ENDPOINT"), variable("GCS_BUCKET"));
+            reqwest::Client::new().get(url).bearer_auth(&token.bearer)
+        }
+        Kind::S3 => {
+            let keys = AwsCredential {
+                key_id: variable("S3_KEY"),
+                secret_key: variable("S3_SECRET"),
+                token: None,
+            };
+            let url = format!("{}/{}?uploads=", variable("S3_ENDPOINT"), variable("S3_BUCKET"));
+            let mut signed = HttpRequest::new(HttpRequestBody::empty());
+            *signed.uri_mut() = url.parse().unwrap();
+            AwsAuthorizer::new(&keys, "s3", "us-east-1").try_authorize(&mut signed, None).unwrap();
+            reqwest::Client::new().get(url).headers(signed.headers().clone())
+        }
+    };
+    let listed = request.send().await.unwrap();
+    assert!(listed.status().is_success(), "{}", listed.text().await.unwrap());
+    listed.text().await.unwrap().matches(&format!("<Key>{}/", place.prefix())).count()
+}
+
 /// The name of a prefix that no other test has.
 fn prefix() -> String {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
@@ -62,7 +127,7 @@ impl Place {
     pub fn local() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let url = folder.path().join("not there yet").display().to_string();
-        Self { kind: Kind::Folder, url, folder, keys: Vec::new() }
+        Self { kind: Kind::Folder, url, folder, keys: Vec::new(), raw: OnceLock::new() }
     }
 
     pub fn s3() -> Self {
@@ -76,6 +141,7 @@ impl Place {
                 ("credentials.aws_secret_access_key", variable("S3_SECRET")),
                 ("credentials.region_name", "us-east-1".into()),
             ],
+            raw: OnceLock::new(),
         }
     }
 
@@ -89,6 +155,7 @@ impl Place {
                 ("credentials.azure_storage_account_name", variable("AZURE_ACCOUNT")),
                 ("credentials.azure_storage_account_key", variable("AZURE_KEY")),
             ],
+            raw: OnceLock::new(),
         }
     }
 
@@ -105,7 +172,13 @@ impl Place {
                 ("credentials.private_key", value("private_key")),
                 ("credentials.private_key_id", value("private_key_id")),
             ],
+            raw: OnceLock::new(),
         }
+    }
+
+    /// What stands before every key in the bucket or container.
+    pub fn prefix(&self) -> &str {
+        self.url.rsplit_once('/').unwrap().1
     }
 
     pub fn is_local(&self) -> bool {
@@ -142,40 +215,21 @@ impl Place {
 
     /// The same place seen without any of our code.
     pub fn raw(&self) -> Arc<dyn ObjectStore> {
+        Arc::clone(self.raw.get_or_init(|| self.open_raw()))
+    }
+
+    fn open_raw(&self) -> Arc<dyn ObjectStore> {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let place = self.url.split_once("://").and_then(|(_, place)| place.split_once('/'));
         match (self.kind, place) {
             (Kind::S3, Some((bucket, prefix))) => {
-                let s3 = AmazonS3Builder::new()
-                    .with_bucket_name(bucket)
-                    .with_endpoint(variable("S3_ENDPOINT"))
-                    .with_access_key_id(variable("S3_KEY"))
-                    .with_secret_access_key(variable("S3_SECRET"))
-                    .with_allow_http(true)
-                    .build()
-                    .unwrap();
-                Arc::new(PrefixStore::new(s3, prefix))
+                Arc::new(PrefixStore::new(s3_client(bucket), prefix))
             }
             (Kind::Azure, Some((container, prefix))) => {
-                let azure = MicrosoftAzureBuilder::new()
-                    .with_container_name(container)
-                    .with_endpoint(variable("AZURE_ENDPOINT"))
-                    .with_account(variable("AZURE_ACCOUNT"))
-                    .with_access_key(variable("AZURE_KEY"))
-                    .with_allow_http(true)
-                    .build()
-                    .unwrap();
-                Arc::new(PrefixStore::new(azure, prefix))
+                Arc::new(PrefixStore::new(azure_client(container), prefix))
             }
             (Kind::Gcs, Some((bucket, prefix))) => {
-                let gcs = GoogleCloudStorageBuilder::new()
-                    .with_bucket_name(bucket)
-                    .with_base_url(&variable("GCS_ENDPOINT"))
-                    .with_service_account_key(gcs_account().to_string())
-                    .with_client_options(ClientOptions::new().with_allow_http(true))
-                    .build()
-                    .unwrap();
-                Arc::new(PrefixStore::new(gcs, prefix))
+                Arc::new(PrefixStore::new(gcs_client(bucket), prefix))
             }
             _ => {
                 std::fs::create_dir_all(&self.url).unwrap();

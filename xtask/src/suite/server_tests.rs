@@ -10,6 +10,8 @@ use crate::workspace::Workspace;
 /// What the reason in `#[ignore = "…"]` of a test has to say that needs a store's server: S3, Azure or
 /// Google Cloud Storage.
 pub(crate) const FILESYSTEM: &str = "cargo xtask e2e filesystem";
+/// The same for what takes minutes and wants a release build.
+const LARGE: &str = "cargo xtask e2e filesystem --large";
 /// The same for the stand-in for Redshift.
 pub(crate) const REDSHIFT: &str = "cargo xtask e2e redshift";
 /// The same for tests that can run on a real cluster, too.
@@ -49,6 +51,14 @@ pub(crate) fn run(workspace: &Workspace, environment: &Environment, marks: &[&st
     process::run(command.envs(environment.variables()))
 }
 
+/// Runs what moves much, in a release build: it is about one crate.
+pub(crate) fn run_large(workspace: &Workspace, environment: &Environment) -> Outcome {
+    let mut command = process::cargo(workspace);
+    command.args(["test", "--locked", "--release", "--package", "transload-staging-filesystem"]);
+    command.args(["--test", "large", "--", "--ignored", "two_gigabytes"]);
+    process::run(command.envs(environment.variables()))
+}
+
 /// Without documentation tests, where `ignored` means something else.
 fn cargo_test(workspace: &Workspace, harness: &[&str]) -> Command {
     let mut command = process::cargo(workspace);
@@ -72,7 +82,7 @@ fn marked(run: &str, mark: &str) -> Vec<String> {
     let mut names: Vec<String> = run
         .lines()
         .filter_map(|line| line.strip_prefix("test ")?.split_once(" ... ignored, "))
-        .filter(|(_, reason)| reason.contains(mark))
+        .filter(|(_, reason)| reason.contains(mark) && !reason.contains(LARGE))
         .map(|(name, _)| name.trim_end_matches(" - should panic").to_owned())
         .collect();
     names.sort_unstable();
@@ -97,6 +107,7 @@ mod tests {
             test s3::refuses - should panic ... ignored, needs S3: cargo xtask e2e filesystem\n\
             test live ... ignored, needs Redshift: cargo xtask e2e redshift [--live]\n\
             test faults ... ignored, needs its stand-in: cargo xtask e2e redshift\n\
+            test two ... ignored, moves much: cargo xtask e2e filesystem --large\n\
             test plain ... ok\n\n\
             test result: ok. 1 passed; 0 failed; 3 ignored; 0 measured; 0 filtered out\n";
         assert_eq!(marked(run, FILESYSTEM), ["s3::refuses", "s3::stages"]);

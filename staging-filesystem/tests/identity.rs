@@ -1,0 +1,318 @@
+//! Who asks a store without keys of its own in the settings: roles, profiles, tokens, machines.
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+mod common;
+#[path = "common/scripted.rs"]
+mod scripted;
+
+use std::sync::Arc;
+
+use common::{Package, Place, variable};
+use scripted::{Asked, serve};
+use transload_core::settings::Settings;
+use transload_core::{
+    AccessKind, AccessRequest, ErrorKind, Registry, Scope, Secret, StagingAccess,
+    StagingDestination, StorageCredentials,
+};
+
+const ID: &str = "credentials.aws_access_key_id";
+const SECRET: &str = "credentials.aws_secret_access_key";
+const ROLE: &str = "credentials.role_arn";
+
+fn made(mut settings: Settings, environment: &[(&str, &str)]) -> Arc<dyn StagingDestination> {
+    let variables = environment.iter();
+    settings.environment =
+        variables.map(|(name, value)| ((*name).to_owned(), Secret::from(*value))).collect();
+    let registry = Registry::linked();
+    let (_, create) = registry.staging("filesystem").unwrap();
+    create(&settings).unwrap()
+}
+
+/// The keys that are handed on to who copies from there.
+async fn keys(staging: &Arc<dyn StagingDestination>) -> transload_core::Result<StorageCredentials> {
+    let request = AccessRequest { files: Vec::new(), takes: vec![AccessKind::Credentials] };
+    match staging.grant(&request).await? {
+        StagingAccess::Credentials(keys) => Ok(keys),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Whether files can be brought there and back.
+async fn works(staging: &Arc<dyn StagingDestination>) {
+    staging.check().await.unwrap();
+    let package = Package::new("1.5").with("players", b"rows");
+    let job = package.stage_job(&package.files[0]);
+    staging.stage(&job, &package.context()).await.unwrap();
+    assert_eq!(staging.list(&Scope::default()).await.unwrap().len(), 1);
+}
+
+#[tokio::test]
+#[ignore = "needs an S3 server: cargo xtask e2e filesystem"]
+async fn a_role_is_taken_on_and_its_keys_are_handed_on() {
+    let place = Place::s3();
+    let staging = made(place.settings(&[(ROLE, &variable("S3_ROLE"))]), &[]);
+    works(&staging).await;
+    let given = keys(&staging).await.unwrap();
+    assert_ne!(given.access_key_id, variable("S3_KEY"));
+    assert!(given.session_token.is_some());
+    // Taken on once, kept until they are about to end.
+    assert_eq!(keys(&staging).await.unwrap().access_key_id, given.access_key_id);
+}
+
+#[tokio::test]
+#[ignore = "needs an S3 server: cargo xtask e2e filesystem"]
+async fn a_role_that_cannot_be_taken_on_is_told_from_one_that_may_nothing() {
+    let place = Place::s3();
+    let with = |changed: &[(&str, &str)]| made(place.settings(changed), &[]);
+    let powerless = with(&[(ROLE, &variable("S3_POWERLESS_ROLE"))]);
+    let error = powerless.check().await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.message()),
+        (ErrorKind::Terminal, "the credentials do not allow this"),
+        "{error:?}"
+    );
+    let unknown = with(&[(ROLE, "arn:aws:iam::123456789012:role/nobody")]);
+    let refused = with(&[(ROLE, &variable("S3_ROLE")), (SECRET, "CANARY")]);
+    for (staging, message) in [
+        (unknown, "the role cannot be taken on"),
+        (refused, "the keys that take on the role were refused"),
+    ] {
+        for error in [staging.check().await.unwrap_err(), keys(&staging).await.unwrap_err()] {
+            assert_eq!(
+                (error.kind(), error.message()),
+                (ErrorKind::Configuration, message),
+                "{error:?}"
+            );
+            assert!(error.hint().is_some() && !format!("{error:?}").contains("CANARY"));
+        }
+    }
+    let nowhere = with(&[
+        (ROLE, &variable("S3_ROLE")),
+        ("credentials.sts_endpoint_url", "http://127.0.0.1:9"),
+    ]);
+    let error = nowhere.check().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Transient, "{error:?}");
+}
+
+#[tokio::test]
+#[ignore = "needs an S3 server: cargo xtask e2e filesystem"]
+async fn a_profile_says_who_asks() {
+    let place = Place::s3();
+    let home = place.folder.path().join("home");
+    std::fs::create_dir_all(home.join(".aws")).unwrap();
+    let config = format!(
+        "[default]\nregion = us-east-1\n[profile chain]\nrole_arn = {}\nsource_profile = loader\n",
+        variable("S3_ROLE")
+    );
+    let credentials = format!(
+        "[loader]\naws_access_key_id = {}\naws_secret_access_key = {}\n[wrong]\naws_access_key_id = x\n\
+         aws_secret_access_key = CANARY-of-a-profile\n",
+        variable("S3_KEY"),
+        variable("S3_SECRET")
+    );
+    std::fs::write(home.join(".aws/config"), config).unwrap();
+    std::fs::write(home.join(".aws/credentials"), credentials).unwrap();
+    let environment = [("HOME", home.to_str().unwrap())];
+    let with = |name: &str| {
+        let changed = [(ID, ""), (SECRET, ""), ("credentials.profile_name", name)];
+        made(place.settings(&changed), &environment)
+    };
+    works(&with("loader")).await;
+    works(&with("chain")).await;
+    assert!(keys(&with("chain")).await.unwrap().session_token.is_some());
+    let error = with("wrong").check().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
+    assert!(!format!("{error:?} {:?}", error.report()).contains("CANARY"), "{error:?}");
+    // The variables stand in for the settings, and their profile for the default one.
+    let keyless = place.settings(&[(ID, ""), (SECRET, "")]);
+    works(&made(keyless.clone(), &[environment[0], ("AWS_PROFILE", "loader")])).await;
+    let (id, secret) = (variable("S3_KEY"), variable("S3_SECRET"));
+    let variables = [("AWS_ACCESS_KEY_ID", id.as_str()), ("AWS_SECRET_ACCESS_KEY", &secret)];
+    works(&made(keyless, &variables)).await;
+}
+
+/// Keys that end, as whoever gives them out would give them.
+async fn session(place: &Place) -> StorageCredentials {
+    keys(&made(place.settings(&[(ROLE, &variable("S3_ROLE"))]), &[])).await.unwrap()
+}
+
+fn as_json(keys: &StorageCredentials) -> String {
+    serde_json::json!({
+        "AccessKeyId": keys.access_key_id,
+        "SecretAccessKey": keys.secret_access_key.expose(),
+        "Token": keys.session_token.as_ref().map(Secret::expose),
+        "Expiration": "2099-01-01T00:00:00Z",
+    })
+    .to_string()
+}
+
+#[tokio::test]
+#[ignore = "needs an S3 server: cargo xtask e2e filesystem"]
+async fn a_token_in_a_file_stands_in_for_keys() {
+    let place = Place::s3();
+    let keys = session(&place).await;
+    let answer = format!(
+        "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials><AccessKeyId>{}</AccessKeyId>\
+         <SecretAccessKey>{}</SecretAccessKey><SessionToken>{}</SessionToken><Expiration>2099-01-01T00:00:00Z</Expiration>\
+         </Credentials></AssumeRoleWithWebIdentityResult></AssumeRoleWithWebIdentityResponse>",
+        keys.access_key_id,
+        keys.secret_access_key.expose(),
+        keys.session_token.unwrap().expose()
+    );
+    let role = variable("S3_ROLE");
+    let wanted = role.clone();
+    let sts = serve(move |asked: &Asked| {
+        let is_asked = asked.line == "POST /"
+            && asked.value("Action") == "AssumeRoleWithWebIdentity"
+            && asked.value("RoleArn") == wanted
+            && asked.header("authorization").is_empty();
+        match (is_asked, asked.value("WebIdentityToken").as_str()) {
+            (true, "a token") => (200, answer.clone()),
+            (true, "CANARY old") => (
+                400,
+                "<Error><Code>ExpiredTokenException</Code><Message>CANARY old</Message></Error>"
+                    .into(),
+            ),
+            _ => (403, "<Error><Code>AccessDenied</Code><Message>no</Message></Error>".into()),
+        }
+    });
+    let file = place.folder.path().join("token");
+    let path = file.to_str().unwrap().to_owned();
+    let settings = |more: &[(&str, &str)]| {
+        let changed = [(ID, ""), (SECRET, ""), ("credentials.sts_endpoint_url", sts.as_str())];
+        place.settings(&[&changed[..], more].concat())
+    };
+    std::fs::write(&file, "a token\n").unwrap();
+    let configured = [(ROLE, role.as_str()), ("credentials.web_identity_token_file", &path)];
+    works(&made(settings(&configured), &[])).await;
+    let variables = [("AWS_WEB_IDENTITY_TOKEN_FILE", path.as_str()), ("AWS_ROLE_ARN", &role)];
+    works(&made(settings(&[]), &variables)).await;
+    for (token, kind, message) in [
+        (Some("CANARY old"), ErrorKind::Terminal, "the credentials have expired"),
+        (Some("CANARY"), ErrorKind::Configuration, "the role cannot be taken on"),
+        (None, ErrorKind::Configuration, "the file with the token for the role cannot be read"),
+    ] {
+        match token {
+            Some(token) => std::fs::write(&file, token).unwrap(),
+            None => std::fs::remove_file(&file).unwrap(),
+        }
+        let error = made(settings(&configured), &[]).check().await.unwrap_err();
+        assert_eq!((error.kind(), error.message()), (kind, message), "{error:?}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs an S3 server: cargo xtask e2e filesystem"]
+async fn an_instance_and_a_container_are_told_their_keys() {
+    let place = Place::s3();
+    let answer = as_json(&session(&place).await);
+    let service = serve(move |asked: &Asked| {
+        let is_known = asked.header("x-aws-ec2-metadata-token") == "a session";
+        match asked.line.as_str() {
+            "PUT /latest/api/token" => (200, "a session".into()),
+            "GET /latest/meta-data/iam/security-credentials/" if is_known => (200, "loader".into()),
+            "GET /latest/meta-data/iam/security-credentials/loader" if is_known => {
+                (200, answer.clone())
+            }
+            "GET /v1/credentials" if asked.header("authorization") == "a token" => {
+                (200, answer.clone())
+            }
+            _ => (403, String::new()),
+        }
+    });
+    let keyless = || place.settings(&[(ID, ""), (SECRET, "")]);
+    works(&made(keyless(), &[("AWS_EC2_METADATA_SERVICE_ENDPOINT", &service)])).await;
+
+    let file = place.folder.path().join("token");
+    std::fs::write(&file, "a token").unwrap();
+    let (url, file) = (format!("{service}/v1/credentials"), file.to_str().unwrap());
+    let container = [
+        ("AWS_CONTAINER_CREDENTIALS_FULL_URI", url.as_str()),
+        ("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", file),
+    ];
+    works(&made(keyless(), &container)).await;
+    std::fs::write(file, "another").unwrap();
+    let error = made(keyless(), &container).check().await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
+}
+
+/// A login server and a container with nothing in it, which lists to whoever has the token.
+fn azure() -> String {
+    serve(|asked: &Asked| {
+        let granted = r#"{"token_type": "Bearer", "expires_in": 3600, "access_token": "t0ken"}"#;
+        let refused = r#"{"error": "invalid_client", "error_description": "about CANARY"}"#;
+        if asked.line == "POST /tenant/oauth2/v2.0/token" {
+            let proof = [asked.value("client_secret"), asked.value("client_assertion")].concat();
+            let is_known = asked.value("client_id") == "client"
+                && asked.value("grant_type") == "client_credentials"
+                && ["a secret", "a token"].contains(&proof.as_str());
+            return if is_known { (200, granted.into()) } else { (401, refused.into()) };
+        }
+        if asked.line.starts_with("GET /identity?") {
+            let is_known =
+                asked.header("metadata") == "true" && asked.value("client_id") == "client";
+            let granted =
+                r#"{"token_type": "Bearer", "expires_on": "4070908800", "access_token": "t0ken"}"#;
+            return if is_known { (200, granted.into()) } else { (400, refused.into()) };
+        }
+        match asked.header("authorization") {
+            "Bearer t0ken" => (
+                200,
+                "<?xml version=\"1.0\"?><EnumerationResults><Blobs/><NextMarker/></EnumerationResults>".into(),
+            ),
+            _ => (403, "<Error><Code>AuthenticationFailed</Code><Message>no</Message></Error>".into()),
+        }
+    })
+}
+
+#[tokio::test]
+async fn azure_is_asked_by_a_principal_a_workload_or_the_machine() {
+    let place = Place::local();
+    let server = azure();
+    let file = place.folder.path().join("token");
+    std::fs::write(&file, "a token").unwrap();
+    let file = file.to_str().unwrap();
+    let base = [
+        ("bucket_url", "az://lake"),
+        ("credentials.endpoint_url", server.as_str()),
+        ("credentials.azure_storage_account_name", "account"),
+        ("credentials.azure_authority_host", &server),
+    ];
+    let of_tenant =
+        [("credentials.azure_tenant_id", "tenant"), ("credentials.azure_client_id", "client")];
+    let list = async |more: &[(&str, &str)], environment: &[(&str, &str)]| {
+        let settings = place.settings(&[&base[..], more].concat());
+        made(settings, environment).list(&Scope::default()).await
+    };
+    let principal = [&of_tenant[..], &[("credentials.azure_client_secret", "a secret")]].concat();
+    let workload = [&of_tenant[..], &[("credentials.azure_federated_token_file", file)]].concat();
+    let of_variables = [
+        ("AZURE_TENANT_ID", "tenant"),
+        ("AZURE_CLIENT_ID", "client"),
+        ("AZURE_FEDERATED_TOKEN_FILE", file),
+    ];
+    let identity = format!("{server}/identity");
+    let of_machine = [("AZURE_CLIENT_ID", "client"), ("IDENTITY_ENDPOINT", identity.as_str())];
+    for (settings, variables) in
+        [(&principal[..], &[][..]), (&workload, &[]), (&[], &of_variables), (&[], &of_machine)]
+    {
+        assert_eq!(list(settings, variables).await.unwrap(), [], "{settings:?} {variables:?}");
+    }
+
+    let wrong = [&of_tenant[..], &[("credentials.azure_client_secret", "CANARY")]].concat();
+    let lost = [&of_tenant[..], &[("credentials.azure_federated_token_file", "/nowhere")]].concat();
+    let other = [("AZURE_CLIENT_ID", "other"), ("IDENTITY_ENDPOINT", identity.as_str())];
+    for (settings, variables, message) in [
+        (&wrong[..], &[][..], "the store refused the credentials"),
+        (&lost, &[], "the file with the token cannot be read"),
+        (&[], &other, "the store refused the credentials"),
+    ] {
+        let error = list(settings, variables).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.message()),
+            (ErrorKind::Configuration, message),
+            "{error:?}"
+        );
+        assert!(error.hint().is_some() && !format!("{error:?}").contains("CANARY"), "{error:?}");
+    }
+}
