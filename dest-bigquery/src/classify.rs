@@ -142,8 +142,9 @@ pub(crate) fn classify_job(job: &Value) -> Option<Error> {
     let mut error = classify(reason, message);
     // The result counts what happened, `errors` tells it: "Troubleshoot load jobs".
     let told = job["status"]["errors"].as_array().into_iter().flatten();
-    let told = told.filter_map(|one| Some((one["message"].as_str()?, one["location"].as_str())));
-    if let Some((told, location)) = told.filter(|(told, _)| *told != message).next_back() {
+    let mut told =
+        told.filter_map(|one| Some((one["message"].as_str()?, one["location"].as_str())));
+    if let Some((told, location)) = told.rfind(|(told, _)| *told != message) {
         if let Some(location) = location.filter(|location| !location.is_empty()) {
             error = error.with("file", location);
         }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde_json::Value;
-use transload_core::settings::Settings;
+use transload_core::settings::{Setting as _, Settings};
 use transload_core::{Error, ErrorKind, Result, Secret, check_encrypted, settings};
 use url::Url;
 
@@ -138,8 +138,28 @@ impl BigQuerySettings {
         self.own_project().or(self.project_id.as_deref()).unwrap_or_default()
     }
 
+    /// Whether Google itself is asked: what the machine has is shown to no one else.
+    pub(crate) fn is_google(&self) -> bool {
+        let url = Url::parse(&self.api_endpoint).ok();
+        let host = url.as_ref().and_then(Url::host_str).unwrap_or_default();
+        host.ends_with(".googleapis.com") && self.api_endpoint.starts_with("https://")
+    }
+
     fn own_project(&self) -> Option<&str> {
         self.credentials.as_ref()?.project_id.as_deref()
+    }
+}
+
+impl GoogleCredentials {
+    /// Whether anything of this tells who loads.
+    fn says_who(&self) -> bool {
+        self.client_email.is_some()
+            || self.private_key.is_some()
+            || self.client_id.is_some()
+            || self.client_secret.is_some()
+            || self.refresh_token.is_some()
+            || self.external_account.is_some()
+            || self.application_credentials.is_some()
     }
 }
 
@@ -158,6 +178,11 @@ pub(crate) fn identity(settings: &BigQuerySettings) -> String {
 /// Reads the settings and refuses those that cannot be right.
 pub(crate) fn read(settings: &Settings) -> Result<BigQuerySettings> {
     let mut read: BigQuerySettings = settings.read()?;
+    if let Some(file) = default_file(settings, &read) {
+        let credentials = GoogleCredentials::read(&Settings::default(), "credentials")?;
+        let credentials = read.credentials.get_or_insert(credentials);
+        credentials.application_credentials = Some(file);
+    }
     if let Some(credentials) = &mut read.credentials {
         read_file(settings, credentials)?;
         complete(settings, credentials)?;
@@ -167,6 +192,22 @@ pub(crate) fn read(settings: &Settings) -> Result<BigQuerySettings> {
     }
     check(settings, &read)?;
     Ok(read)
+}
+
+/// The file with the application default credentials, where nobody is configured and Google itself is asked: that of the
+/// variable, then what `gcloud` wrote. Source: Google Cloud, "How Application Default Credentials works".
+fn default_file(settings: &Settings, read: &BigQuerySettings) -> Option<PathBuf> {
+    if read.credentials.as_ref().is_some_and(GoogleCredentials::says_who) || !read.is_google() {
+        return None;
+    }
+    if let Some(file) = settings.variable("GOOGLE_APPLICATION_CREDENTIALS") {
+        return Some(file.into());
+    }
+    let folder = match settings.variable("CLOUDSDK_CONFIG") {
+        Some(folder) => PathBuf::from(folder),
+        None => PathBuf::from(settings.variable("HOME")?).join(".config").join("gcloud"),
+    };
+    Some(folder.join("application_default_credentials.json")).filter(|file| file.is_file())
 }
 
 /// Takes the file of the credentials in their place.
@@ -424,6 +465,35 @@ pub(crate) mod tests {
         assert!(bigquery.credentials.unwrap().private_key.is_some());
         std::fs::remove_file(folder.path().join("key.json")).unwrap();
         assert_eq!(key_of(&settings), "destination.bigquery.credentials.application_credentials");
+    }
+
+    #[test]
+    fn application_default_credentials_are_found_where_google_looks_for_them() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name).display().to_string();
+        std::fs::write(path("key.json"), KEY_FILE).unwrap();
+        let user = r#"{"type": "authorized_user", "client_id": "i", "client_secret": "canary",
+            "refresh_token": "canary"}"#;
+        std::fs::write(path("application_default_credentials.json"), user).unwrap();
+        let with = |pairs: &[(&str, &str)], variables: &[(&str, String)]| {
+            let mut settings = Settings::from_pairs("bigquery", pairs);
+            for (name, value) in variables {
+                settings.environment.insert((*name).to_owned(), value.as_str().into());
+            }
+            read(&settings).unwrap().credentials
+        };
+        let (key, gcloud) =
+            (("GOOGLE_APPLICATION_CREDENTIALS", path("key.json")), ("CLOUDSDK_CONFIG", path("")));
+        let project = [("project_id", "p")];
+        let found = with(&project, &[key.clone(), gcloud.clone()]).unwrap();
+        assert!(found.client_email.is_some() && found.client_id.is_none());
+        let found = with(&project, std::slice::from_ref(&gcloud)).unwrap();
+        assert_eq!(found.client_id.as_deref(), Some("i"));
+        assert!(with(&project, &[]).is_none());
+        // An emulator is not shown them, and who is configured comes first.
+        let emulated = [("project_id", "p"), ("api_endpoint", "http://localhost:9050")];
+        assert!(with(&emulated, std::slice::from_ref(&key)).is_none());
+        assert!(with(&COMPLETE, &[gcloud]).unwrap().client_id.is_none());
     }
 
     #[test]

@@ -55,9 +55,8 @@ impl Identity {
     /// [`ErrorKind::Configuration`] for a workload identity that cannot be taken.
     pub(crate) fn of(settings: &BigQuerySettings, folder: PathBuf) -> Result<Self> {
         let Some(credentials) = &settings.credentials else {
-            return Ok(match settings.api_endpoint.starts_with("https://") {
+            return Ok(match settings.is_google() {
                 true => Self::Machine,
-                // A machine's token is worth too much to be sent in the clear.
                 false => Self::Nobody,
             });
         };
@@ -83,7 +82,7 @@ impl Identity {
                 token_uri: token_uri.clone(),
             });
         }
-        Ok(match settings.api_endpoint.starts_with("https://") {
+        Ok(match settings.is_google() {
             true => Self::Machine,
             false => Self::Nobody,
         })
