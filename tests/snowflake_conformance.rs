@@ -203,5 +203,5 @@ fn main() -> ExitCode {
     let suite = |name: &str, copies: bool| {
         Suite::new().destination(move || Ok(Account { copies })).named(name)
     };
-    run(suite("put", false).and(suite("bucket", true)).needing(NEEDS))
+    run(suite("snowflake_put", false).and(suite("snowflake_bucket", true)).needing(NEEDS))
 }
