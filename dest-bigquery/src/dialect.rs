@@ -93,7 +93,7 @@ impl Dialect for BigQueryDialect {
     }
 
     fn timestamp_text(&self, expression: &str) -> String {
-        format!("FORMAT_TIMESTAMP('%Y-%m-%dT%H:%M:%E6SZ', {expression}, 'UTC')")
+        format!("FORMAT_TIMESTAMP('%E4Y-%m-%dT%H:%M:%E6SZ', {expression}, 'UTC')")
     }
 
     fn folds_case(&self) -> bool {
