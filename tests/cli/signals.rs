@@ -81,9 +81,10 @@ fn the_second_signal_ends_a_run_at_once() {
     running.signal(Signal::INT);
     assert_eq!(running.code(), Some(3), "with the standard input still open");
 
-    let next = sandbox.load_players(&[]).with_code(0);
-    next.says(&["warning: a run ended before its package was sealed; nothing of it was loaded"]);
+    // Whether its package lies there unsealed, or it came to remove it, depends on whether it read already.
+    sandbox.load_players(&[]).with_code(0);
     assert_eq!(sandbox.count("select count(*) from lake._dlt_loads"), 1);
+    assert_eq!(sandbox.count("select count(*) from lake.players"), 3);
 }
 
 /// Leaves a sealed load behind that was not staged. Returns its id.
