@@ -751,7 +751,6 @@ fn settings_that_do_not_fit_are_refused() {
     let place = Place::local();
     for (changed, kind) in [
         (&[("bucket_url", "ftp://lake")][..], ErrorKind::Unsupported),
-        (&[("credentials.profile_name", "default")], ErrorKind::Unsupported),
         (
             &[("bucket_url", "s3://lake"), ("credentials.aws_access_key_id", "x")],
             ErrorKind::Configuration,
