@@ -1,6 +1,6 @@
 //! Why a COPY failed: Snowflake says it in its message, in lines that people read.
 //!
-//! Source: Snowflake documentation, "COPY INTO <table>", ON_ERROR, and "Troubleshooting bulk data loads".
+//! Source: Snowflake documentation, "COPY INTO `<table>`", ON_ERROR, and "Troubleshooting bulk data loads".
 
 use transload_core::{Error, ErrorKind};
 
