@@ -378,7 +378,7 @@ async fn a_destination_is_let_in_by_what_both_know(place: Place) {
     assert_eq!(error.context("the destination takes"), Some("role"));
     assert_eq!(
         error.context("it gives"),
-        Some(if place.is_local() { "local_paths" } else { "credentials" })
+        Some(if place.is_local() { "local_paths" } else { "signed_urls, credentials" })
     );
 }
 
