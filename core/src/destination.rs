@@ -171,3 +171,14 @@ pub enum SchemaChange {
         column: Column,
     },
 }
+
+impl SchemaChange {
+    /// The columns that it makes: none where it widens one.
+    pub fn new_columns(&self) -> Box<dyn Iterator<Item = &Column> + '_> {
+        match self {
+            Self::CreateTable(table) => Box::new(table.complete_columns()),
+            Self::AddColumns { columns, .. } => Box::new(columns.iter()),
+            Self::CreateDataset | Self::WidenColumn { .. } => Box::new(std::iter::empty()),
+        }
+    }
+}

@@ -5,9 +5,7 @@
 use std::sync::Arc;
 
 use transload_core::sql::{Dialect, Statement, Step, Target, double_quoted};
-use transload_core::{
-    Column, DataType, Error, ErrorKind, Job, JobContext, Result, SchemaChange, Table,
-};
+use transload_core::{Column, DataType, Error, ErrorKind, Job, JobContext, Result, Table};
 
 use crate::copy::{self, CopyRules};
 
@@ -237,38 +235,12 @@ fn table_options(table: &Table) -> String {
     options
 }
 
-/// The comments of what is made: dlt's `description` of a column. Guide, "COMMENT".
-pub(crate) fn comments(
-    dialect: &dyn Dialect,
-    dataset: &str,
-    changes: &[SchemaChange],
-) -> Vec<Statement> {
-    let mut statements = Vec::new();
-    let mut of = |table: &str, columns: &mut dyn Iterator<Item = &Column>| {
-        for column in columns {
-            let Some(text) = column.hints.get("description").and_then(|text| text.as_str()) else {
-                continue;
-            };
-            let name = format!("{}.{}", dialect.table(dataset, table), dialect.quote(&column.name));
-            statements.push(Statement::new(format!("COMMENT ON COLUMN {name} IS ")).value(text));
-        }
-    };
-    for change in changes {
-        match change {
-            SchemaChange::CreateTable(table) => of(&table.name, &mut table.complete_columns()),
-            SchemaChange::AddColumns { table, columns } => of(table, &mut columns.iter()),
-            _ => {}
-        }
-    }
-    statements
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use std::collections::BTreeMap;
 
-    use transload_core::sql::migration;
-    use transload_core::{Dataset, WriteDisposition};
+    use transload_core::sql::{column_comments, migration};
+    use transload_core::{Dataset, SchemaChange, WriteDisposition};
 
     use super::*;
 
@@ -323,7 +295,7 @@ pub(crate) mod tests {
         let dialect = dialect();
         let dataset = Dataset::new("chess");
         let statements = migration(&dialect, &dataset, &changes, &BTreeMap::new()).unwrap();
-        let comments = comments(&dialect, &dataset.name, &changes);
+        let comments = column_comments(&dialect, &dataset, &changes);
         let shown: String = statements
             .iter()
             .chain(&comments)

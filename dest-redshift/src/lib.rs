@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use transload_core::settings::Settings;
-use transload_core::sql::{Row, SqlClient as _, SqlDestination, Statement};
+use transload_core::sql::{Row, SqlClient as _, SqlDestination, Statement, column_comments};
 use transload_core::{
     CONTRACT_VERSION, Capabilities, Column, Commit, Dataset, DatasetState, Destination, Error,
     ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, Plugin, Publication, Result,
@@ -30,7 +30,7 @@ use transload_core::{
 use client::Redshift;
 pub use config::{RedshiftCredentials, RedshiftSettings, SslMode};
 use copy::CopyRules;
-use dialect::{RedshiftDialect, comments};
+use dialect::RedshiftDialect;
 use options::CopyOptions;
 
 /// What the crate announces: for a registry that is filled by hand.
@@ -127,7 +127,7 @@ impl Destination for RedshiftDestination {
 
     async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
         let mut statements = self.sql.apply(dataset, changes).await?;
-        for comment in comments(self.sql.dialect(), &dataset.name, changes) {
+        for comment in column_comments(self.sql.dialect(), dataset, changes) {
             self.sql.client().execute(&comment).await?;
             statements.push(comment.to_string());
         }

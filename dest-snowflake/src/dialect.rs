@@ -5,9 +5,7 @@ use std::sync::Arc;
 use transload_core::sql::{
     Dialect, Statement, Step, Target, column_list, create_table, double_quoted,
 };
-use transload_core::{
-    Column, DataType, Error, ErrorKind, Job, JobContext, Result, SchemaChange, Table,
-};
+use transload_core::{Column, DataType, Error, ErrorKind, Job, JobContext, Result, Table};
 
 use crate::copy::{self, CopyRules};
 
@@ -252,38 +250,12 @@ pub(crate) fn create_with_keys(
     Ok(Some(Statement::new(format!("{columns},\n{}\n){options}", keys.join(",\n")))))
 }
 
-/// The comments of what is made: dlt's `description` of a column. "COMMENT".
-pub(crate) fn comments(
-    dialect: &dyn Dialect,
-    dataset: &str,
-    changes: &[SchemaChange],
-) -> Vec<Statement> {
-    let mut statements = Vec::new();
-    let mut of = |table: &str, columns: &mut dyn Iterator<Item = &Column>| {
-        for column in columns {
-            let Some(text) = column.hints.get("description").and_then(|text| text.as_str()) else {
-                continue;
-            };
-            let name = format!("{}.{}", dialect.table(dataset, table), dialect.quote(&column.name));
-            statements.push(Statement::new(format!("COMMENT ON COLUMN {name} IS ")).value(text));
-        }
-    };
-    for change in changes {
-        match change {
-            SchemaChange::CreateTable(table) => of(&table.name, &mut table.complete_columns()),
-            SchemaChange::AddColumns { table, columns } => of(table, &mut columns.iter()),
-            _ => {}
-        }
-    }
-    statements
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
     use std::collections::BTreeMap;
 
-    use transload_core::sql::migration;
-    use transload_core::{Dataset, ExistingColumn, WriteDisposition};
+    use transload_core::sql::{column_comments, migration};
+    use transload_core::{Dataset, ExistingColumn, SchemaChange, WriteDisposition};
 
     use super::*;
 
@@ -347,7 +319,7 @@ pub(crate) mod tests {
         let dialect = dialect();
         let dataset = Dataset::new("chess");
         let statements = migration(&dialect, &dataset, &changes, &have).unwrap();
-        let comments = comments(&dialect, &dataset.name, &changes);
+        let comments = column_comments(&dialect, &dataset, &changes);
         let shown: String = [dialect.dataset_exists("it's"), dialect.columns("chess")]
             .iter()
             .chain(&statements)

@@ -25,7 +25,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use transload_core::settings::Settings;
-use transload_core::sql::{Row, SqlClient as _, SqlDestination, Statement};
+use transload_core::sql::{Row, SqlClient as _, SqlDestination, Statement, column_comments};
 use transload_core::{
     CONTRACT_VERSION, Capabilities, Column, Commit, Dataset, DatasetState, Destination,
     Disposition, Error, ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, Plugin,
@@ -35,7 +35,7 @@ use transload_core::{
 use client::Snowflake;
 pub use config::{Authenticator, SnowflakeCredentials, SnowflakeSettings};
 use copy::CopyRules;
-use dialect::{SnowflakeDialect, comments, create_with_keys, quoted};
+use dialect::{SnowflakeDialect, create_with_keys, quoted};
 use query_tag::{Work, within};
 
 /// What the crate announces: for a registry that is filled by hand.
@@ -203,7 +203,7 @@ impl Destination for SnowflakeDestination {
                 true => self.apply_with_keys(dataset, changes).await?,
                 false => self.sql.apply(dataset, changes).await?,
             };
-            for comment in comments(self.sql.dialect(), &dataset.name, changes) {
+            for comment in column_comments(self.sql.dialect(), dataset, changes) {
                 self.sql.client().execute(&comment).await?;
                 statements.push(comment.to_string());
             }

@@ -136,7 +136,7 @@ impl<C: SqlClient, D: Dialect> Destination for SqlDestination<C, D> {
             if let SchemaChange::CreateTable(table) = change {
                 identifiers.check_table(&table.name)?;
             }
-            new_columns(change).try_for_each(|column| identifiers.check_column(&column.name))?;
+            change.new_columns().try_for_each(|column| identifiers.check_column(&column.name))?;
         }
         let looks = |change: &SchemaChange| match change {
             SchemaChange::AddColumns { .. } => !self.dialect.adds_column_if_not_exists(),
@@ -248,17 +248,6 @@ impl<C: SqlClient, D: Dialect> Destination for SqlDestination<C, D> {
             self.client.execute(&Statement::new(format!("DROP TABLE IF EXISTS {name}"))).await?;
         }
         Ok(())
-    }
-}
-
-/// The columns that a change makes.
-fn new_columns(change: &SchemaChange) -> Box<dyn Iterator<Item = &Column> + '_> {
-    match change {
-        SchemaChange::CreateTable(table) => Box::new(table.complete_columns()),
-        SchemaChange::AddColumns { columns, .. } => Box::new(columns.iter()),
-        SchemaChange::CreateDataset | SchemaChange::WidenColumn { .. } => {
-            Box::new(std::iter::empty())
-        }
     }
 }
 

@@ -70,6 +70,32 @@ pub(super) fn create_dataset(dialect: &dyn Dialect, dataset: &str) -> Statement 
     Statement::new(format!("CREATE SCHEMA IF NOT EXISTS {}", dialect.dataset(dataset)))
 }
 
+/// The statements that describe the columns which these changes make, where they have dlt's `description`:
+/// `COMMENT ON COLUMN`, for engines that have it.
+pub fn column_comments(
+    dialect: &dyn Dialect,
+    dataset: &Dataset,
+    changes: &[SchemaChange],
+) -> Vec<Statement> {
+    let mut statements = Vec::new();
+    for change in changes {
+        let table = match change {
+            SchemaChange::CreateTable(table) => &table.name,
+            SchemaChange::AddColumns { table, .. } => table,
+            SchemaChange::CreateDataset | SchemaChange::WidenColumn { .. } => continue,
+        };
+        let table = dialect.table(&dataset.name, table);
+        for column in change.new_columns() {
+            if let Some(text) = column.hints.get("description").and_then(|text| text.as_str()) {
+                let name = format!("{table}.{}", dialect.quote(&column.name));
+                statements
+                    .push(Statement::new(format!("COMMENT ON COLUMN {name} IS ")).value(text));
+            }
+        }
+    }
+    statements
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

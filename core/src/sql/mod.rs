@@ -30,7 +30,7 @@ pub use dialect::{
     double_quoted,
 };
 pub use inserts::{InsertFile, InsertStatements};
-pub use migrate::migration;
+pub use migrate::{column_comments, migration};
 pub use publish::{PublicationPlan, plan_publication, staging_name};
 pub use statement::{Parameter, Statement};
 pub use transaction::{
