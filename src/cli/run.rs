@@ -207,8 +207,9 @@ fn heed_signals(terminal: &Terminal, stop: Stop) {
                 terminal.say("stopped; what was sealed can be resumed");
                 std::process::exit(i32::from(code::RESUMABLE));
             }
-            stop.stop();
+            // Said first: a run that is about to end would end without it.
             terminal.say("stopping after the current step; once more to stop at once");
+            stop.stop();
         }
     });
 }
