@@ -205,20 +205,25 @@ impl Pipeline {
             )));
         }
         for manifest in line.iter().filter_map(|load_id| manifests.get(load_id)) {
-            self.check_line(manifest).await?;
+            self.check_line(manifest, from).await?;
             self.aim(manifest, Order::AsMade, info).await?;
         }
         Ok(())
     }
 
     /// Refuses a load that does not follow the last one of the dataset.
-    async fn check_line(&self, manifest: &SealedManifest) -> Result<()> {
+    async fn check_line(&self, manifest: &SealedManifest, from: &str) -> Result<()> {
         let last = self.describe().await?.fence.and_then(|fence| fence.last_load);
         if last == manifest.previous {
             return Ok(());
         }
         let name = |load: Option<&LoadId>| load.map_or("none".to_owned(), ToString::to_string);
         let load_id = &manifest.load_id;
+        let (destination, dataset) = (&self.destination.endpoint.name, &self.dataset.name);
+        let datasets = match dataset == from {
+            true => String::new(),
+            false => format!(" --dataset-name {dataset} --from-dataset {from}"),
+        };
         Err(Error::new(
             ErrorKind::Terminal,
             "loads are missing between the dataset and what the staging storage has",
@@ -227,12 +232,11 @@ impl Pipeline {
         .with("load", load_id)
         .with("made after", name(manifest.previous.as_ref()))
         .with("last in the dataset", name(last.as_ref()))
-        .with("destination", &self.destination.endpoint.name)
-        .with("dataset", &self.dataset.name)
+        .with("destination", destination)
+        .with("dataset", dataset)
         .with_hint(format!(
-            "bring the dataset to that load in another way; `transload replay {load_id} --destination {}` goes on from \
-             what it has, without what is missing",
-            self.destination.endpoint.name
+            "bring the dataset to that load in another way; `transload replay {load_id} --destination \
+             {destination}{datasets}` goes on from what it has, without what is missing"
         )))
     }
 

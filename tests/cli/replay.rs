@@ -164,6 +164,10 @@ fn loads_that_are_missing_between_are_noticed_and_named_ones_go_on_without_them(
         sandbox.run(&[&["replay", "--destination", "second", FLOW], words].concat())
     };
     replay(&[]).with_code(1).says(&["E_REPLAY_GAP", &ids[1], "made after", &ids[0]]);
+    replay(&["--dataset-name", "late", "--from-dataset", "lake"]).with_code(1).says(&[&format!(
+        "`transload replay {} --destination second --dataset-name late --from-dataset lake`",
+        ids[1]
+    )]);
     replay(&[&ids[1]]).with_code(0);
     replay(&[]).with_code(0);
     assert_eq!(counts(&sandbox, "second.duckdb", "lake")[..3], [2, 2, 2]);
