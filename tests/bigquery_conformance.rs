@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "the service of the tests has more than is needed here")]
 
+#[path = "conformance/room.rs"]
+mod room;
 #[path = "bigquery/service.rs"]
 mod service;
 
@@ -12,11 +14,7 @@ use async_trait::async_trait;
 use transload::core::conformance::{CANARY, CaseFuture, Harness, Suite, run};
 use transload::core::settings::Settings;
 use transload::core::sql::Row;
-use transload::core::{
-    Capabilities, Column, Commit, DataType, Dataset, DatasetState, Destination, Fence, Inquiry,
-    Job, JobContext, JobOutcome, Load, Publication, Registry, Result, SchemaChange,
-    StagingDestination, Survey,
-};
+use transload::core::{Column, DataType, Dataset, Destination, Result, StagingDestination};
 use transload_dest_bigquery::BigQueryDestination;
 
 /// What runs the suite.
@@ -82,13 +80,7 @@ fn quoted(name: &str) -> String {
 #[async_trait]
 impl Harness for Project {
     fn open(&self) -> Result<Arc<dyn Destination>> {
-        let bigquery = service::service(&[])?;
-        let mut capabilities = bigquery.capabilities().clone();
-        match self.copies {
-            true => capabilities.loads.clear(),
-            false => capabilities.copies.clear(),
-        }
-        Ok(Arc::new(OneWay { bigquery, capabilities }))
+        Ok(room::one_way(service::service(&[])?, self.copies))
     }
 
     fn broken(&self) -> Option<Arc<dyn Destination>> {
@@ -106,12 +98,7 @@ impl Harness for Project {
     }
 
     fn staging(&self) -> Option<Arc<dyn StagingDestination>> {
-        let settings = service::bucket("suite");
-        let pairs: Vec<(&str, &str)> =
-            settings.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        let registry = Registry::linked();
-        let (_, create) = registry.staging("filesystem").expect("it is linked");
-        Some(create(&Settings::from_pairs("filesystem", &pairs)).expect("is configured"))
+        Some(room::filesystem(&service::bucket("suite")))
     }
 
     async fn rows(&self, dataset: &str, table: &str, columns: &[Column]) -> Result<Vec<Row>> {
@@ -165,70 +152,7 @@ impl Harness for Project {
     }
 
     fn block_on(&self, case: CaseFuture<'_>) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime can be made").block_on(case);
-    }
-}
-
-/// BigQuery with one way in: by upload or from a bucket.
-#[derive(Debug)]
-struct OneWay {
-    bigquery: BigQueryDestination,
-    capabilities: Capabilities,
-}
-
-#[async_trait]
-impl Destination for OneWay {
-    fn capabilities(&self) -> &Capabilities {
-        &self.capabilities
-    }
-
-    fn identity(&self) -> String {
-        self.bigquery.identity()
-    }
-
-    fn native_type(&self, column: &Column) -> Result<String> {
-        self.bigquery.native_type(column)
-    }
-
-    fn widens(&self, from: &str, to: &str) -> bool {
-        self.bigquery.widens(from, to)
-    }
-
-    async fn check(&self) -> Result<()> {
-        self.bigquery.check().await
-    }
-
-    async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState> {
-        self.bigquery.describe(inquiry).await
-    }
-
-    async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
-        self.bigquery.apply(dataset, changes).await
-    }
-
-    async fn fence(&self, dataset: &Dataset, pipeline: &str, owner: &str) -> Result<Fence> {
-        self.bigquery.fence(dataset, pipeline, owner).await
-    }
-
-    async fn run(&self, job: &Job, context: &JobContext<'_>) -> Result<JobOutcome> {
-        self.bigquery.run(job, context).await
-    }
-
-    async fn publish(&self, publication: &Publication, context: &JobContext<'_>) -> Result<Commit> {
-        self.bigquery.publish(publication, context).await
-    }
-
-    async fn clear(&self, load: &Load) -> Result<()> {
-        self.bigquery.clear(load).await
-    }
-
-    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
-        self.bigquery.survey(dataset).await
-    }
-
-    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
-        self.bigquery.drop_staging_tables(dataset, tables).await
+        room::block_on(case);
     }
 }
 

@@ -4,6 +4,8 @@
 
 #[path = "redshift/cluster.rs"]
 mod cluster;
+#[path = "conformance/room.rs"]
+mod room;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -12,11 +14,7 @@ use async_trait::async_trait;
 use transload::core::conformance::{CANARY, CaseFuture, Harness, Suite, run};
 use transload::core::settings::Settings;
 use transload::core::sql::{Row, double_quoted};
-use transload::core::{
-    Capabilities, Column, Commit, DataType, Dataset, DatasetState, Destination, Fence, Inquiry,
-    Job, JobContext, JobOutcome, Load, Publication, Registry, Result, SchemaChange,
-    StagingDestination, Survey,
-};
+use transload::core::{Column, DataType, Dataset, Destination, Result, StagingDestination};
 use transload_dest_redshift::RedshiftDestination;
 
 /// What runs the suite.
@@ -47,13 +45,7 @@ async fn look(query: &str) -> Result<Vec<Row>> {
 #[async_trait]
 impl Harness for Cluster {
     fn open(&self) -> Result<Arc<dyn Destination>> {
-        let redshift = open(("", ""))?;
-        let mut capabilities = redshift.capabilities().clone();
-        match self.copies {
-            true => capabilities.loads.clear(),
-            false => capabilities.copies.clear(),
-        }
-        Ok(Arc::new(OneWay { redshift, capabilities }))
+        Ok(room::one_way(open(("", ""))?, self.copies))
     }
 
     fn broken(&self) -> Option<Arc<dyn Destination>> {
@@ -61,35 +53,7 @@ impl Harness for Cluster {
     }
 
     fn staging(&self) -> Option<Arc<dyn StagingDestination>> {
-        let value = |live: &str, ours: &str| match cluster::is_live() {
-            true => std::env::var(live).ok(),
-            false => std::env::var(ours).ok(),
-        };
-        let mut pairs = Vec::new();
-        let bucket = match cluster::is_live() {
-            true => cluster::variable("DESTINATION__FILESYSTEM__BUCKET_URL"),
-            false => format!("s3://{}/suite", cluster::variable("TRANSLOAD_TEST_S3_BUCKET")),
-        };
-        pairs.push(("bucket_url", bucket));
-        for (key, live, ours) in [
-            ("credentials.aws_access_key_id", "AWS_ACCESS_KEY_ID", "TRANSLOAD_TEST_S3_KEY"),
-            (
-                "credentials.aws_secret_access_key",
-                "AWS_SECRET_ACCESS_KEY",
-                "TRANSLOAD_TEST_S3_SECRET",
-            ),
-            ("credentials.aws_session_token", "AWS_SESSION_TOKEN", ""),
-            ("credentials.endpoint_url", "ENDPOINT_URL", "TRANSLOAD_TEST_S3_ENDPOINT"),
-            ("credentials.region_name", "REGION_NAME", ""),
-        ] {
-            let live = format!("DESTINATION__FILESYSTEM__CREDENTIALS__{live}");
-            pairs.extend(value(&live, ours).map(|value| (key, value)));
-        }
-        let pairs: Vec<(&str, &str)> =
-            pairs.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        let registry = Registry::linked();
-        let (_, create) = registry.staging("filesystem").expect("it is linked");
-        Some(create(&Settings::from_pairs("filesystem", &pairs)).expect("is configured"))
+        Some(room::bucket_of_s3(cluster::is_live()))
     }
 
     async fn rows(&self, dataset: &str, table: &str, columns: &[Column]) -> Result<Vec<Row>> {
@@ -128,70 +92,7 @@ impl Harness for Cluster {
     }
 
     fn block_on(&self, case: CaseFuture<'_>) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime can be made").block_on(case);
-    }
-}
-
-/// Redshift with one way in: by INSERT or by COPY.
-#[derive(Debug)]
-struct OneWay {
-    redshift: RedshiftDestination,
-    capabilities: Capabilities,
-}
-
-#[async_trait]
-impl Destination for OneWay {
-    fn capabilities(&self) -> &Capabilities {
-        &self.capabilities
-    }
-
-    fn identity(&self) -> String {
-        self.redshift.identity()
-    }
-
-    fn native_type(&self, column: &Column) -> Result<String> {
-        self.redshift.native_type(column)
-    }
-
-    fn widens(&self, from: &str, to: &str) -> bool {
-        self.redshift.widens(from, to)
-    }
-
-    async fn check(&self) -> Result<()> {
-        self.redshift.check().await
-    }
-
-    async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState> {
-        self.redshift.describe(inquiry).await
-    }
-
-    async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
-        self.redshift.apply(dataset, changes).await
-    }
-
-    async fn fence(&self, dataset: &Dataset, pipeline: &str, owner: &str) -> Result<Fence> {
-        self.redshift.fence(dataset, pipeline, owner).await
-    }
-
-    async fn run(&self, job: &Job, context: &JobContext<'_>) -> Result<JobOutcome> {
-        self.redshift.run(job, context).await
-    }
-
-    async fn publish(&self, publication: &Publication, context: &JobContext<'_>) -> Result<Commit> {
-        self.redshift.publish(publication, context).await
-    }
-
-    async fn clear(&self, load: &Load) -> Result<()> {
-        self.redshift.clear(load).await
-    }
-
-    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
-        self.redshift.survey(dataset).await
-    }
-
-    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
-        self.redshift.drop_staging_tables(dataset, tables).await
+        room::block_on(case);
     }
 }
 

@@ -4,20 +4,16 @@
 
 #[path = "snowflake/account.rs"]
 mod account;
+#[path = "conformance/room.rs"]
+mod room;
 
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use transload::core::conformance::{CANARY, CaseFuture, Harness, Suite, run};
-use transload::core::settings::Settings;
 use transload::core::sql::{Row, double_quoted};
-use transload::core::{
-    Capabilities, Column, Commit, DataType, Dataset, DatasetState, Destination, Fence, Inquiry,
-    Job, JobContext, JobOutcome, Load, Publication, Registry, Result, SchemaChange,
-    StagingDestination, Survey,
-};
-use transload_dest_snowflake::SnowflakeDestination;
+use transload::core::{Column, DataType, Dataset, Destination, Result, StagingDestination};
 
 /// What runs the suite.
 const NEEDS: &str = "needs Snowflake: cargo xtask e2e snowflake [--live]";
@@ -42,13 +38,7 @@ fn dataset(name: &str) -> String {
 #[async_trait]
 impl Harness for Account {
     fn open(&self) -> Result<Arc<dyn Destination>> {
-        let snowflake = account::account("suite");
-        let mut capabilities = snowflake.capabilities().clone();
-        match self.copies {
-            true => capabilities.loads.clear(),
-            false => capabilities.copies.clear(),
-        }
-        Ok(Arc::new(OneWay { snowflake, capabilities }))
+        Ok(room::one_way(account::account("suite"), self.copies))
     }
 
     fn broken(&self) -> Option<Arc<dyn Destination>> {
@@ -56,34 +46,7 @@ impl Harness for Account {
     }
 
     fn staging(&self) -> Option<Arc<dyn StagingDestination>> {
-        let value = |live: &str, ours: &str| match account::is_live() {
-            true => std::env::var(live).ok(),
-            false => std::env::var(ours).ok(),
-        };
-        let bucket = match account::is_live() {
-            true => account::variable("DESTINATION__FILESYSTEM__BUCKET_URL"),
-            false => format!("s3://{}/suite", account::variable("TRANSLOAD_TEST_S3_BUCKET")),
-        };
-        let mut pairs = vec![("bucket_url", bucket)];
-        for (key, live, ours) in [
-            ("credentials.aws_access_key_id", "AWS_ACCESS_KEY_ID", "TRANSLOAD_TEST_S3_KEY"),
-            (
-                "credentials.aws_secret_access_key",
-                "AWS_SECRET_ACCESS_KEY",
-                "TRANSLOAD_TEST_S3_SECRET",
-            ),
-            ("credentials.aws_session_token", "AWS_SESSION_TOKEN", ""),
-            ("credentials.endpoint_url", "ENDPOINT_URL", "TRANSLOAD_TEST_S3_ENDPOINT"),
-            ("credentials.region_name", "REGION_NAME", ""),
-        ] {
-            let live = format!("DESTINATION__FILESYSTEM__CREDENTIALS__{live}");
-            pairs.extend(value(&live, ours).map(|value| (key, value)));
-        }
-        let pairs: Vec<(&str, &str)> =
-            pairs.iter().map(|(key, value)| (*key, value.as_str())).collect();
-        let registry = Registry::linked();
-        let (_, create) = registry.staging("filesystem").expect("it is linked");
-        Some(create(&Settings::from_pairs("filesystem", &pairs)).expect("is configured"))
+        Some(room::bucket_of_s3(account::is_live()))
     }
 
     async fn rows(&self, of: &str, table: &str, columns: &[Column]) -> Result<Vec<Row>> {
@@ -132,70 +95,7 @@ impl Harness for Account {
     }
 
     fn block_on(&self, case: CaseFuture<'_>) {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        runtime.expect("a runtime can be made").block_on(case);
-    }
-}
-
-/// Snowflake with one way in: a stage of its own, or a bucket.
-#[derive(Debug)]
-struct OneWay {
-    snowflake: SnowflakeDestination,
-    capabilities: Capabilities,
-}
-
-#[async_trait]
-impl Destination for OneWay {
-    fn capabilities(&self) -> &Capabilities {
-        &self.capabilities
-    }
-
-    fn identity(&self) -> String {
-        self.snowflake.identity()
-    }
-
-    fn native_type(&self, column: &Column) -> Result<String> {
-        self.snowflake.native_type(column)
-    }
-
-    fn widens(&self, from: &str, to: &str) -> bool {
-        self.snowflake.widens(from, to)
-    }
-
-    async fn check(&self) -> Result<()> {
-        self.snowflake.check().await
-    }
-
-    async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState> {
-        self.snowflake.describe(inquiry).await
-    }
-
-    async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
-        self.snowflake.apply(dataset, changes).await
-    }
-
-    async fn fence(&self, dataset: &Dataset, pipeline: &str, owner: &str) -> Result<Fence> {
-        self.snowflake.fence(dataset, pipeline, owner).await
-    }
-
-    async fn run(&self, job: &Job, context: &JobContext<'_>) -> Result<JobOutcome> {
-        self.snowflake.run(job, context).await
-    }
-
-    async fn publish(&self, publication: &Publication, context: &JobContext<'_>) -> Result<Commit> {
-        self.snowflake.publish(publication, context).await
-    }
-
-    async fn clear(&self, load: &Load) -> Result<()> {
-        self.snowflake.clear(load).await
-    }
-
-    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
-        self.snowflake.survey(dataset).await
-    }
-
-    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
-        self.snowflake.drop_staging_tables(dataset, tables).await
+        room::block_on(case);
     }
 }
 

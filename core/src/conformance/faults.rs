@@ -200,12 +200,21 @@ async fn give_up(polls: u32, work: impl Future) {
 pub struct FaultyDestination {
     inner: Arc<dyn Destination>,
     faults: Faults,
+    capabilities: Capabilities,
 }
 
 impl FaultyDestination {
     /// This destination, with these faults before it.
     pub fn new(inner: Arc<dyn Destination>, faults: Faults) -> Self {
-        Self { inner, faults }
+        let capabilities = inner.capabilities().clone();
+        Self { inner, faults, capabilities }
+    }
+
+    /// The same with other claims: fewer than the destination has, so that one of its ways of loading is tried alone.
+    pub fn claiming(self, change: impl FnOnce(&mut Capabilities)) -> Self {
+        let mut claiming = self;
+        change(&mut claiming.capabilities);
+        claiming
     }
 }
 
@@ -218,7 +227,7 @@ impl fmt::Debug for FaultyDestination {
 #[async_trait]
 impl Destination for FaultyDestination {
     fn capabilities(&self) -> &Capabilities {
-        self.inner.capabilities()
+        &self.capabilities
     }
 
     fn identity(&self) -> String {

@@ -6,77 +6,14 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use base64::Engine as _;
 use serde_json::Value;
-use transload_core::conformance::{CaseFuture, Harness};
+use transload_core::conformance::{CaseFuture, Faults, FaultyDestination, Harness};
 use transload_core::sql::Row;
-use transload_core::{
-    Capabilities, Column, Commit, DataType, Dataset, DatasetState, Destination, Fence, FileFormat,
-    Inquiry, Job, JobContext, JobOutcome, Load, Publication, Registry, Result, SchemaChange,
-    Survey,
-};
+use transload_core::{Column, DataType, Destination, FileFormat, Registry, Result};
 
 use crate::common::Place;
 
 /// A store with datasets.
 pub(crate) struct Lake(pub(crate) Place);
-
-/// The destination with one claim less: this test reads JSON lines and nothing else.
-#[derive(Debug)]
-struct JsonLines(Arc<dyn Destination>, Capabilities);
-
-#[async_trait]
-impl Destination for JsonLines {
-    fn capabilities(&self) -> &Capabilities {
-        &self.1
-    }
-
-    fn identity(&self) -> String {
-        self.0.identity()
-    }
-
-    fn native_type(&self, column: &Column) -> Result<String> {
-        self.0.native_type(column)
-    }
-
-    fn widens(&self, from: &str, to: &str) -> bool {
-        self.0.widens(from, to)
-    }
-
-    async fn check(&self) -> Result<()> {
-        self.0.check().await
-    }
-
-    async fn describe(&self, inquiry: &Inquiry) -> Result<DatasetState> {
-        self.0.describe(inquiry).await
-    }
-
-    async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
-        self.0.apply(dataset, changes).await
-    }
-
-    async fn fence(&self, dataset: &Dataset, pipeline: &str, owner: &str) -> Result<Fence> {
-        self.0.fence(dataset, pipeline, owner).await
-    }
-
-    async fn run(&self, job: &Job, context: &JobContext<'_>) -> Result<JobOutcome> {
-        self.0.run(job, context).await
-    }
-
-    async fn publish(&self, publication: &Publication, context: &JobContext<'_>) -> Result<Commit> {
-        self.0.publish(publication, context).await
-    }
-
-    async fn clear(&self, load: &Load) -> Result<()> {
-        self.0.clear(load).await
-    }
-
-    async fn survey(&self, dataset: &Dataset) -> Result<Survey> {
-        self.0.survey(dataset).await
-    }
-
-    async fn drop_staging_tables(&self, dataset: &Dataset, tables: &[String]) -> Result<()> {
-        self.0.drop_staging_tables(dataset, tables).await
-    }
-}
 
 /// The entries of all commit logs of a dataset.
 async fn commits(place: &Place, dataset: &str) -> Vec<Value> {
@@ -136,10 +73,9 @@ async fn rows(place: &Place, dataset: &str, table: &str, columns: &[Column]) -> 
 #[async_trait]
 impl Harness for Lake {
     fn open(&self) -> Result<Arc<dyn Destination>> {
-        let inner = self.0.destination_with(&[])?;
-        let claims =
-            Capabilities { loads: vec![FileFormat::Jsonl], ..inner.capabilities().clone() };
-        Ok(Arc::new(JsonLines(inner, claims)))
+        // With one claim less: this test reads JSON lines and nothing else.
+        let destination = FaultyDestination::new(self.0.destination_with(&[])?, Faults::none());
+        Ok(Arc::new(destination.claiming(|claims| claims.loads = vec![FileFormat::Jsonl])))
     }
 
     fn broken(&self) -> Option<Arc<dyn Destination>> {
