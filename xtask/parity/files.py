@@ -41,7 +41,7 @@ LAYOUTS = [
     "{table_name}/year={YY}/month={MMM}/day={ddd}/{load_id}.{file_id}.{ext}",
     "{table_name}/{curr_date}/{timestamp}-{load_package_timestamp}/{load_id}.{file_id}.{ext}",
     "{table_name}/{MMMM}-{dddd}-{Q}/{load_id}.{file_id}.{ext}",
-    "{table_name}/{region}/{load_id}.{file_id}.{owner}.{ext}",
+    "{table_name}/{region}-{owner}/{load_id}.{file_id}.{ext}",
 ]
 EXTRA = {"region": "eu", "owner": "me"}
 # Our own commit log, beside what dlt writes.
