@@ -18,6 +18,8 @@ settings! {
         /// How the files of a dataset are named, below the folder of the dataset. Only for the destination; a staging
         /// destination has names of its own.
         pub layout: String = "{table_name}/{load_id}.{file_id}.{ext}",
+        /// Placeholders of your own for `layout`, with the text that each stands for. Example: `{ region = "eu" }`.
+        pub extra_placeholders: BTreeMap<String, String> = "{}",
         /// The keys to the bucket.
         pub credentials: StoreCredentials,
         /// Files of pipeline state that are kept in a dataset; the oldest go first. 0 keeps all.

@@ -26,12 +26,13 @@ use crate::upload::{InTheWay, upload};
 /// Makes the destination. Opens no connection.
 pub(crate) fn create(settings: &Settings) -> Result<Arc<dyn Destination>> {
     let configured: FilesystemSettings = settings.read()?;
-    let layout = Layout::parse(&configured.layout).map_err(|reason| {
-        settings
-            .wrong("layout", reason)
-            .with("layout", configured.layout.escape_debug())
-            .with_hint("the default is `{table_name}/{load_id}.{file_id}.{ext}`")
-    })?;
+    let layout =
+        Layout::parse(&configured.layout, &configured.extra_placeholders).map_err(|reason| {
+            settings
+                .wrong("layout", reason)
+                .with("layout", configured.layout.escape_debug())
+                .with_hint("the default is `{table_name}/{load_id}.{file_id}.{ext}`")
+        })?;
     Ok(Arc::new(FilesystemDestination {
         store: Store::new(settings, &configured)?,
         layout,

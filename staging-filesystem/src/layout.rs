@@ -1,5 +1,7 @@
 //! How the files of a dataset are named: dlt's layouts, read by a parser of their own.
 
+use std::collections::BTreeMap;
+
 use transload_core::{DataFile, Error, ErrorKind, LoadId, Result, Sha256Hex};
 
 use crate::time::Moment;
@@ -47,9 +49,15 @@ pub(crate) struct Naming<'a> {
 }
 
 impl Layout {
-    /// Reads a layout. The error is the reason why it is none.
-    pub(crate) fn parse(text: &str) -> Result<Self, String> {
-        let mut parts = split(text)?;
+    /// Reads a layout, with placeholders of the user's own, which stand for the same text always. The error is the reason
+    /// why it is none.
+    pub(crate) fn parse(text: &str, own: &BTreeMap<String, String>) -> Result<Self, String> {
+        if let Some(name) = own.keys().find(|name| Part::named(name).is_some()) {
+            return Err(format!(
+                "`{{{name}}}` is a placeholder already, in `extra_placeholders` it needs another name"
+            ));
+        }
+        let mut parts = split(text, own)?;
         if !parts.contains(&Part::Extension) {
             parts.push(Part::Text(".".into()));
             parts.push(Part::Extension);
@@ -234,7 +242,7 @@ fn separates(part: Option<&Part>) -> bool {
     }
 }
 
-fn split(text: &str) -> Result<Vec<Part>, String> {
+fn split(text: &str, own: &BTreeMap<String, String>) -> Result<Vec<Part>, String> {
     let mut parts = Vec::new();
     let mut rest = text;
     while !rest.is_empty() {
@@ -245,7 +253,8 @@ fn split(text: &str) -> Result<Vec<Part>, String> {
         rest = &rest[end..];
         if let Some(inside) = rest.strip_prefix('{') {
             let (name, behind) = inside.split_once('}').ok_or("a `{` has no `}`")?;
-            parts.push(Part::named(name).ok_or_else(|| unknown(name))?);
+            let part = || own.get(name).cloned().map(Part::Text);
+            parts.push(Part::named(name).or_else(part).ok_or_else(|| unknown(name, own))?);
             rest = behind;
         } else if rest.starts_with('}') {
             return Err("a `}` has no `{`".into());
@@ -254,9 +263,10 @@ fn split(text: &str) -> Result<Vec<Part>, String> {
     Ok(parts)
 }
 
-fn unknown(name: &str) -> String {
+fn unknown(name: &str, own: &BTreeMap<String, String>) -> String {
     let named = ["schema_name", "table_name", "load_id", "file_id", "ext"];
-    let known: Vec<&str> = named.into_iter().chain(Moment::TOKENS).collect();
+    let own = own.keys().map(String::as_str);
+    let known: Vec<&str> = named.into_iter().chain(Moment::TOKENS).chain(own).collect();
     format!("it has no placeholder `{{{}}}`; there are {}", name.escape_default(), known.join(", "))
 }
 
@@ -297,10 +307,14 @@ mod tests {
         }
     }
 
+    fn parse(layout: &str) -> Result<Layout, String> {
+        Layout::parse(layout, &BTreeMap::new())
+    }
+
     fn key(layout: &str, table: &str) -> Result<String> {
         let load_id = LoadId::new(LOAD);
         let naming = Naming { schema: "chess", table, load_id: &load_id };
-        Layout::parse(layout).unwrap().key(naming, &file(true))
+        parse(layout).unwrap().key(naming, &file(true))
     }
 
     #[test]
@@ -334,7 +348,7 @@ mod tests {
         ] {
             let expected = expected.replace("LOAD", LOAD).replace("ID", id);
             assert_eq!(key(layout, "players").unwrap(), expected, "{layout}");
-            let parsed = Layout::parse(layout).unwrap();
+            let parsed = parse(layout).unwrap();
             assert_eq!(parsed.prefix("chess", "players").unwrap(), prefix, "{layout}");
             assert!(expected.starts_with(prefix), "{layout}");
             let load_id = LoadId::new(LOAD);
@@ -377,7 +391,7 @@ mod tests {
             ("{{table_name}}/{file_id}", "no placeholder"),
             ("", "without `{file_id}`"),
         ] {
-            let error = Layout::parse(layout).map(|_| ()).unwrap_err();
+            let error = parse(layout).map(|_| ()).unwrap_err();
             assert!(error.contains(reason), "{layout}: {error}");
         }
     }
@@ -401,8 +415,7 @@ mod tests {
 
     #[test]
     fn two_files_of_one_content_have_two_names() {
-        let (load_id, layout) =
-            (LoadId::new(LOAD), Layout::parse("{table_name}/{file_id}").unwrap());
+        let (load_id, layout) = (LoadId::new(LOAD), parse("{table_name}/{file_id}").unwrap());
         let naming = Naming { schema: "s", table: "players", load_id: &load_id };
         let mut second = file(false);
         second.name = second.name.replace("000001", "000002");
@@ -416,8 +429,36 @@ mod tests {
     fn a_load_id_that_is_no_time_names_no_date() {
         let (load_id, file) = (LoadId::new("first"), file(false));
         let naming = Naming { schema: "s", table: "t", load_id: &load_id };
-        assert!(Layout::parse("{table_name}/{file_id}").unwrap().key(naming, &file).is_ok());
-        let dated = Layout::parse("{table_name}/{YYYY}/{file_id}").unwrap();
+        assert!(parse("{table_name}/{file_id}").unwrap().key(naming, &file).is_ok());
+        let dated = parse("{table_name}/{YYYY}/{file_id}").unwrap();
         assert_eq!(dated.key(naming, &file).unwrap_err().kind(), ErrorKind::Terminal);
+    }
+
+    #[test]
+    fn placeholders_of_ones_own_stand_for_their_texts() {
+        let own = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            pairs.iter().map(|(name, text)| ((*name).into(), (*text).into())).collect()
+        };
+        let layout = "{region}/{table_name}/{load_id}.{file_id}-{owner}.{ext}";
+        let all = own(&[("region", "eu/west"), ("owner", "{table_name}"), ("unused", "x")]);
+        let load_id = LoadId::new(LOAD);
+        let naming = Naming { schema: "chess", table: "players", load_id: &load_id };
+        let parsed = Layout::parse(layout, &all).unwrap();
+        let key = parsed.key(naming, &file(false)).unwrap();
+        assert!(key.starts_with(&format!("eu/west/players/{LOAD}.")), "{key}");
+        // A text is a text, whatever it looks like.
+        assert!(key.ends_with("-{table_name}.jsonl"), "{key}");
+        assert!(parsed.is_of_load(&key, &load_id));
+        for (layout, pairs, reason) in [
+            (layout, &[("region", "eu")][..], "it has no placeholder `{owner}`"),
+            (layout, &[("region", ".."), ("owner", "x")], "it begins or ends with `/`"),
+            (layout, &[("region", "a\nb"), ("owner", "x")], "it has the character `\\n`"),
+            (layout, &[("table_name", "x")], "`{table_name}` is a placeholder already"),
+            ("{table_name}{sep}{file_id}", &[("sep", "x")], "behind `{table_name}` a character"),
+        ] {
+            let error = Layout::parse(layout, &own(pairs)).unwrap_err();
+            assert!(error.starts_with(reason), "{error}");
+        }
+        assert!(Layout::parse("{table_name}{sep}{file_id}", &own(&[("sep", "/")])).is_ok());
     }
 }

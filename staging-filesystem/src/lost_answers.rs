@@ -1,5 +1,6 @@
 //! Tests with a store that fails at a chosen request: before it is applied, after it was applied, once or for good.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -350,7 +351,7 @@ impl OneLoad {
 }
 
 fn destination(faulty: &Arc<Faulty>) -> FilesystemDestination {
-    let layout = Layout::parse("{table_name}/{load_id}.{file_id}.{ext}").unwrap();
+    let layout = Layout::parse("{table_name}/{load_id}.{file_id}.{ext}", &BTreeMap::new()).unwrap();
     FilesystemDestination::over(Store::over(Arc::clone(faulty) as Arc<dyn ObjectStore>), layout)
 }
 

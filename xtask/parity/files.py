@@ -41,7 +41,9 @@ LAYOUTS = [
     "{table_name}/year={YY}/month={MMM}/day={ddd}/{load_id}.{file_id}.{ext}",
     "{table_name}/{curr_date}/{timestamp}-{load_package_timestamp}/{load_id}.{file_id}.{ext}",
     "{table_name}/{MMMM}-{dddd}-{Q}/{load_id}.{file_id}.{ext}",
+    "{table_name}/{region}-{owner}/{load_id}.{file_id}.{ext}",
 ]
+EXTRA = {"region": "eu", "owner": "me"}
 # Our own commit log, beside what dlt writes.
 OWN = "_transload_"
 # Of rows of our tables: random, or the load's own. Of dlt's tables: times and hashes of a schema that has our engine's hints.
@@ -102,7 +104,7 @@ def load_theirs(run, folder, bucket, kind, layout):
     worker = dlt.pipeline(
         PIPELINE,
         pipelines_dir=str(folder / "dlt"),
-        destination=filesystem(bucket_url=bucket.as_uri(), layout=layout),
+        destination=filesystem(bucket_url=bucket.as_uri(), layout=layout, extra_placeholders=EXTRA),
         dataset_name=DATASET,
     )
     try:
@@ -122,6 +124,7 @@ def load_ours(program, run, folder, bucket, kind, layout):
     environment = ours.environment()
     environment["DESTINATION__FILESYSTEM__BUCKET_URL"] = str(bucket)
     environment["DESTINATION__FILESYSTEM__LAYOUT"] = layout
+    environment["DESTINATION__FILESYSTEM__EXTRA_PLACEHOLDERS"] = json.dumps(EXTRA)
     done = subprocess.run(
         [program, "run", description, "--progress", "off"],
         cwd=folder,
