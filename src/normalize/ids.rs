@@ -3,8 +3,8 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use rand::Rng as _;
-use sha3::Shake128;
-use sha3::digest::{ExtendableOutput as _, Update as _, XofReader as _};
+use shake::Shake128;
+use shake::digest::{ExtendableOutput as _, Update as _, XofReader as _};
 
 /// The length of an id in bytes, as dlt has it; as text it has 14 characters.
 const ID_BYTES: usize = 10;
