@@ -390,6 +390,60 @@ async fn an_expired_session_is_renewed_and_its_transaction_goes_on() {
 
 #[tokio::test]
 #[ignore = "needs the stand-in for Snowflake: cargo xtask e2e snowflake"]
+async fn a_session_that_ends_for_good_is_followed_by_another_and_the_load_is_there_once() {
+    // 390112: the token cannot be renewed any more. The others are said at once.
+    for (begins, code) in [
+        ("SHOW", "390112"),
+        ("CREATE", "390114"),
+        ("BEGIN", "390111"),
+        ("UPDATE", "390113"),
+        ("COPY", "390112"),
+        ("COPY", "390104"),
+        ("INSERT", "390115"),
+        ("COMMIT", "390112"),
+        ("COMMIT", "390114"),
+    ] {
+        for staged in [true, false] {
+            let case = Case::new("ended");
+            let builder = || if staged { case.staged() } else { case.direct() };
+            builder().build().unwrap().run(rows(3)).await.unwrap();
+            case.stand_in(&format!("END '{begins}' CODE '{code}'")).await;
+            let info = builder().build().unwrap().run(rows(10)).await.unwrap();
+            let at = format!("{begins}, {code}, staged: {staged}");
+            assert_eq!(only(&info).status, LoadStatus::Loaded, "{at}");
+            assert_eq!(case.count("events").await, 13, "{at}");
+            assert_eq!(case.count("events__tags").await, 26, "{at}");
+            assert_eq!(case.count("_dlt_loads").await, 2, "{at}");
+            assert_eq!(case.count("_transload_commits").await, 2, "{at}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the stand-in for Snowflake: cargo xtask e2e snowflake"]
+async fn a_token_that_has_expired_meanwhile_is_told_and_the_load_goes_on_with_a_new_one() {
+    let case = Case::new("oauth");
+    let token = variable("TRANSLOAD_TEST_SNOWFLAKE_TOKEN");
+    let with = |token: &str| {
+        [("authenticator", "oauth"), ("token", token)].into_iter().fold(
+            case.staged(),
+            |builder, (key, value)| {
+                builder.setting(format!("destination.snowflake.credentials.{key}"), value)
+            },
+        )
+    };
+    with(&token).build().unwrap().run(rows(1)).await.unwrap();
+    let failed = with(&format!("{token}-of-yesterday")).build().unwrap().run(rows(2)).await;
+    let error = failed.unwrap_err().error;
+    assert_eq!((error.kind(), error.context("code")), (ErrorKind::Configuration, Some("390318")));
+    assert!(error.hint().unwrap().contains("credentials.token"), "{error:?}");
+    assert!(!format!("{error:?}").contains(&token), "{error:?}");
+    with(&token).build().unwrap().run(rows(2)).await.unwrap();
+    assert_eq!(case.count("events").await, 3);
+}
+
+#[tokio::test]
+#[ignore = "needs the stand-in for Snowflake: cargo xtask e2e snowflake"]
 async fn a_statement_that_runs_long_is_asked_for_until_it_ends() {
     let case = Case::new("slow");
     for begins in ["COPY", "COMMIT"] {
