@@ -33,6 +33,10 @@ pub(crate) fn capabilities(settings: &SnowflakeSettings) -> Capabilities {
         replace_strategies: vec![
             ReplaceStrategy::TruncateAndInsert,
             ReplaceStrategy::InsertFromStaging,
+            // dlt clones a staging table. "CREATE <object> … CLONE" and "ALTER TABLE … SWAP WITH" are DDL, which commits: the
+            // tables of a load would change one after the other. Emptied and filled in the transaction, a table costs no more,
+            // and keeps its grants.
+            ReplaceStrategy::StagingOptimized,
         ],
         // "Transactions": COPY, INSERT and MERGE take part in them; DDL does not, and all of it runs before.
         loads_in_publication: true,
@@ -99,7 +103,7 @@ mod tests {
         "not_carried":[["parquet","json"],["csv","json"]],
         "write_dispositions":["append","replace","merge"],
         "merge_strategies":["delete-insert","upsert","insert-only","scd2"],
-        "replace_strategies":["truncate-and-insert","insert-from-staging"],
+        "replace_strategies":["truncate-and-insert","insert-from-staging","staging-optimized"],
         "loads_in_publication":true,"atomic_publication":true,"max_tables_in_publication":null,"identifiers":{"case":"upper","max_table_length":255,"max_column_length":255,"in_bytes":false},"decimal":[38,9],
         "wei":[38,0],
         "timestamp_precision":6,"max_statement_bytes":1000000,"literals":null,"file_bytes":200000000,"max_parallel_jobs":null}

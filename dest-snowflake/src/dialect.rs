@@ -85,6 +85,11 @@ impl Dialect for SnowflakeDialect {
         format!("DELETE FROM {table}")
     }
 
+    fn overwrites(&self) -> bool {
+        // "INSERT", OVERWRITE: within the scope of the current transaction, and without an effect on privileges.
+        true
+    }
+
     fn merges(&self) -> bool {
         // "MERGE" has all of it.
         true
