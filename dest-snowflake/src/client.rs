@@ -15,6 +15,7 @@ use crate::answer::Answer;
 use crate::catalog;
 use crate::classify::is_refused_commit;
 use crate::config::{SnowflakeSettings, identity};
+use crate::copied;
 use crate::dialect::SnowflakeDialect;
 use crate::http::{Account, HttpSession};
 use crate::query_tag::{QueryTag, tag};
@@ -126,7 +127,12 @@ impl Session for InTransaction<'_> {
         };
         let (sql, _) = statement.render(&self.snowflake.dialect);
         match self.send(&sql, step).await {
-            Ok(answer) => Ok(answer.changed()),
+            Ok(answer) => {
+                if sql.starts_with("COPY ") {
+                    copied::check(&answer)?;
+                }
+                Ok(answer.changed())
+            }
             Err(failure) => Err(self.snowflake.redacted(failure.into_error(), statement)),
         }
     }
