@@ -5,10 +5,12 @@
     STAND_IN STATUS <number> '<beginning>' FOR '<name>'
     STAND_IN SLOW <answers> '<beginning>' FOR '<name>'
     STAND_IN EXPIRE '<beginning>' FOR '<name>'
+    STAND_IN END '<beginning>' CODE '<code>' FOR '<name>'
     STAND_IN HISTORY FOR '<name>'
     STAND_IN SESSIONS FOR '<name>'
 
-Each fault is for the next statement that begins so, of a session whose QUERY_TAG is the name.
+Each fault is for the next statement that begins so, of a session whose QUERY_TAG is the name. EXPIRE leaves a session that can
+be renewed, END leaves none: whoever renews it is told that its master token is no more.
 """
 
 import re
@@ -21,6 +23,7 @@ _PATTERNS = [
     r"(?P<kind>STATUS) (?P<status>\d+) '(?P<begins>[^']*)'",
     r"(?P<kind>SLOW) (?P<answers>\d+) '(?P<begins>[^']*)'",
     r"(?P<kind>EXPIRE) '(?P<begins>[^']*)'",
+    r"(?P<kind>END) '(?P<begins>[^']*)' CODE '(?P<code>\d+)'",
 ]
 
 

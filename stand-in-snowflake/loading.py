@@ -41,7 +41,7 @@ def roll_back(files):
         _loaded.get(table, set()).discard(file)
 
 
-def _literals(text):
+def literals(text):
     return [found.replace("''", "'").replace("\\\\", "\\") for found in re.findall(r"'((?:[^'\\]|\\.|'')*)'", text)]
 
 
@@ -50,7 +50,7 @@ def copy(session, sql):
     match = re.match(rf"(?is)COPY\s+INTO\s+({names.NAME})\s+FROM\s+('(?:[^'\\]|\\.|'')*')(.*)", sql)
     if not match:
         raise Refused("001003", "42000", "SQL compilation error:\nsyntax error in COPY")
-    table, location, options = names.read(match[1]), _literals(match[2])[0], match[3]
+    table, location, options = names.read(match[1]), literals(match[2])[0], match[3]
     bare = re.sub(r"\([^()]*(?:\([^()]*\)[^()]*)*\)", "()", re.sub(r"'(?:[^'\\]|\\.|'')*'", "''", options))
     unknown = {name.upper() for name in re.findall(r"(\w+)\s*=", bare)} - _KNOWN
     if unknown:
@@ -64,13 +64,15 @@ def copy(session, sql):
     else:
         place = stages.of_url(location, keys)
     if named := re.search(r"(?is)\bFILES\s*=\s*\(((?:'(?:[^'\\]|\\.|'')*'|[^()'])*)\)", options):
-        listed = _literals(named[1])
+        listed = literals(named[1])
         if len(listed) > 1000:
             raise Refused("001003", "42000", "SQL compilation error:\nmore than 1000 files")
         files = [place.prefix + name for name in listed]
     else:
         files = stages.list_keys(place)
     read = _reader(options)
+    # How a name of a file and one of the table are brought together.
+    fold = str.upper if re.search(r"(?i)=\s*CASE_INSENSITIVE", bare) else str
     types = session.columns(table)
     known = _loaded.setdefault(table, set())
     rows = []
@@ -80,10 +82,10 @@ def copy(session, sql):
             rows.append([key, "LOAD_SKIPPED", 0, 0, 1, 0, "File was loaded before.", None, None, None])
             continue
         try:
-            found, first_line = read(data, {name.upper(): kind for name, (kind, *_) in types.items()})
+            found, first_line = read(data, lambda name, kinds={fold(name): kind for name, (kind, *_) in types.items()}: kinds.get(fold(name)))
         except (pyarrow.ArrowException, ValueError, OSError, EOFError, zlib.error):
             raise Refused("100069", "22P02", f"Error parsing the file: it is damaged.\n  File '{key}'") from None
-        loaded = _insert(session, table, types, key, found, first_line)
+        loaded = _insert(session, table, types, key, found, first_line, fold)
         known.add((key, tag))
         session.copied.append((table, (key, tag)))
         rows.append([key, "LOADED", loaded, loaded, 1, 0, None, None, None, None])
@@ -97,8 +99,7 @@ def _reader(options):
     unknown = set(named) - _FORMATS.get(kind, set())
     if kind not in _FORMATS or unknown:
         raise Refused("001003", "42000", f"SQL compilation error:\ninvalid format {kind} {unknown}")
-    by_name = re.search(r"(?i)MATCH_BY_COLUMN_NAME\s*=\s*CASE_INSENSITIVE", options)
-    if not by_name or named.get("NULL_IF") != "()":
+    if not re.search(r"(?i)MATCH_BY_COLUMN_NAME\s*=\s*CASE_(IN)?SENSITIVE", options) or named.get("NULL_IF") != "()":
         raise Refused("000002", "0A000", "Unsupported feature 'other than by name, without NULL_IF = ()'.")
     if kind != "PARQUET" and named.get("COMPRESSION") not in ("GZIP", "NONE", "AUTO"):
         raise Refused("000002", "0A000", "Unsupported feature 'compression'.")
@@ -106,15 +107,15 @@ def _reader(options):
     if kind == "PARQUET":
         if named.get("USE_LOGICAL_TYPE") != "TRUE" or named.get("BINARY_AS_TEXT") != "FALSE":
             raise Refused("000002", "0A000", "Unsupported feature 'Parquet without logical types'.")
-        return lambda data, types: (pyarrow.parquet.read_table(io.BytesIO(data)), 1)
+        return lambda data, kind_of: (pyarrow.parquet.read_table(io.BytesIO(data)), 1)
     if named.get("BINARY_FORMAT") != "BASE64":
         raise Refused("000002", "0A000", "Unsupported feature 'other binary formats'.")
     if kind == "JSON":
-        return lambda data, types: (_json_lines(unpacked(data), types), 1)
-    return lambda data, types: (_csv(unpacked(data)), 2)
+        return lambda data, kind_of: (_json_lines(unpacked(data), kind_of), 1)
+    return lambda data, kind_of: (_csv(unpacked(data)), 2)
 
 
-def _json_lines(data, types):
+def _json_lines(data, kind_of):
     """The values of each column as texts: numbers keep their digits, and a VARIANT its JSON."""
     rows = [json.loads(line, parse_float=_Number, parse_int=_Number) for line in data.decode().split("\n") if line]
     found = list(dict.fromkeys(name for row in rows for name in row))
@@ -122,7 +123,7 @@ def _json_lines(data, types):
     def text(name, value):
         if value is None:
             return None
-        if types.get(name.upper()) == "VARIANT":
+        if kind_of(name) == "VARIANT":
             return _dump(value)
         if isinstance(value, bool):
             return "true" if value else "false"
@@ -161,11 +162,11 @@ def _csv(data):
     )
 
 
-def _insert(session, table, types, file, found, first_line):
-    """Inserts what is in both, by name and in any case. The first value that does not fit ends it."""
-    by_name = {name.upper(): name for name in found.column_names}
-    matched = [name for name in types if name.upper() in by_name]
-    columns = {f"c{i}": _plain(found.column(by_name[name.upper()]), types[name][0]) for i, name in enumerate(matched)}
+def _insert(session, table, types, file, found, first_line, fold):
+    """Inserts what is in both, by name. The first value that does not fit ends it."""
+    by_name = {fold(name): name for name in found.column_names}
+    matched = [name for name in types if fold(name) in by_name]
+    columns = {f"c{i}": _plain(found.column(by_name[fold(name)]), types[name][0]) for i, name in enumerate(matched)}
     lines = pyarrow.array(range(first_line, first_line + found.num_rows), pyarrow.int64())
     numbered = pyarrow.table(columns | {"line": lines})
     values = []

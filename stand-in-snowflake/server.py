@@ -106,6 +106,10 @@ async def query(request):
     if fault and fault["kind"] == "EXPIRE":
         session.expired = True
         return _refuse(Refused("390112", "08001", "Session token expired."))
+    if fault and fault["kind"] == "END":
+        del _sessions[session.token], _masters[session.master]
+        await run_in_threadpool(session.close)
+        return _refuse(Refused(fault["code"], "08001", "The session is no more. The user must authenticate again."))
     if fault and fault["kind"] == "LOSE" and fault["moment"] == "BEFORE":
         return Response("lost", status_code=502)
     entry = {"id": str(uuid.uuid4()), "sql": sql, "session": session, "repeated": 0, "waits": 0, "status": "RUNNING",

@@ -81,6 +81,9 @@ class Session:
             return ["name", "result"], [[key, "removed"] for key in stages.remove(sql)]
         if words.startswith("COPY "):
             return loading.COLUMNS, [[_text(value) for value in row] for row in self._copy(sql)]
+        if match := re.match(rf"(?is)SHOW\s+TERSE\s+SCHEMAS\s+IN\s+DATABASE\s+({names.NAME})\s+STARTS\s+WITH\s+('.*')\s*$", sql):
+            found = self._schemata(names.read(match[1]), loading.literals(match[2])[0])
+            return ["created_on", "name", "kind", "database_name", "schema_name"], [[None, name, None, "", None] for name in found]
         if words.startswith("SHOW COLUMNS IN SCHEMA "):
             schema = names.read(sql[len("SHOW COLUMNS IN SCHEMA "):])
             self._require_schema(schema)
@@ -185,16 +188,16 @@ class Session:
         return DONE
 
     def _query(self, sql):
-        if match := re.match(r"(?is)SELECT\s+(SCHEMA_NAME|COUNT\(\*\))\s+FROM\s+(\S+)\.INFORMATION_SCHEMA\.SCHEMATA\s+"
-                             r"WHERE\s+SCHEMA_NAME\s*=\s*'((?:[^'\\]|\\.|'')*)'\s*$", sql):
+        if match := re.match(r"(?is)SELECT\s+COUNT\(\*\)\s+FROM\s+(\S+)\.INFORMATION_SCHEMA\.SCHEMATA\s+"
+                             r"WHERE\s+SCHEMA_NAME\s*=\s*''\s*$", sql):
             # fakesnow shows the schemata of the session's own database alone.
-            found = self._schemata(names.read(match[2]), match[3].replace("''", "'"))
-            counted = match[1].upper() != "SCHEMA_NAME"
-            return ["n"], [[str(len(found))]] if counted else [[name] for name in found]
+            return ["n"], [[str(len([name for name in self._schemata(names.read(match[1]), "") if not name]))]]
         expression = sqlglot.parse_one(sql, read="snowflake")
         if isinstance(expression, (exp.Update, exp.Delete, exp.Merge)):
             target = expression.this.find(exp.Table)
             locks.take(names.of_expression(target), self)
+        if isinstance(expression, exp.Insert) and expression.args.get("overwrite"):
+            return self._overwrite(expression, sql)
         if isinstance(expression, exp.Merge):
             # The engine has it since fakesnow took it apart.
             self.duck.execute(expression.transform(_types).sql(dialect="duckdb"))
@@ -207,6 +210,19 @@ class Session:
             sql = expression.sql(dialect="snowflake")
         return self._engine(sql)
 
+    def _overwrite(self, expression, sql):
+        """The rows of a query in the place of all that are there."""
+        table = names.of_expression(expression.this.find(exp.Table))
+        locks.take(table, self)
+        whole = self.in_transaction
+        if not whole:
+            self._transaction("BEGIN")
+        self.duck.execute(f"DELETE FROM {names.quoted(table)}")
+        result = self._engine(re.sub(r"(?is)^\s*INSERT\s+OVERWRITE\s+INTO", "INSERT INTO", sql))
+        if not whole:
+            self._transaction("COMMIT")
+        return result
+
     def _engine(self, sql):
         cursor = self.connection.cursor()
         cursor.execute(sql, server=True)
@@ -216,15 +232,15 @@ class Session:
         columns = [column.to_pylist() for column in table.columns]
         return table.column_names, [[_text(value) for value in row] for row in zip(*columns)]
 
-    def _schemata(self, database, name):
+    def _schemata(self, database, begins):
         rows = self.duck.execute(
-            "SELECT upper(schema_name) FROM duckdb_schemas() WHERE upper(database_name) = upper(?) AND "
-            "upper(schema_name) = upper(?)", [database, name]).fetchall()
+            "SELECT schema_name FROM duckdb_schemas() WHERE upper(database_name) = upper(?) AND starts_with(schema_name, ?)",
+            [database, begins]).fetchall()
         return [row[0] for row in rows]
 
     def _require_schema(self, schema):
         database, name = names.parts(schema)
-        if not self._schemata(database, name):
+        if name not in self._schemata(database, name):
             raise Refused("002043", "02000", "SQL compilation error:\nObject does not exist, or operation cannot be performed.")
 
     def columns(self, table):

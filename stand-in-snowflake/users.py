@@ -13,6 +13,8 @@ USER = os.environ["TRANSLOAD_TEST_SNOWFLAKE_USER"].upper()
 PASSWORD = os.environ["TRANSLOAD_TEST_SNOWFLAKE_PASSWORD"]
 TOKEN = os.environ["TRANSLOAD_TEST_SNOWFLAKE_TOKEN"]
 LONGEST_TOKEN = 60 * 60
+# One that was good once.
+OLD_TOKEN = TOKEN + "-of-yesterday"
 
 _public_keys = {}
 
@@ -34,6 +36,8 @@ def check(data):
     if way == "SNOWFLAKE_JWT":
         return _check_key_pair(data.get("ACCOUNT_NAME", ""), user, data.get("TOKEN", ""))
     if way in ("OAUTH", "PROGRAMMATIC_ACCESS_TOKEN"):
+        if data.get("TOKEN") == OLD_TOKEN:
+            raise Refused("390318", "08001", "OAuth access token expired.")
         if way == "PROGRAMMATIC_ACCESS_TOKEN" and user != USER or data.get("TOKEN") != TOKEN:
             raise Refused("390303", "08001", "Invalid OAuth access token.")
         return USER

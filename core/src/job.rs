@@ -211,7 +211,7 @@ pub enum AccessKind {
     TemporaryCredentials,
     /// One signed URL a file.
     SignedUrls,
-    /// The long-lived credentials of the configuration, forwarded.
+    /// The long-lived credentials of the configuration, forwarded; or a signature made of them, where the storage knows such.
     Credentials,
 }
 
@@ -255,6 +255,17 @@ pub enum StagingAccess {
     Credentials(StorageCredentials),
     /// Signed URLs by key.
     SignedUrls(BTreeMap<String, Secret>),
+    /// A signature that opens a container of Azure Blob Storage for reading.
+    SharedAccess(SharedAccess),
+}
+
+/// A shared access signature of Azure: that of the configuration, or one that was made of the account's key and ends soon.
+#[derive(Clone, Debug)]
+pub struct SharedAccess {
+    /// The host of the account's blobs: `account.blob.core.windows.net`; with port and path where it is not Azure's own.
+    pub host: String,
+    /// The signature, as it stands in the query of a URL, without `?`.
+    pub token: Secret,
 }
 
 /// Keys to a storage of the S3 kind.

@@ -68,6 +68,10 @@ impl Dialect for BigQueryDialect {
         format!("DELETE FROM {table} WHERE TRUE")
     }
 
+    fn overwrites(&self) -> bool {
+        false
+    }
+
     fn merges(&self) -> bool {
         // It has MERGE; the stand-in has it outside of transactions alone, and what is not tried is not sent. An UPDATE and an
         // INSERT read the key columns of the table once more than a MERGE does.

@@ -58,6 +58,10 @@ impl Dialect for DuckDbDialect {
         format!("DELETE FROM {table}")
     }
 
+    fn overwrites(&self) -> bool {
+        false
+    }
+
     fn merges(&self) -> bool {
         // Since 1.4: https://duckdb.org/docs/stable/sql/statements/merge_into
         true

@@ -73,6 +73,10 @@ impl Dialect for RedshiftDialect {
         format!("DELETE FROM {table}")
     }
 
+    fn overwrites(&self) -> bool {
+        false
+    }
+
     fn merges(&self) -> bool {
         // Guide, "MERGE": one clause of each kind, without a condition, and a table as its source.
         false

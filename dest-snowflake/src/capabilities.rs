@@ -33,13 +33,20 @@ pub(crate) fn capabilities(settings: &SnowflakeSettings) -> Capabilities {
         replace_strategies: vec![
             ReplaceStrategy::TruncateAndInsert,
             ReplaceStrategy::InsertFromStaging,
+            // dlt clones a staging table. "CREATE <object> … CLONE" and "ALTER TABLE … SWAP WITH" are DDL, which commits: the
+            // tables of a load would change one after the other. Emptied and filled in the transaction, a table costs no more,
+            // and keeps its grants.
+            ReplaceStrategy::StagingOptimized,
         ],
         // "Transactions": COPY, INSERT and MERGE take part in them; DDL does not, and all of it runs before.
         loads_in_publication: true,
         atomic_publication: true,
         identifiers: IdentifierRules {
             // "Identifier requirements": 255 characters, and upper case where there are no quotes.
-            case: IdentifierCase::Upper,
+            case: match settings.has_case_sensitive_identifiers {
+                true => IdentifierCase::Sensitive,
+                false => IdentifierCase::Upper,
+            },
             max_table_length: 255,
             max_column_length: 255,
             in_bytes: false,
@@ -60,15 +67,23 @@ pub(crate) fn capabilities(settings: &SnowflakeSettings) -> Capabilities {
 const FORMATS: [FileFormat; 3] = [FileFormat::Parquet, FileFormat::Jsonl, FileFormat::Csv];
 
 /// "COPY INTO <table>", formatTypeOptions and cloud provider parameters: COPY takes keys for S3 and a SAS token for
-/// Azure, and nothing for Google Cloud Storage. A stage or an integration needs neither. The contract hands over keys of
-/// the S3 kind alone, so that Azure needs a stage: an integration wants an address that has the account in it.
+/// Azure, and nothing for Google Cloud Storage. A stage or an integration needs neither. An integration wants an address that has
+/// the account in it, which that of a file in Azure need not have: there it has to be the one of a stage.
 fn copies(integrated: bool, has_stage: bool) -> Vec<CopySource> {
     let integration = integrated.then_some(AccessKind::Integration);
     let keys = [AccessKind::TemporaryCredentials, AccessKind::Credentials];
     let storages = [
         (StorageKind::S3, integration.into_iter().chain(keys).collect()),
         (StorageKind::Gcs, Vec::from_iter(integration)),
-        (StorageKind::Azure, Vec::from_iter(integration.filter(|_| has_stage))),
+        (
+            StorageKind::Azure,
+            // A storage that has a signature to give gives it as its credentials.
+            integration
+                .filter(|_| has_stage)
+                .into_iter()
+                .chain([AccessKind::Credentials])
+                .collect(),
+        ),
     ];
     let open = storages.into_iter().filter(|(_, access)| !access.is_empty());
     open.map(|(storage, access)| CopySource { storage, formats: FORMATS.to_vec(), access })
@@ -95,11 +110,11 @@ mod tests {
         "copies":[{"storage":"s3","formats":["parquet","jsonl","csv"],
         "access":["integration","temporary_credentials","credentials"]},{"storage":"gcs","formats":["parquet","jsonl","csv"],
         "access":["integration"]},{"storage":"azure","formats":["parquet","jsonl","csv"],
-        "access":["integration"]}],
+        "access":["integration","credentials"]}],
         "not_carried":[["parquet","json"],["csv","json"]],
         "write_dispositions":["append","replace","merge"],
         "merge_strategies":["delete-insert","upsert","insert-only","scd2"],
-        "replace_strategies":["truncate-and-insert","insert-from-staging"],
+        "replace_strategies":["truncate-and-insert","insert-from-staging","staging-optimized"],
         "loads_in_publication":true,"atomic_publication":true,"max_tables_in_publication":null,"identifiers":{"case":"upper","max_table_length":255,"max_column_length":255,"in_bytes":false},"decimal":[38,9],
         "wei":[38,0],
         "timestamp_precision":6,"max_statement_bytes":1000000,"literals":null,"file_bytes":200000000,"max_parallel_jobs":null}
@@ -107,9 +122,25 @@ mod tests {
     }
 
     #[test]
-    fn without_a_stage_only_s3_is_open() {
-        let [s3] = &with(&[]).copies[..] else { panic!("one storage") };
-        assert_eq!(s3.storage, StorageKind::S3);
+    fn without_a_stage_keys_open_s3_and_a_signature_azure() {
+        let [s3, azure] = &with(&[]).copies[..] else { panic!("two storages") };
+        assert_eq!((s3.storage, azure.storage), (StorageKind::S3, StorageKind::Azure));
         assert_eq!(s3.access, [AccessKind::TemporaryCredentials, AccessKind::Credentials]);
+        assert_eq!(azure.access, [AccessKind::Credentials]);
+        let [_, gcs, azure] = &with(&[("storage_integration", "LAKE")]).copies[..] else {
+            panic!("three storages")
+        };
+        assert_eq!(
+            (gcs.storage, &gcs.access[..]),
+            (StorageKind::Gcs, &[AccessKind::Integration][..])
+        );
+        assert_eq!(azure.access, [AccessKind::Credentials], "an integration needs a stage there");
+    }
+
+    #[test]
+    fn names_are_folded_unless_the_settings_keep_them() {
+        assert_eq!(with(&[]).identifiers.case, IdentifierCase::Upper);
+        let kept = with(&[("has_case_sensitive_identifiers", "true")]);
+        assert_eq!(kept.identifiers.case, IdentifierCase::Sensitive);
     }
 }

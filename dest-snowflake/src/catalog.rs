@@ -1,15 +1,22 @@
-//! What `SHOW COLUMNS` says of a schema, in the words of our types: it is asked in place of the information schema, which is
-//! slow and gives up on large accounts. Source: Snowflake documentation, "SHOW COLUMNS".
+//! What `SHOW` says of schemas and their columns, in the words of our types: it is asked in place of the information schema,
+//! which is slow, gives up on large accounts, and wakes a warehouse. Source: Snowflake documentation, "SHOW COLUMNS", "SHOW
+//! SCHEMAS".
 
 use serde::Deserialize;
 use transload_core::sql::Row;
 use transload_core::{Error, ErrorKind, Result};
 
 use crate::answer::Answer;
+use crate::dialect::literal;
 
-/// The rows of a query; of `SHOW COLUMNS` table, column, type, and `YES` where it may be NULL. A schema that does not
-/// exist has none.
+/// The rows of a query; of `SHOW SCHEMAS` the name, of `SHOW COLUMNS` table, column, type, and `YES` where it may be NULL. A
+/// schema that does not exist has none.
 pub(crate) fn rows(sql: &str, answer: Result<Answer>) -> Result<Vec<Row>> {
+    if let Some((_, name)) = sql.split_once(" STARTS WITH ")
+        && sql.starts_with("SHOW TERSE SCHEMAS ")
+    {
+        return schemas(answer?, name);
+    }
     if !sql.starts_with("SHOW COLUMNS ") {
         return answer.map(|answer| answer.rows);
     }
@@ -22,6 +29,15 @@ pub(crate) fn rows(sql: &str, answer: Result<Answer>) -> Result<Vec<Row>> {
 
 /// How many rows a SHOW returns at most. Source: "SHOW COLUMNS", usage notes.
 const MOST: usize = 10_000;
+
+/// The schema with this name, as a literal, and not those that only begin with it.
+fn schemas(answer: Answer, wanted: &str) -> Result<Vec<Row>> {
+    let at = answer.column("name").ok_or_else(|| {
+        Error::new(ErrorKind::Terminal, "Snowflake shows schemas in a way that is not known")
+    })?;
+    let names = answer.rows.into_iter().filter_map(|mut row| row.get_mut(at)?.take());
+    Ok(names.filter(|name| literal(name) == wanted).map(|name| vec![Some(name)]).collect())
+}
 
 fn columns(answer: Answer) -> Result<Vec<Row>> {
     let unexpected =
@@ -131,6 +147,21 @@ mod tests {
                 "BOOLEAN YES"
             ]
         );
+    }
+
+    #[test]
+    fn a_schema_is_found_by_its_whole_name() {
+        let answer = || Answer {
+            columns: ["created_on", "name"].map(str::to_owned).into(),
+            rows: ["IT'S", "IT'S_STAGING", "it's"]
+                .map(|name| vec![None, Some(name.to_owned())])
+                .into(),
+            upload: None,
+        };
+        let show = "SHOW TERSE SCHEMAS IN DATABASE \"RAW\" STARTS WITH 'IT''S'";
+        assert_eq!(rows(show, Ok(answer())).unwrap(), [vec![Some("IT'S".to_owned())]]);
+        let none = rows(&show.replace("IT''S", "IT"), Ok(answer())).unwrap();
+        assert!(none.is_empty());
     }
 
     #[test]

@@ -44,6 +44,8 @@ const BUCKET: &str =
 
 const LOGIN: &str = "look at `credentials.username`, and at the password, the key or the token";
 
+const TOKEN: &str = "the token has expired: put a new one into `credentials.token`, then resume";
+
 /// What a code means. They are Snowflake's own numbers, without a list of them in its documentation; a row says who met it.
 const CODES: &[(&str, ErrorKind, &str)] = &[
     // Logins: the constants of Snowflake's own drivers.
@@ -54,6 +56,7 @@ const CODES: &[(&str, ErrorKind, &str)] = &[
     ("390104", ErrorKind::Transient, ""),
     ("390111", ErrorKind::Transient, ""),
     ("390112", ErrorKind::Transient, ""),
+    ("390113", ErrorKind::Transient, ""),
     ("390114", ErrorKind::Transient, ""),
     ("390115", ErrorKind::Transient, ""),
     (
@@ -67,8 +70,9 @@ const CODES: &[(&str, ErrorKind, &str)] = &[
         ErrorKind::Configuration,
         "see that the database, the warehouse and the role exist and are granted",
     ),
+    ("390195", ErrorKind::Configuration, TOKEN),
     ("390303", ErrorKind::Configuration, "look at `credentials.token`"),
-    ("390318", ErrorKind::Configuration, "renew `credentials.token`"),
+    ("390318", ErrorKind::Configuration, TOKEN),
     ("390", ErrorKind::Configuration, LOGIN),
     // A statement that a lock or a restart ended.
     ("000625", ErrorKind::Transient, ""),

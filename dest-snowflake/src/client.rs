@@ -15,6 +15,7 @@ use crate::answer::Answer;
 use crate::catalog;
 use crate::classify::is_refused_commit;
 use crate::config::{SnowflakeSettings, identity};
+use crate::copied;
 use crate::dialect::SnowflakeDialect;
 use crate::http::{Account, HttpSession};
 use crate::query_tag::{QueryTag, tag};
@@ -58,30 +59,37 @@ impl Snowflake {
         })
     }
 
-    /// Runs a single statement in the session that is kept for them.
+    /// Runs a single statement in the session that is kept for them. One that has ended meanwhile is followed by another.
     pub(crate) async fn run(&self, statement: &Statement, step: &str) -> Result<Answer> {
         let mut idle = self.idle.lock().await;
-        let kept = idle.take().filter(|(_, used)| used.elapsed() < IDLE);
-        let mut session = match kept {
-            Some((session, _)) => session,
-            None => self.account.log_in().await?,
-        };
         let (sql, _) = statement.render(&self.dialect);
-        match session.run(&sql, &tag(self.tag.as_ref(), step)).await {
-            Ok(answer) => {
-                *idle = Some((session, Instant::now()));
-                Ok(answer)
-            }
-            Err(failure) => {
-                match &failure {
-                    // A session that has ended is given up; the next one logs in anew.
-                    Failure::Refused { code, .. } if !code.starts_with("390") => {
-                        *idle = Some((session, Instant::now()));
-                    }
-                    _ => {}
+        let tag = tag(self.tag.as_ref(), step);
+        let mut has_ended = false;
+        loop {
+            let kept = idle.take().filter(|(_, used)| used.elapsed() < IDLE);
+            let mut session = match kept {
+                Some((session, _)) => session,
+                None => self.account.log_in().await?,
+            };
+            let failure = match session.run(&sql, &tag).await {
+                Ok(answer) => {
+                    *idle = Some((session, Instant::now()));
+                    return Ok(answer);
                 }
-                Err(self.redacted(failure.into_error(), statement))
+                Err(failure) => failure,
+            };
+            match &failure {
+                // The statement was not begun.
+                Failure::Ended(_) if !has_ended => {
+                    has_ended = true;
+                    continue;
+                }
+                Failure::Refused { code, .. } if !code.starts_with("390") => {
+                    *idle = Some((session, Instant::now()));
+                }
+                _ => {}
             }
+            return Err(self.redacted(failure.into_error(), statement));
         }
     }
 
@@ -119,7 +127,12 @@ impl Session for InTransaction<'_> {
         };
         let (sql, _) = statement.render(&self.snowflake.dialect);
         match self.send(&sql, step).await {
-            Ok(answer) => Ok(answer.changed()),
+            Ok(answer) => {
+                if sql.starts_with("COPY ") {
+                    copied::check(&answer)?;
+                }
+                Ok(answer.changed())
+            }
             Err(failure) => Err(self.snowflake.redacted(failure.into_error(), statement)),
         }
     }

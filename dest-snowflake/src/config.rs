@@ -16,11 +16,10 @@ settings! {
         /// `snowflake://loader:<password>@myorg-account1/db?warehouse=loading&role=loader`.
         pub credentials: SnowflakeCredentials,
         /// The external stage from which staged files are copied; it must point to the `bucket_url` of the staging
-        /// destination. Its storage integration then opens the bucket, and no keys are passed on. Google Cloud Storage
-        /// and Azure need it. Example: `RAW.PUBLIC.LAKE`.
+        /// destination. Its storage integration then opens the bucket, and no keys are passed on. Example: `RAW.PUBLIC.LAKE`.
         pub stage_name: Option<String>,
         /// The storage integration that opens the bucket of the staging destination, where there is no stage for it. No
-        /// keys are passed on then. Example: `LAKE_INTEGRATION`.
+        /// keys are passed on then. Google Cloud Storage needs it or a stage. Example: `LAKE_INTEGRATION`.
         pub storage_integration: Option<String>,
         /// Whether files that were put into an internal stage stay there after they were loaded. Example: `false`.
         pub keep_staged_files: bool = "true",
@@ -30,6 +29,10 @@ settings! {
         /// Whether tables are created with their primary keys and unique columns. Snowflake does not enforce them.
         /// Example: `true`.
         pub create_indexes: bool = "false",
+        /// Whether names of datasets, tables and columns are kept as they are written, in quotes: `Name` and `name` are two
+        /// names then, and queries have to write both in quotes. Without it they are one, stored as `NAME`. What dlt does by
+        /// itself with a naming convention that tells names apart by case (`sql_cs_v1`, `direct`, `duck_case`). Example: `true`.
+        pub has_case_sensitive_identifiers: bool = "false",
         /// Whether Parquet is read by the vectorised scanner, which is faster. Example: `false`.
         pub use_vectorized_scanner: bool = "true",
         /// Parameters of the session, as `NAME=value`. Example: `["STATEMENT_TIMEOUT_IN_SECONDS=3600"]`.
@@ -308,6 +311,7 @@ pub(crate) mod tests {
     fn a_table_is_read_with_its_defaults() {
         let snowflake = read(&Settings::from_pairs("snowflake", &COMPLETE)).unwrap();
         assert!(snowflake.keep_staged_files && !snowflake.create_indexes);
+        assert!(!snowflake.has_case_sensitive_identifiers);
         assert_eq!(identity(&snowflake), "snowflake://myorg-account1/RAW");
         assert!(snowflake.stage_name.is_none() && snowflake.credentials.authenticator.is_none());
         assert!(!format!("{snowflake:?}").contains(CANARY));
@@ -424,6 +428,7 @@ pub(crate) mod tests {
             ("storage_integration", "canary; DROP"),
             ("session_parameters", "[\"canary\"]"),
             ("keep_staged_files", "canary"),
+            ("has_case_sensitive_identifiers", "canary"),
             ("query_tag", "{canary}"),
             ("query_tag", "{\"canary\": 1}"),
             ("query_tag", "canary}"),

@@ -2,8 +2,8 @@
 
 use transload_core::sql::{Statement, Step, Target};
 use transload_core::{
-    AccessKind, DataFile, Error, ErrorKind, FileFormat, Job, JobContext, Result, StagingAccess,
-    StorageCredentials,
+    AccessKind, DataFile, Error, ErrorKind, FileFormat, Job, JobContext, Result, SharedAccess,
+    StagingAccess, StorageCredentials,
 };
 
 use crate::dialect::{SnowflakeDialect, literal};
@@ -68,8 +68,11 @@ pub(crate) fn load(
     let rows = files.iter().map(|(_, file)| file.rows).sum();
     let statement =
         statement.sql("\n").sql(&list(&files, folder)).sql(&format(dialect, file, &files)?);
+    // "COPY INTO <table>", MATCH_BY_COLUMN_NAME. A file has the names of the schema, which are stored in upper case, or as
+    // they are.
+    let names = if dialect.case_sensitive { "CASE_SENSITIVE" } else { "CASE_INSENSITIVE" };
     let statement =
-        statement.sql("MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE\nON_ERROR = ABORT_STATEMENT");
+        statement.sql(&format!("MATCH_BY_COLUMN_NAME = {names}\nON_ERROR = ABORT_STATEMENT"));
     Ok(vec![Step::rows(format!("load {}", target.table.name), statement, rows)])
 }
 
@@ -116,6 +119,21 @@ fn from_bucket(
             let statement = statement.sql(&format!("{}\n", literal(folder(url))));
             Ok(with_keys(statement, credentials))
         }
+        (StagingAccess::SharedAccess(access), _, _) => {
+            let Some(place) = container(url, access) else {
+                return Err(Error::new(
+                    ErrorKind::Unsupported,
+                    "Snowflake reads containers at the hosts of Azure alone",
+                )
+                .with("url", url)
+                .with("host", &access.host)
+                .with_hint("take a container of Azure itself, or set `stage_name`"));
+            };
+            let signature = literal(&format!("?{}", access.token.expose()));
+            let text =
+                format!("{}\nCREDENTIALS = (AZURE_SAS_TOKEN = {signature})", literal(&place));
+            Ok(statement.sql(&text).with_secret(access.token.clone()))
+        }
         (StagingAccess::Credentials(_), _, _) => {
             Err(Error::new(ErrorKind::Unsupported, "keys open S3 alone")
                 .with("url", url)
@@ -123,6 +141,21 @@ fn from_bucket(
         }
         _ => Err(bug("COPY was given no way into the bucket", target)),
     }
+}
+
+/// The folder of a file in a container, as Snowflake calls it: `azure://account.blob.core.windows.net/container/path/`. "COPY
+/// INTO <table>", external locations.
+fn container(url: &str, access: &SharedAccess) -> Option<String> {
+    let (account, domain) = access.host.split_once('.')?;
+    let is_plain = |text: &str| {
+        !text.is_empty() && text.bytes().all(|b| b.is_ascii_alphanumeric() || b".-".contains(&b))
+    };
+    let is_azure = is_plain(account) && domain.starts_with("blob.") && is_plain(domain);
+    let (_, path) = folder(url).split_once("://")?;
+    let (container, path) = path.split_once('/')?;
+    // `abfss://container@account.…` names the account besides.
+    let container = container.split('@').next().unwrap_or(container);
+    is_azure.then(|| format!("azure://{}/{container}/{path}", access.host))
 }
 
 /// Adds the keys to a bucket. "COPY INTO <table>", cloudProviderParams.
@@ -211,7 +244,7 @@ mod tests {
     };
 
     use super::*;
-    use crate::dialect::tests::dialect;
+    use crate::dialect::tests::{case_sensitive, dialect};
 
     const CANARY: &str = "wJalr/secret+canary";
 
@@ -300,6 +333,17 @@ mod tests {
         let integration = StagingAccess::Configured(AccessKind::Integration);
         let parquet =
             |number, columns: &[&str]| staged(number, FileFormat::Parquet, false, columns);
+        let signature = |host: &str| {
+            StagingAccess::SharedAccess(SharedAccess {
+                host: host.into(),
+                token: "sv=1&sp=rl&sig=canary%3D'".into(),
+            })
+        };
+        let in_azure = |begins: &str| {
+            let mut azure = parquet(1, &["text"]);
+            azure.url = azure.url.replace("s3://lake", begins);
+            copies(vec![azure])
+        };
         let mut gcs = parquet(1, &["text"]);
         gcs.url = gcs.url.replace("s3://", "gs://");
         let mut shown = String::new();
@@ -331,6 +375,22 @@ mod tests {
                     Job::Load(LoadJob { file: staged(2, FileFormat::Jsonl, true, &["json"]).file }),
                 ],
                 StagingAccess::None,
+            ),
+            (dialect(), in_azure("az://lake"), signature("acc.blob.core.windows.net")),
+            (
+                dialect(),
+                in_azure("abfss://lake@acc.dfs.core.chinacloudapi.cn"),
+                signature("acc.blob.core.chinacloudapi.cn"),
+            ),
+            (
+                with(Some("RAW.PUBLIC.LAKE"), None, false),
+                in_azure("az://lake"),
+                StagingAccess::Configured(AccessKind::Integration),
+            ),
+            (
+                case_sensitive(),
+                copies(vec![staged(1, FileFormat::Csv, false, &["text"])]),
+                credentials(false),
             ),
         ] {
             shown.push_str(&self::shown(&dialect, &jobs, &access));
@@ -385,7 +445,15 @@ mod tests {
             (unknown, credentials(false), ErrorKind::Bug),
             (mixed, credentials(false), ErrorKind::Bug),
             (apart, credentials(false), ErrorKind::Bug),
-            (copies(vec![azure]), credentials(false), ErrorKind::Unsupported),
+            (copies(vec![azure.clone()]), credentials(false), ErrorKind::Unsupported),
+            (
+                copies(vec![azure]),
+                StagingAccess::SharedAccess(SharedAccess {
+                    host: "127.0.0.1:10000/acc".into(),
+                    token: "sig=canary".into(),
+                }),
+                ErrorKind::Unsupported,
+            ),
             (
                 copies(vec![staged(1, FileFormat::InsertValues, false, &["text"])]),
                 credentials(false),

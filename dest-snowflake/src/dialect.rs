@@ -20,13 +20,18 @@ const BINARY_LENGTH: u32 = 8_388_608;
 pub(crate) struct SnowflakeDialect {
     /// The database, quoted.
     pub(crate) database: String,
+    /// Whether names are kept as they are written, and told apart by case.
+    pub(crate) case_sensitive: bool,
     /// How files are copied.
     pub(crate) copy: Arc<CopyRules>,
 }
 
 impl Dialect for SnowflakeDialect {
     fn quote(&self, name: &str) -> String {
-        quoted(name)
+        match self.case_sensitive {
+            true => double_quoted(name),
+            false => upper(name),
+        }
     }
 
     fn literal(&self, text: &str) -> String {
@@ -38,11 +43,11 @@ impl Dialect for SnowflakeDialect {
     }
 
     fn dataset(&self, dataset: &str) -> String {
-        format!("{}.{}", self.database, quoted(dataset))
+        format!("{}.{}", self.database, self.quote(dataset))
     }
 
     fn table(&self, dataset: &str, table: &str) -> String {
-        format!("{}.{}.{}", self.database, quoted(dataset), quoted(table))
+        format!("{}.{}.{}", self.database, self.quote(dataset), self.quote(table))
     }
 
     fn type_name(&self, column: &Column) -> Result<String> {
@@ -72,7 +77,7 @@ impl Dialect for SnowflakeDialect {
     }
 
     fn table_options(&self, table: &Table) -> String {
-        table_options(table)
+        table_options(self, table)
     }
 
     fn adds_column_if_not_exists(&self) -> bool {
@@ -83,6 +88,11 @@ impl Dialect for SnowflakeDialect {
     fn delete_all(&self, table: &str) -> String {
         // "TRUNCATE TABLE" ends a transaction as all DDL does, and makes COPY forget which files it has loaded.
         format!("DELETE FROM {table}")
+    }
+
+    fn overwrites(&self) -> bool {
+        // "INSERT", OVERWRITE: within the scope of the current transaction, and without an effect on privileges.
+        true
     }
 
     fn merges(&self) -> bool {
@@ -103,7 +113,8 @@ impl Dialect for SnowflakeDialect {
     fn lock(&self, table: &str) -> Option<String> {
         // "Transactions", "Resource locking": UPDATE locks and waits, and what follows sees what the other one left, since
         // each statement sees what was committed before it began. There is no LOCK.
-        Some(format!("UPDATE {table} SET \"SEQ\" = \"SEQ\""))
+        let column = self.quote("seq");
+        Some(format!("UPDATE {table} SET {column} = {column}"))
     }
 
     fn now(&self) -> &str {
@@ -118,15 +129,18 @@ impl Dialect for SnowflakeDialect {
     }
 
     fn folds_case(&self) -> bool {
-        true
+        !self.case_sensitive
     }
 
     fn dataset_exists(&self, dataset: &str) -> Statement {
-        Statement::new(format!(
-            "SELECT SCHEMA_NAME FROM {}.INFORMATION_SCHEMA.SCHEMATA WHERE SCHEMA_NAME = ",
-            self.database
-        ))
-        .value(dataset.to_ascii_uppercase())
+        // "SHOW SCHEMAS": LIKE has wildcards and no case, this has neither. Those that only begin so are left out by the
+        // client, see `catalog`.
+        let name = match self.case_sensitive {
+            true => dataset.to_owned(),
+            false => dataset.to_ascii_uppercase(),
+        };
+        Statement::new(format!("SHOW TERSE SCHEMAS IN DATABASE {} STARTS WITH ", self.database))
+            .value(name)
     }
 
     fn columns(&self, dataset: &str) -> Statement {
@@ -149,7 +163,7 @@ impl Dialect for SnowflakeDialect {
 }
 
 /// A name in quotes, in upper case: what a query finds that writes it without quotes. "Identifier requirements".
-pub(crate) fn quoted(name: &str) -> String {
+pub(crate) fn upper(name: &str) -> String {
     double_quoted(&name.to_ascii_uppercase())
 }
 
@@ -211,11 +225,11 @@ fn type_name(column: &Column) -> Result<String> {
 
 /// How rows are clustered: dlt's hint `cluster`. Said once, when the table is made: a key that somebody changes later
 /// stays as it is. "Clustering keys & clustered tables".
-fn table_options(table: &Table) -> String {
+fn table_options(dialect: &SnowflakeDialect, table: &Table) -> String {
     let clustered: Vec<String> = table
         .complete_columns()
         .filter(|column| column.has_hint("cluster"))
-        .map(|column| quoted(&column.name))
+        .map(|column| dialect.quote(&column.name))
         .collect();
     match clustered.is_empty() {
         true => String::new(),
@@ -260,7 +274,11 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn dialect() -> SnowflakeDialect {
-        SnowflakeDialect { database: "\"RAW\"".into(), copy: Arc::default() }
+        SnowflakeDialect { database: upper("raw"), case_sensitive: false, copy: Arc::default() }
+    }
+
+    pub(crate) fn case_sensitive() -> SnowflakeDialect {
+        SnowflakeDialect { case_sensitive: true, ..dialect() }
     }
 
     #[test]

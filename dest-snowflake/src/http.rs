@@ -110,7 +110,7 @@ impl Account {
             query.extend(value.map(|value| (key, value.clone())));
         }
         let body = json!({ "data": self.login_data()? });
-        let envelope = self.send("/session/v1/login-request", &query, &body, None).await?;
+        let (envelope, _) = self.send("/session/v1/login-request", &query, &body, None).await?;
         if !envelope.success {
             return Err(refused(&envelope));
         }
@@ -131,6 +131,8 @@ impl Account {
             "TIMEZONE": "UTC",
             "AUTOCOMMIT": true,
             "QUERY_TAG": "transload",
+            // What nobody asks for any more need not end; and what it has locked is free then.
+            "ABORT_DETACHED_QUERY": true,
             // Whatever the user has for these: the statements depend on them.
             "QUOTED_IDENTIFIERS_IGNORE_CASE": false,
             "TIMESTAMP_INPUT_FORMAT": "AUTO",
@@ -180,14 +182,15 @@ impl Account {
         }
     }
 
-    /// Sends a request until there is an answer, under one id.
+    /// Sends a request until there is an answer, under one id, and says whether the first try of it was answered: of one that
+    /// was not, nobody knows what became of it.
     async fn send(
         &self,
         path: &str,
         query: &[(&str, String)],
         body: &Json,
         token: Option<&Secret>,
-    ) -> Result<Envelope> {
+    ) -> Result<(Envelope, bool)> {
         let began = milliseconds();
         let mut last = None;
         for attempt in 0..TRIES {
@@ -204,7 +207,7 @@ impl Account {
             }
             let request = self.http.post(url).header(CONTENT_TYPE, "application/json");
             match self.answer(request.body(body.to_string()), token).await {
-                Ok(envelope) => return Ok(envelope),
+                Ok(envelope) => return Ok((envelope, attempt == 0)),
                 Err(error) if error.is_transient() => last = Some(error),
                 Err(error) => return Err(error),
             }
@@ -434,8 +437,9 @@ impl fmt::Debug for HttpSession {
 }
 
 impl HttpSession {
-    /// Sends a statement and asks until it has ended.
-    async fn end_of(&mut self, sql: &str, tag: &str, id: &str) -> Result<Envelope> {
+    /// Sends a statement and asks until it has ended, for as long as that takes: the server answers by itself, each 45
+    /// seconds or so, that it still runs.
+    async fn end_of(&mut self, sql: &str, tag: &str, id: &str) -> Result<Envelope, Failure> {
         let body = json!({
             "sqlText": sql,
             "asyncExec": false,
@@ -444,55 +448,77 @@ impl HttpSession {
             "querySubmissionTime": u64::try_from(milliseconds()).unwrap_or_default(),
         });
         let query = [("requestId", id.to_owned())];
-        let path = "/queries/v1/query-request";
-        let mut envelope =
-            self.account.send(path, &query, &body, Some(&self.tokens.session)).await?;
         let mut pause = PAUSE;
+        // Where to ask for the end, once it runs.
+        let mut runs: Option<String> = None;
+        let mut was_begun = false;
+        let mut renewed = false;
         loop {
-            if envelope.code() == EXPIRED {
-                self.renew().await?;
-                envelope =
-                    self.account.send(path, &query, &body, Some(&self.tokens.session)).await?;
-                if envelope.code() == EXPIRED {
-                    return Ok(envelope);
+            let token = Some(&self.tokens.session);
+            let envelope = match &runs {
+                Some(place) => self.account.ask(place, &self.tokens.session).await,
+                None => {
+                    let path = "/queries/v1/query-request";
+                    let sent = self.account.send(path, &query, &body, token).await;
+                    sent.map(|(envelope, at_once)| {
+                        was_begun |= !at_once;
+                        envelope
+                    })
                 }
+            };
+            let envelope = envelope.map_err(Failure::Lost)?;
+            if envelope.code() == EXPIRED && !renewed {
+                renewed = true;
+                self.renew(was_begun).await?;
                 continue;
             }
-            let Some(next) = envelope.in_progress().map(str::to_owned) else { return Ok(envelope) };
+            if ENDED.contains(&envelope.code()) {
+                return Err(ended(&envelope, was_begun));
+            }
+            renewed = false;
+            let Some(place) = envelope.in_progress() else { return Ok(envelope) };
+            was_begun = true;
+            runs = Some(place.to_owned());
             tokio::time::sleep(pause).await;
             pause = (pause * 2).min(LONGEST_PAUSE);
-            envelope = self.account.ask(&next, &self.tokens.session).await?;
-            if envelope.code() == EXPIRED {
-                self.renew().await?;
-                envelope = self.account.ask(&next, &self.tokens.session).await?;
-                if envelope.code() == EXPIRED {
-                    return Ok(envelope);
-                }
-            }
         }
     }
 
-    /// Gets new tokens for the session, which goes on with its transaction.
-    async fn renew(&mut self) -> Result<()> {
+    /// Gets new tokens for the session, which goes on with its transaction. `was_begun` says whether the statement that
+    /// found the old ones expired may run.
+    async fn renew(&mut self, was_begun: bool) -> Result<(), Failure> {
         let query = [("requestId", request_id())];
         let body = json!({
             "oldSessionToken": self.tokens.session.expose(),
             "requestType": "RENEW",
         });
         let path = "/session/token-request";
-        let envelope = self.account.send(path, &query, &body, Some(&self.tokens.master)).await?;
+        let sent = self.account.send(path, &query, &body, Some(&self.tokens.master)).await;
+        let (envelope, _) = sent.map_err(Failure::Lost)?;
         match Tokens::of(&envelope.data, "sessionToken", "masterToken") {
             Some(tokens) if envelope.success => {
                 self.tokens = tokens;
                 Ok(())
             }
-            _ => Err(refused(&envelope).with_kind(ErrorKind::Transient)),
+            _ => Err(ended(&envelope, was_begun)),
         }
     }
 }
 
-/// The session's token has expired, and can be renewed. Source: the constants of Snowflake's drivers.
+/// What becomes of a statement whose session has ended. To log in anew may help, whatever the session ended by.
+fn ended(envelope: &Envelope, was_begun: bool) -> Failure {
+    let error = refused(envelope).with_kind(ErrorKind::Transient);
+    match was_begun {
+        true => Failure::Lost(error),
+        false => Failure::Ended(error),
+    }
+}
+
+/// The session's token has expired, and can be renewed. Source for this and the next: the constants of Snowflake's drivers.
 const EXPIRED: &str = "390112";
+
+/// The session is no more: somebody ended it, or its master token is not there, expired or wrong.
+const ENDED: [&str; 6] = ["390104", "390111", EXPIRED, "390113", "390114", "390115"];
 
 #[async_trait]
 impl SnowflakeSession for HttpSession {
@@ -500,7 +526,7 @@ impl SnowflakeSession for HttpSession {
         let id = request_id();
         self.sequence += 1;
         self.running = Some((id.clone(), sql.to_owned()));
-        let envelope = self.end_of(sql, tag, &id).await.map_err(Failure::Lost)?;
+        let envelope = self.end_of(sql, tag, &id).await?;
         if !envelope.success {
             self.running = None;
             let code = envelope.code().to_owned();
@@ -589,17 +615,24 @@ mod tests {
 
     /// Logs in to a server that gives these answers, and asks it something.
     async fn asked(answers: &[(u16, Vec<u8>)]) -> (Result<Answer, Error>, Vec<String>) {
+        let (outcome, seen) = ran(answers).await;
+        (outcome.and_then(|answer| answer.map_err(Failure::into_error)), seen)
+    }
+
+    type Outcome = Result<Result<Answer, Failure>, Error>;
+
+    async fn ran(answers: &[(u16, Vec<u8>)]) -> (Outcome, Vec<String>) {
         let listener = TcpListener::bind(SocketAddr::from(([127, 0, 0, 1], 0))).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let server = tokio::spawn(serve(listener, answers.to_vec()));
         let pairs = [&COMPLETE[..], &[("credentials.endpoint_url", url.as_str())]].concat();
         let settings = config::read(&Settings::from_pairs("snowflake", &pairs)).unwrap();
         let account = Arc::new(Account::new(settings).unwrap());
-        let answer = match account.log_in().await {
-            Ok(mut session) => session.run("SELECT 1", "tag").await.map_err(Failure::into_error),
+        let outcome = match account.log_in().await {
+            Ok(mut session) => Ok(session.run("SELECT 1", "tag").await),
             Err(error) => Err(error),
         };
-        (answer, server.await.unwrap())
+        (outcome, server.await.unwrap())
     }
 
     fn ok(data: &str) -> (u16, Vec<u8>) {
@@ -632,13 +665,88 @@ mod tests {
         assert!(part.contains("x-key: value") && !part.contains("canary"), "{part}");
     }
 
+    fn runs(code: &str) -> (u16, Vec<u8>) {
+        let text = format!(
+            "{{\"success\": true, \"code\": \"{code}\", \"data\": {{\"getResultUrl\": \"/queries/1/result\"}}}}"
+        );
+        (200, text.into_bytes())
+    }
+
+    fn renewed() -> (u16, Vec<u8>) {
+        ok(r#"{"sessionToken": "renewed-canary", "masterToken": "master-2-canary"}"#)
+    }
+
+    fn one() -> (u16, Vec<u8>) {
+        ok(r#"{"rowtype": [{"name": "A"}], "rowset": [["1"]]}"#)
+    }
+
+    /// Runs a statement in a session whose server gives these answers to it.
+    async fn failed(answers: &[(u16, Vec<u8>)]) -> (Failure, Vec<String>) {
+        let (outcome, seen) = ran(&[&[logged_in()], answers].concat()).await;
+        (outcome.unwrap().unwrap_err(), seen)
+    }
+
     #[tokio::test]
-    async fn a_session_whose_renewal_has_expired_too_may_be_begun_anew() {
-        let (answer, seen) = asked(&[logged_in(), refusal("390112"), refusal("390114")]).await;
-        let error = answer.unwrap_err();
-        assert_eq!((error.kind(), error.context("code")), (ErrorKind::Transient, Some("390114")));
-        assert!(seen[2].contains("Snowflake Token=\"master-canary\""), "{}", seen[2]);
-        assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+    async fn a_session_that_has_ended_is_told_from_one_that_can_be_renewed() {
+        // Whatever ends it: the statement was refused at the door, so that it may be run in another session.
+        for code in ["390104", "390111", "390113", "390114", "390115"] {
+            let (failure, _) = failed(&[refusal(code)]).await;
+            let Failure::Ended(error) = failure else { panic!("{code}: {failure:?}") };
+            assert_eq!((error.kind(), error.context("code")), (ErrorKind::Transient, Some(code)));
+        }
+        for code in ["390114", "390400", "390318"] {
+            let (failure, seen) = failed(&[refusal("390112"), refusal(code)]).await;
+            let Failure::Ended(error) = failure else { panic!("{code}: {failure:?}") };
+            assert_eq!((error.kind(), error.context("code")), (ErrorKind::Transient, Some(code)));
+            assert!(seen[2].contains("Snowflake Token=\"master-canary\""), "{}", seen[2]);
+            assert!(!format!("{error:?}").contains("canary"), "{error:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_statement_that_may_have_begun_is_lost_with_its_session() {
+        for answers in [
+            // It runs, and then nobody tells its end.
+            &[runs("333334"), refusal("390114")][..],
+            &[runs("333333"), refusal("390112"), refusal("390114")],
+            // The answer to the first try was lost.
+            &[(503, Vec::new()), refusal("390114")],
+        ] {
+            let (failure, _) = failed(answers).await;
+            let Failure::Lost(error) = failure else { panic!("{failure:?}") };
+            assert_eq!(error.kind(), ErrorKind::Transient);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_statement_that_runs_on_is_asked_for_and_never_sent_again_while_its_session_is_renewed()
+     {
+        let (answer, seen) = asked(&[
+            logged_in(),
+            refusal("390112"),
+            renewed(),
+            runs("333333"),
+            runs("333334"),
+            refusal("390112"),
+            ok(r#"{"sessionToken": "third-canary", "masterToken": "master-3-canary"}"#),
+            runs("333334"),
+            one(),
+        ])
+        .await;
+        assert_eq!(answer.unwrap().rows.concat(), [Some("1".to_owned())]);
+        let id = |request: &str| {
+            let (_, id) = request.split_once("requestId=").unwrap();
+            id[..36].to_owned()
+        };
+        // The first was refused: the same request again, by the same id.
+        assert_eq!(id(&seen[1]), id(&seen[3]));
+        assert!(seen[3].contains("renewed-canary") && seen[4].starts_with("GET /queries/1/result"));
+        assert!(seen[6].contains("master-2-canary") && seen[6].contains("renewed-canary"));
+        assert!(
+            seen[7..]
+                .iter()
+                .all(|request| request.starts_with("GET ") && request.contains("third-canary"))
+        );
     }
 
     #[tokio::test]
@@ -649,9 +757,10 @@ mod tests {
         assert!(error.hint().unwrap().contains("credentials.host"));
         assert!(!format!("{error:?}").contains(CANARY));
 
-        let elsewhere = r#"{"getResultUrl": "http://127.0.0.1:1/queries/1/result"}"#;
-        let runs = format!("{{\"success\": true, \"code\": \"333334\", \"data\": {elsewhere}}}");
-        let (answer, _) = asked(&[logged_in(), (200, runs.into_bytes())]).await;
+        let (status, runs) = runs("333334");
+        let runs =
+            String::from_utf8(runs).unwrap().replace("/queries", "http://127.0.0.1:1/queries");
+        let (answer, _) = asked(&[logged_in(), (status, runs.into_bytes())]).await;
         assert!(answer.unwrap_err().message().contains("another place"));
     }
 

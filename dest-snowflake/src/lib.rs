@@ -12,6 +12,7 @@ mod catalog;
 mod classify;
 mod client;
 mod config;
+mod copied;
 mod copy;
 mod dialect;
 mod http;
@@ -35,7 +36,7 @@ use transload_core::{
 use client::Snowflake;
 pub use config::{Authenticator, SnowflakeCredentials, SnowflakeSettings};
 use copy::CopyRules;
-use dialect::{SnowflakeDialect, create_with_keys, quoted};
+use dialect::{SnowflakeDialect, create_with_keys, upper};
 use query_tag::{Work, within};
 
 /// What the crate announces: for a registry that is filled by hand.
@@ -76,7 +77,8 @@ impl SnowflakeDestination {
         *key = key.take().map(|file| settings.path(file));
         let capabilities = capabilities::capabilities(&read);
         let dialect = SnowflakeDialect {
-            database: quoted(&read.credentials.database),
+            database: upper(&read.credentials.database),
+            case_sensitive: read.has_case_sensitive_identifiers,
             copy: Arc::new(CopyRules {
                 stage: read.stage_name.clone(),
                 integration: read.storage_integration.clone(),
@@ -221,11 +223,12 @@ impl Destination for SnowflakeDestination {
     }
 
     async fn publish(&self, publication: &Publication, context: &JobContext<'_>) -> Result<Commit> {
-        within(Work::of(context.load, "publish"), async {
+        let files = copied::Files::of(publication, context.load);
+        let published = copied::expecting(files, async {
             self.prepare(publication, context).await?;
             self.sql.publish(publication, context).await
-        })
-        .await
+        });
+        within(Work::of(context.load, "publish"), published).await
     }
 
     async fn clear(&self, load: &Load) -> Result<()> {

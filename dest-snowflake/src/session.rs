@@ -26,6 +26,8 @@ pub(crate) enum Failure {
         /// What that means, with what was said.
         error: Error,
     },
+    /// The session has ended, and the statement was never begun: it may be run in another one. A transaction is gone.
+    Ended(Error),
     /// It is not known what became of it, or it was never sent.
     Lost(Error),
 }
@@ -33,7 +35,7 @@ pub(crate) enum Failure {
 impl Failure {
     pub(crate) fn into_error(self) -> Error {
         match self {
-            Self::Refused { error, .. } | Self::Lost(error) => error,
+            Self::Refused { error, .. } | Self::Ended(error) | Self::Lost(error) => error,
         }
     }
 }

@@ -21,7 +21,7 @@ use transload_core::{
 };
 
 use crate::answer::{StageInfo, Upload};
-use crate::dialect::{SnowflakeDialect, literal, quoted};
+use crate::dialect::{SnowflakeDialect, literal};
 
 /// The stage, in the staging dataset. No table of a user begins like this.
 const NAME: &str = "_transload_files";
@@ -31,7 +31,7 @@ const PART: usize = 8 << 20;
 
 /// The stage, quoted and qualified.
 pub(crate) fn name(dialect: &SnowflakeDialect, load: &Load) -> String {
-    format!("{}.{}", dialect.dataset(&load.dataset.staging), quoted(NAME))
+    format!("{}.{}", dialect.dataset(&load.dataset.staging), dialect.quote(NAME))
 }
 
 /// Where the files of a load lie in the stage.

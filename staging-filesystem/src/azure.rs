@@ -16,13 +16,13 @@ const SAS: &str = "credentials.azure_storage_sas_token";
 const AUTHORITY: &str = "credentials.azure_authority_host";
 const HOST: &str = "credentials.azure_account_host";
 
-/// Makes the client, and says what address it speaks to. Opens no connection.
+/// Makes the client, and says what address it speaks to and of which account. Opens no connection.
 pub(crate) fn azure(
     settings: &Settings,
     credentials: &StoreCredentials,
     container: &str,
     account: Option<&Account>,
-) -> Result<(MicrosoftAzure, Url)> {
+) -> Result<(MicrosoftAzure, Url, String)> {
     let name = account_name(settings, credentials, account)?;
     let address = address(settings, credentials, name, account)?;
     let authority = authority(settings, credentials)?;
@@ -46,7 +46,7 @@ pub(crate) fn azure(
         Error::new(ErrorKind::Configuration, "the settings of the container do not fit together")
             .with("container", container)
     })?;
-    Ok((client, address))
+    Ok((client, address, name.to_owned()))
 }
 
 fn account_name<'a>(
@@ -197,7 +197,7 @@ mod tests {
         let configured: FilesystemSettings = settings.read()?;
         let Root::Container { container, account, .. } = root(&settings, url)? else { panic!() };
         azure(&settings, &configured.credentials, &container, account.as_ref())
-            .map(|(_, address)| address.into())
+            .map(|(_, address, _)| address.into())
     }
 
     const AZ: &str = "az://lake/a";

@@ -31,13 +31,15 @@ pub(crate) struct FilesystemStaging {
 impl FilesystemStaging {
     pub(crate) fn new(store: Store) -> Self {
         let mut access = Vec::new();
-        // Which of them is taken is for the destination to say. What the contract hands over are keys of S3.
+        // Which of them is taken is for the destination to say. What the contract hands over are keys of S3 and signatures of
+        // Azure.
         match store.kind() {
             StorageKind::Local => access.push(AccessKind::LocalPaths),
             StorageKind::S3 => {
                 access.extend(store.lends().then_some(AccessKind::TemporaryCredentials));
                 access.extend([AccessKind::SignedUrls, AccessKind::Credentials]);
             }
+            StorageKind::Azure if store.signs() => access.push(AccessKind::Credentials),
             _ => {}
         }
         let capabilities = StagingCapabilities {
@@ -184,6 +186,9 @@ impl StagingDestination for FilesystemStaging {
                 return Ok(StagingAccess::SignedUrls(urls));
             }
             Some(AccessKind::Credentials) => {
+                if let Some(signature) = self.store.shared_access() {
+                    return Ok(StagingAccess::SharedAccess(signature));
+                }
                 if let Some(credentials) = self.store.credentials().await? {
                     return Ok(StagingAccess::Credentials(credentials));
                 }

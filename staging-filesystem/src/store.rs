@@ -16,8 +16,8 @@ use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutMultipartOption
 use tokio::sync::{OnceCell, Semaphore};
 use transload_core::settings::Settings;
 use transload_core::{
-    Error, ErrorKind, Redactor, Result, Secret, Sha256Hex, StagedObject, StorageCredentials,
-    StorageKind, failpoint,
+    Error, ErrorKind, Redactor, Result, Secret, Sha256Hex, SharedAccess, StagedObject,
+    StorageCredentials, StorageKind, failpoint,
 };
 
 use crate::aws::Lender;
@@ -27,6 +27,8 @@ use crate::client::{amazon_s3, without_userinfo};
 use crate::config::{Account, FilesystemSettings, Root, root};
 use crate::google::google;
 use crate::marks::Marks;
+use crate::shared_access::Signer;
+use crate::time::Moment;
 
 /// A folder or a prefix of a bucket. Keys are below it and cannot leave it.
 ///
@@ -36,6 +38,7 @@ pub(crate) struct Store {
     opened: OnceLock<Arc<dyn ObjectStore>>,
     s3: Option<Arc<AmazonS3>>,
     lender: Option<Lender>,
+    signer: Option<Signer>,
     region: Option<String>,
     /// The address that requests go to, where it is not that of Amazon or Google.
     endpoint: Option<String>,
@@ -89,7 +92,7 @@ impl Store {
         let marks = Marks::new(settings, configured, &root)?;
         let (mut region, mut found) = (credentials.region_name.clone(), Vec::new());
         let (mut s3, opened, mut endpoint) = (None, OnceLock::new(), None);
-        let mut lender = None;
+        let (mut lender, mut signer) = (None, None);
         match &root {
             Root::Folder(_) => {}
             Root::Bucket { bucket, .. } => {
@@ -106,7 +109,9 @@ impl Store {
                 endpoint = credentials.endpoint_url.clone();
             }
             Root::Container { container, account, .. } => {
-                let (client, address) = azure(settings, credentials, container, account.as_ref())?;
+                let (client, address, name) =
+                    azure(settings, credentials, container, account.as_ref())?;
+                signer = Signer::new(credentials, &address, &name, container);
                 opened.get_or_init(|| Arc::new(client) as Arc<dyn ObjectStore>);
                 endpoint = Some(address.into());
             }
@@ -127,6 +132,7 @@ impl Store {
             opened,
             s3,
             lender,
+            signer,
             region,
             endpoint,
             marks,
@@ -144,6 +150,7 @@ impl Store {
             opened: OnceLock::from(store),
             s3: None,
             lender: None,
+            signer: None,
             region: None,
             endpoint: None,
             marks: Marks::default(),
@@ -244,6 +251,16 @@ impl Store {
             region: self.region.clone(),
             endpoint: self.endpoint.clone(),
         }
+    }
+
+    /// Whether a signature can be handed out that reads the container.
+    pub(crate) fn signs(&self) -> bool {
+        self.signer.is_some()
+    }
+
+    /// A signature that reads the container: for an hour, where it is made here.
+    pub(crate) fn shared_access(&self) -> Option<SharedAccess> {
+        self.signer.as_ref().map(|signer| signer.sign(Moment::now(), SIGNED))
     }
 
     /// An address at which this one object can be read for an hour by whoever has it.

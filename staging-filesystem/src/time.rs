@@ -46,6 +46,11 @@ impl Moment {
         Some(Self { seconds, micros })
     }
 
+    /// Later by this.
+    pub(crate) fn after(self, lasts: std::time::Duration) -> Self {
+        Self { seconds: self.seconds + lasts.as_secs(), ..self }
+    }
+
     /// Year, month and day.
     ///
     /// Source: Howard Hinnant, "chrono-Compatible Low-Level Date Algorithms", `civil_from_days`.
@@ -59,6 +64,12 @@ impl Moment {
         let day = day_of_year - (153 * shifted + 2) / 5 + 1;
         let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
         (era * 400 + year_of_era + u64::from(month <= 2), month, day)
+    }
+
+    /// RFC 3339, without decimals of the second.
+    pub(crate) fn to_seconds(self) -> String {
+        let text = self.to_rfc3339();
+        format!("{}Z", text.split('.').next().unwrap_or_default())
     }
 
     /// RFC 3339.

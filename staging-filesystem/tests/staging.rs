@@ -352,7 +352,10 @@ async fn a_destination_is_let_in_by_what_both_know(place: Place) {
     let files = vec![staged(&stage(&staging, &package, 0).await.unwrap()).clone()];
     let request =
         |takes: &[AccessKind]| AccessRequest { files: files.clone(), takes: takes.to_vec() };
-    if matches!(place.kind, Kind::Azure | Kind::Gcs) {
+    if place.kind == Kind::Azure {
+        return a_signature_reads_the_container_and_does_nothing_else(&staging, &files).await;
+    }
+    if place.kind == Kind::Gcs {
         // A destination that brings no way along cannot read from there.
         let error = staging.grant(&request(&[AccessKind::Credentials])).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
@@ -380,6 +383,33 @@ async fn a_destination_is_let_in_by_what_both_know(place: Place) {
         error.context("it gives"),
         Some(if place.is_local() { "local_paths" } else { "signed_urls, credentials" })
     );
+}
+
+/// Asked as a stranger would, who has this signature and nothing else.
+async fn a_signature_reads_the_container_and_does_nothing_else(
+    staging: &Arc<dyn StagingDestination>,
+    files: &[StagedFile],
+) {
+    let request = AccessRequest { files: files.to_vec(), takes: vec![AccessKind::Credentials] };
+    let StagingAccess::SharedAccess(access) = staging.grant(&request).await.unwrap() else {
+        panic!("a signature")
+    };
+    assert!(!format!("{access:?}").contains("sig="));
+    let (_, path) = files[0].url.split_once("://").unwrap();
+    let (container, key) = path.split_once('/').unwrap();
+    let client = reqwest::Client::new();
+    let url = |path: &str, query: &str| {
+        format!("http://{}/{path}?{query}{}", access.host, access.token.expose())
+    };
+    let blob = url(&format!("{container}/{}", key.replace('%', "%25")), "");
+    let read = client.get(&blob).send().await.unwrap();
+    assert_eq!((read.status().as_u16(), &read.bytes().await.unwrap()[..]), (200, &b"rows"[..]));
+    let listed = client.get(url(container, "restype=container&comp=list&")).send().await.unwrap();
+    assert!(listed.text().await.unwrap().contains(&files[0].file.name));
+    let write = client.put(&blob).header("x-ms-blob-type", "BlockBlob").body("other");
+    for refused in [write, client.delete(&blob), client.get(blob.replace("sp=rl", "sp=rwl"))] {
+        assert_eq!(refused.send().await.unwrap().status().as_u16(), 403);
+    }
 }
 
 async fn a_check_leaves_nothing_behind(place: Place) {

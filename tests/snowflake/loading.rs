@@ -218,7 +218,11 @@ async fn tables_grow_and_are_replaced_with_their_nested_ones() {
     assert!(only(&info).schema_changes.iter().any(|change| change == "t.a__v_text"), "{info}");
     assert_eq!(case.count("t").await, 3);
     assert_eq!(case.one("SELECT a__v_text FROM {d}.t WHERE b__c = 1.5").await, "three");
-    for strategy in [ReplaceStrategy::TruncateAndInsert, ReplaceStrategy::InsertFromStaging] {
+    for strategy in [
+        ReplaceStrategy::TruncateAndInsert,
+        ReplaceStrategy::InsertFromStaging,
+        ReplaceStrategy::StagingOptimized,
+    ] {
         for builder in [case.staged(), case.direct()] {
             let info = run(builder, r#"[{"a": 7, "l": [7]}, {"a": 8}]"#, Some(strategy)).await;
             assert_eq!(only(&info).status, LoadStatus::Loaded);
@@ -252,6 +256,46 @@ async fn rows_are_merged_with_what_is_nested_in_them() {
             assert_eq!(lists, ["1", "2", "4", "5"], "{strategy:?}, staged: {staged}");
             assert_eq!(case.count("_dlt_loads").await, 2);
         }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Snowflake: cargo xtask e2e snowflake [--live]"]
+async fn names_are_kept_as_they_are_written_where_the_settings_say_so() {
+    for (staged, format) in [
+        (true, FileFormat::Parquet),
+        (true, FileFormat::Jsonl),
+        (false, FileFormat::Csv),
+        (false, FileFormat::Jsonl),
+    ] {
+        // The case has a dataset whose name has both kinds of letters.
+        let case = Case::new("Kept");
+        let dataset = format!("\"{}\".\"{}\"", account::database(), case.name);
+        let run = async |text: &'static str| {
+            let builder = if staged { case.staged() } else { case.direct() };
+            let builder = builder
+                .setting("schema.naming", "sql_cs_v1")
+                .setting("destination.snowflake.has_case_sensitive_identifiers", "true");
+            let resource = Resource::json("Players", text)
+                .write_disposition(WriteDisposition::Merge)
+                .merge_strategy(MergeStrategy::Upsert)
+                .primary_key(["PlayerId"])
+                .loader_file_format(format);
+            builder.build().unwrap().run(resource).await.unwrap()
+        };
+        run(r#"[{"PlayerId": 1, "fullName": "a", "Tags": [1, 2]}, {"PlayerId": 2, "fullName": "b"}]"#)
+            .await;
+        let info = run(r#"[{"PlayerId": 2, "fullName": "B", "ELO": 7}, {"PlayerId": 3}]"#).await;
+        // What is there was found again: nothing but the new column is made.
+        let new: Vec<_> = only(&info).schema_changes.iter().map(String::as_str).collect();
+        assert_eq!(new, ["Players.ELO"], "{format}, staged: {staged}");
+        let columns = "\"PlayerId\", \"fullName\", \"ELO\"";
+        let rows = format!("SELECT {columns} FROM {dataset}.\"Players\" ORDER BY \"PlayerId\"");
+        assert_eq!(query(&rows).await, ["1|a|~", "2|B|7", "3|~|~"], "{format}, staged: {staged}");
+        let tags = format!("SELECT \"value\" FROM {dataset}.\"Players__Tags\" ORDER BY 1");
+        assert_eq!(query(&tags).await, ["1", "2"], "{format}, staged: {staged}");
+        let loads = format!("SELECT COUNT(*) FROM {dataset}.\"_dlt_loads\"");
+        assert_eq!(query(&loads).await, ["2"]);
     }
 }
 
@@ -386,6 +430,60 @@ async fn an_expired_session_is_renewed_and_its_transaction_goes_on() {
     }
     case.staged().build().unwrap().run(rows(10)).await.unwrap();
     assert_eq!((case.count("events").await, case.count("_dlt_loads").await), (10, 1));
+}
+
+#[tokio::test]
+#[ignore = "needs the stand-in for Snowflake: cargo xtask e2e snowflake"]
+async fn a_session_that_ends_for_good_is_followed_by_another_and_the_load_is_there_once() {
+    // 390112: the token cannot be renewed any more. The others are said at once.
+    for (begins, code) in [
+        ("SHOW", "390112"),
+        ("CREATE", "390114"),
+        ("BEGIN", "390111"),
+        ("UPDATE", "390113"),
+        ("COPY", "390112"),
+        ("COPY", "390104"),
+        ("INSERT", "390115"),
+        ("COMMIT", "390112"),
+        ("COMMIT", "390114"),
+    ] {
+        for staged in [true, false] {
+            let case = Case::new("ended");
+            let builder = || if staged { case.staged() } else { case.direct() };
+            builder().build().unwrap().run(rows(3)).await.unwrap();
+            case.stand_in(&format!("END '{begins}' CODE '{code}'")).await;
+            let info = builder().build().unwrap().run(rows(10)).await.unwrap();
+            let at = format!("{begins}, {code}, staged: {staged}");
+            assert_eq!(only(&info).status, LoadStatus::Loaded, "{at}");
+            assert_eq!(case.count("events").await, 13, "{at}");
+            assert_eq!(case.count("events__tags").await, 26, "{at}");
+            assert_eq!(case.count("_dlt_loads").await, 2, "{at}");
+            assert_eq!(case.count("_transload_commits").await, 2, "{at}");
+        }
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the stand-in for Snowflake: cargo xtask e2e snowflake"]
+async fn a_token_that_has_expired_meanwhile_is_told_and_the_load_goes_on_with_a_new_one() {
+    let case = Case::new("oauth");
+    let token = variable("TRANSLOAD_TEST_SNOWFLAKE_TOKEN");
+    let with = |token: &str| {
+        [("authenticator", "oauth"), ("token", token)].into_iter().fold(
+            case.staged(),
+            |builder, (key, value)| {
+                builder.setting(format!("destination.snowflake.credentials.{key}"), value)
+            },
+        )
+    };
+    with(&token).build().unwrap().run(rows(1)).await.unwrap();
+    let failed = with(&format!("{token}-of-yesterday")).build().unwrap().run(rows(2)).await;
+    let error = failed.unwrap_err().error;
+    assert_eq!((error.kind(), error.context("code")), (ErrorKind::Configuration, Some("390318")));
+    assert!(error.hint().unwrap().contains("credentials.token"), "{error:?}");
+    assert!(!format!("{error:?}").contains(&token), "{error:?}");
+    with(&token).build().unwrap().run(rows(2)).await.unwrap();
+    assert_eq!(case.count("events").await, 3);
 }
 
 #[tokio::test]

@@ -45,6 +45,10 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     /// Empties a table within a transaction: `DELETE FROM t`. Never TRUNCATE, which many engines commit on.
     fn delete_all(&self, table: &str) -> String;
 
+    /// Whether `INSERT OVERWRITE INTO t (…) SELECT …` is understood, takes part in a transaction, and leaves the table itself as
+    /// it is: its grants, its keys. It empties a table and fills it in one statement.
+    fn overwrites(&self) -> bool;
+
     /// Whether `MERGE INTO … USING (query)` is understood with several clauses, a condition in each: `WHEN MATCHED AND …
     /// THEN DELETE`, `WHEN MATCHED THEN UPDATE`, `WHEN NOT MATCHED AND … THEN INSERT`. Where not, `upsert` updates and inserts.
     fn merges(&self) -> bool;

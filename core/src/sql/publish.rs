@@ -126,6 +126,12 @@ enum Source {
     Staging(Vec<(String, u64)>),
 }
 
+impl Source {
+    fn is_staged(&self) -> bool {
+        matches!(self, Self::Staging(parts) if !parts.is_empty())
+    }
+}
+
 impl<'a> Planner<'a> {
     fn step(&mut self, step: Step) {
         self.plan.transaction.steps.push(step);
@@ -140,19 +146,22 @@ impl<'a> Planner<'a> {
         if let Disposition::Merge(strategy) = chain.disposition {
             return self.merge(chain, strategy);
         }
+        let replaces = matches!(chain.disposition, Disposition::Replace(_));
         let mut sources = Vec::new();
         for table in chain.tables() {
-            sources.push(self.source(table, chain.disposition)?);
+            let source = self.source(table, chain.disposition)?;
+            let overwrites = replaces && self.names.dialect.overwrites() && source.is_staged();
+            sources.push((table, source, overwrites));
         }
-        if let Disposition::Replace(_) = chain.disposition {
+        if replaces {
             // Children first, for datasets in which someone declared foreign keys.
-            for table in chain.tables().collect::<Vec<_>>().into_iter().rev() {
+            for (table, ..) in sources.iter().rev().filter(|(.., overwrites)| !overwrites) {
                 let sql = self.names.dialect.delete_all(&self.names.table(&table.table));
                 self.step(Step::any(format!("empty {}", table.table), Statement::new(sql)));
             }
         }
-        for (table, source) in chain.tables().zip(sources) {
-            self.bring(table, source)?;
+        for (table, source, overwrites) in sources {
+            self.bring(table, source, overwrites)?;
         }
         Ok(())
     }
@@ -182,7 +191,7 @@ impl<'a> Planner<'a> {
         table.jobs.iter().map(part).collect()
     }
 
-    fn bring(&mut self, table: &TablePublication, source: Source) -> Result<()> {
+    fn bring(&mut self, table: &TablePublication, source: Source, overwrites: bool) -> Result<()> {
         let name = self.names.table(&table.table);
         let schema = self.schema_table(&table.table)?;
         match source {
@@ -190,7 +199,7 @@ impl<'a> Planner<'a> {
             Source::Files => self.arrive(table, |this| this.load(&name, table, schema))?,
             Source::Staging(parts) => {
                 self.arrive(table, |this| {
-                    this.move_rows("publish", &name, schema, parts);
+                    this.move_rows("publish", &name, schema, parts, overwrites);
                     Ok(())
                 })?;
             }
@@ -242,7 +251,7 @@ impl<'a> Planner<'a> {
         let schema = self.schema_table(&table.table)?;
         let name = self.make("all", &table.table, schema)?;
         self.arrive(table, |this| {
-            this.move_rows("gather", &name, schema, parts);
+            this.move_rows("gather", &name, schema, parts, false);
             Ok(())
         })?;
         Ok(Some(name))
@@ -297,12 +306,21 @@ impl<'a> Planner<'a> {
         Ok(result)
     }
 
-    fn move_rows(&mut self, what: &str, to: &str, table: &Table, parts: Vec<(String, u64)>) {
+    /// Moves rows into a table: the first part of them in the place of what is there, where that is asked for.
+    fn move_rows(
+        &mut self,
+        what: &str,
+        to: &str,
+        table: &Table,
+        parts: Vec<(String, u64)>,
+        mut overwrites: bool,
+    ) {
         let names = table.complete_columns().map(|column| column.name.as_str());
         let columns = column_list(self.names.dialect, names);
         for (from, rows) in parts {
+            let overwrite = if std::mem::take(&mut overwrites) { "OVERWRITE " } else { "" };
             let insert = Statement::new(format!(
-                "INSERT INTO {to} ({columns}) SELECT {columns} FROM {from}"
+                "INSERT {overwrite}INTO {to} ({columns}) SELECT {columns} FROM {from}"
             ));
             self.step(Step::rows(format!("{what} {}", table.name), insert, rows));
         }
@@ -525,6 +543,29 @@ mod tests {
     fn replace_from_staging_makes_its_tables_before() {
         let strategy = ReplaceStrategy::InsertFromStaging;
         insta::assert_snapshot!(shown(&publication(Disposition::Replace(strategy)), true));
+    }
+
+    #[test]
+    fn replace_overwrites_where_the_engine_can_and_there_are_rows() {
+        let case = Case::new();
+        let strategy = ReplaceStrategy::InsertFromStaging;
+        let publication = publication(Disposition::Replace(strategy));
+        let shown = |loads_in_publication| {
+            let (dialect, context) = (Ansi { modern: false }, case.context());
+            plan_publication(&dialect, loads_in_publication, 63, &publication, &context)
+                .unwrap()
+                .transaction
+                .to_string()
+        };
+        for (loads_in_publication, inserts) in [(true, 0), (false, 1)] {
+            let shown = shown(loads_in_publication);
+            let overwrite = "INSERT OVERWRITE INTO \"chess\".\"players\" (";
+            assert_eq!(shown.matches(overwrite).count(), 1, "{shown}");
+            let rest = shown.matches("INSERT INTO \"chess\".\"players\" (").count();
+            assert_eq!(rest, inserts, "the first part alone: {shown}");
+            assert!(!shown.contains("DELETE FROM \"chess\".\"players\"\n"), "{shown}");
+            assert!(shown.contains("DELETE FROM \"chess\".\"players__games\""), "{shown}");
+        }
     }
 
     #[test]

@@ -67,6 +67,10 @@ impl Dialect for Ansi {
         format!("DELETE FROM {table}")
     }
 
+    fn overwrites(&self) -> bool {
+        !self.modern
+    }
+
     fn merges(&self) -> bool {
         self.modern
     }

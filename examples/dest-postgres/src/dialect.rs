@@ -63,6 +63,10 @@ impl Dialect for PostgresDialect {
         format!("DELETE FROM {table}")
     }
 
+    fn overwrites(&self) -> bool {
+        false
+    }
+
     fn merges(&self) -> bool {
         true
     }

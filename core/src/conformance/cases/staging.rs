@@ -297,6 +297,7 @@ async fn every_way_in_that_it_claims_is_given(world: &mut StagingWorld) -> Outco
                 kind == AccessKind::Credentials
                     || (kind == AccessKind::TemporaryCredentials && temporary)
             }
+            StagingAccess::SharedAccess(_) => kind == AccessKind::Credentials,
             StagingAccess::Configured(given) => given == kind,
             StagingAccess::None => false,
         };
