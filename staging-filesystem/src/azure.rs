@@ -1,5 +1,10 @@
 //! The client of a container of Azure Blob Storage, as the settings want it.
 
+mod delegation;
+mod shared_access;
+
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use object_store::azure::{AzureConfigKey, MicrosoftAzure, MicrosoftAzureBuilder};
@@ -16,37 +21,50 @@ const SAS: &str = "credentials.azure_storage_sas_token";
 const AUTHORITY: &str = "credentials.azure_authority_host";
 const HOST: &str = "credentials.azure_account_host";
 
-/// Makes the client, and says what address it speaks to and of which account. Opens no connection.
+pub(crate) use shared_access::Signer;
+
+/// A container, ready to be asked.
+pub(crate) struct Azure {
+    pub(crate) client: Arc<MicrosoftAzure>,
+    pub(crate) address: Url,
+    pub(crate) signer: Signer,
+}
+
+/// Makes the client. Opens no connection.
 pub(crate) fn azure(
     settings: &Settings,
     credentials: &StoreCredentials,
     container: &str,
     account: Option<&Account>,
-) -> Result<(MicrosoftAzure, Url, String)> {
+) -> Result<Azure> {
     let name = account_name(settings, credentials, account)?;
     let address = address(settings, credentials, name, account)?;
     let authority = authority(settings, credentials)?;
     let is_http = |url: &Url| url.scheme() == "http";
     let with_http = is_http(&address) || authority.as_ref().is_some_and(is_http);
+    let options = options().with_allow_http(with_http);
     let builder = MicrosoftAzureBuilder::new()
         .with_container_name(container)
         .with_account(name)
         .with_endpoint(address.as_str().trim_end_matches('/').to_owned())
         .with_retry(retries())
-        .with_client_options(options().with_allow_http(with_http));
+        .with_client_options(options.clone());
     let builder = match authority {
         Some(url) => {
             builder.with_config(AzureConfigKey::AuthorityHost, url.as_str().trim_end_matches('/'))
         }
         None => builder,
     };
-    let client = identified(settings, credentials, builder)?.build().map_err(|error| {
+    let misfit = |error: object_store::Error| {
         // The words of the builder are not kept: they may quote what it was given.
         let _ = error;
         Error::new(ErrorKind::Configuration, "the settings of the container do not fit together")
             .with("container", container)
-    })?;
-    Ok((client, address, name.to_owned()))
+    };
+    let client = identified(settings, credentials, builder)?.build().map_err(misfit)?;
+    let client = Arc::new(client);
+    let signer = Signer::new(credentials, &client, &address, (name, container), &options);
+    Ok(Azure { signer: signer.map_err(misfit)?, client, address })
 }
 
 fn account_name<'a>(
@@ -197,7 +215,7 @@ mod tests {
         let configured: FilesystemSettings = settings.read()?;
         let Root::Container { container, account, .. } = root(&settings, url)? else { panic!() };
         azure(&settings, &configured.credentials, &container, account.as_ref())
-            .map(|(_, address, _)| address.into())
+            .map(|azure| azure.address.into())
     }
 
     const AZ: &str = "az://lake/a";

@@ -34,6 +34,8 @@ struct Answer {
     login: bool,
     /// It was the service that gives out roles.
     role: bool,
+    /// It was asked for a key that signs for a container of Azure.
+    delegation: bool,
     /// The file with Azure's token for whoever asks could not be read.
     token_file: bool,
 }
@@ -53,6 +55,7 @@ impl Answer {
                 || text.contains("//metadata.google.internal"),
             login: text.contains("Error performing token request"),
             role: text.contains("Generic STS error"),
+            delegation: text.contains("Generic delegation error"),
             token_file: text.contains("Error reading federated token file"),
             ..Self::default()
         };
@@ -222,6 +225,12 @@ fn by_code_of_azure(answer: &Answer) -> Option<Row> {
         {
             (Configuration, "the store refused the credentials", AZURE_CREDENTIALS)
         }
+        "AuthorizationFailure" | "AuthorizationPermissionMismatch" if answer.delegation => (
+            Configuration,
+            "the account gives no key that signs for its container",
+            "give whoever stages the role Storage Blob Delegator on the account, or set \
+             `credentials.azure_storage_sas_token`",
+        ),
         "AuthorizationFailure"
         | "AuthorizationPermissionMismatch"
         | "AuthorizationResourceTypeMismatch"

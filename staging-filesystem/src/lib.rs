@@ -17,7 +17,6 @@ mod layout;
 mod lost_answers;
 mod marks;
 mod publish;
-mod shared_access;
 mod staging;
 mod store;
 mod time;

@@ -39,7 +39,7 @@ impl FilesystemStaging {
                 access.extend(store.lends().then_some(AccessKind::TemporaryCredentials));
                 access.extend([AccessKind::SignedUrls, AccessKind::Credentials]);
             }
-            StorageKind::Azure if store.signs() => access.push(AccessKind::Credentials),
+            StorageKind::Azure => access.push(AccessKind::Credentials),
             _ => {}
         }
         let capabilities = StagingCapabilities {
@@ -186,7 +186,7 @@ impl StagingDestination for FilesystemStaging {
                 return Ok(StagingAccess::SignedUrls(urls));
             }
             Some(AccessKind::Credentials) => {
-                if let Some(signature) = self.store.shared_access() {
+                if let Some(signature) = self.store.shared_access().await? {
                     return Ok(StagingAccess::SharedAccess(signature));
                 }
                 if let Some(credentials) = self.store.credentials().await? {

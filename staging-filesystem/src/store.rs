@@ -21,13 +21,12 @@ use transload_core::{
 };
 
 use crate::aws::Lender;
-use crate::azure::azure;
+use crate::azure::{Signer, azure};
 use crate::classify::{bucket_is_missing, classify, leaves_open, says_only_a_status};
 use crate::client::{amazon_s3, without_userinfo};
 use crate::config::{Account, FilesystemSettings, Root, root};
 use crate::google::google;
 use crate::marks::Marks;
-use crate::shared_access::Signer;
 use crate::time::Moment;
 
 /// A folder or a prefix of a bucket. Keys are below it and cannot leave it.
@@ -109,11 +108,10 @@ impl Store {
                 endpoint = credentials.endpoint_url.clone();
             }
             Root::Container { container, account, .. } => {
-                let (client, address, name) =
-                    azure(settings, credentials, container, account.as_ref())?;
-                signer = Signer::new(credentials, &address, &name, container);
-                opened.get_or_init(|| Arc::new(client) as Arc<dyn ObjectStore>);
-                endpoint = Some(address.into());
+                let azure = azure(settings, credentials, container, account.as_ref())?;
+                opened.get_or_init(|| azure.client as Arc<dyn ObjectStore>);
+                endpoint = Some(azure.address.into());
+                signer = Some(azure.signer);
             }
         }
         let secrets = [
@@ -253,14 +251,11 @@ impl Store {
         }
     }
 
-    /// Whether a signature can be handed out that reads the container.
-    pub(crate) fn signs(&self) -> bool {
-        self.signer.is_some()
-    }
-
-    /// A signature that reads the container: for an hour, where it is made here.
-    pub(crate) fn shared_access(&self) -> Option<SharedAccess> {
-        self.signer.as_ref().map(|signer| signer.sign(Moment::now(), SIGNED))
+    /// A signature that reads the container of Azure that this is: for an hour, where it is made here.
+    pub(crate) async fn shared_access(&self) -> Result<Option<SharedAccess>> {
+        let Some(signer) = &self.signer else { return Ok(None) };
+        let signed = signer.sign(Moment::now(), SIGNED).await;
+        signed.map(Some).map_err(|error| self.failed("signing for the container", "", &error))
     }
 
     /// An address at which this one object can be read for an hour by whoever has it.

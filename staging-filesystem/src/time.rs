@@ -20,7 +20,7 @@ const DAYS: [&str; 7] =
     ["sunday", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday"];
 
 /// A point in time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Moment {
     seconds: u64,
     micros: u32,
@@ -49,6 +49,11 @@ impl Moment {
     /// Later by this.
     pub(crate) fn after(self, lasts: std::time::Duration) -> Self {
         Self { seconds: self.seconds + lasts.as_secs(), ..self }
+    }
+
+    /// Earlier by this.
+    pub(crate) fn before(self, by: std::time::Duration) -> Self {
+        Self { seconds: self.seconds.saturating_sub(by.as_secs()), ..self }
     }
 
     /// Year, month and day.

@@ -6,6 +6,7 @@ mod common;
 mod scripted;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use common::{Package, Place, variable};
 use scripted::{Asked, serve};
@@ -274,9 +275,17 @@ async fn an_instance_and_a_container_are_told_their_keys() {
     assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
 }
 
-/// A login server and a container with nothing in it, which lists to whoever has the token.
-fn azure() -> String {
-    serve(|asked: &Asked| {
+/// The key that signs for a principal, as the service gives it. Its value is Base64 of `CANARY`.
+const DELEGATED: &str = "<UserDelegationKey><SignedOid>oid</SignedOid><SignedTid>tid</SignedTid>\
+                         <SignedStart>2026-11-22T17:30:39Z</SignedStart><SignedExpiry>2026-11-23T17:45:39Z</SignedExpiry>\
+                         <SignedService>b</SignedService><SignedVersion>2020-12-06</SignedVersion>\
+                         <Value>Q0FOQVJZ</Value></UserDelegationKey>";
+
+/// A login server and a container with nothing in it, which lists to whoever has the token. It gives a key that signs as
+/// often as it is told.
+fn azure(keys: u32) -> String {
+    let given = AtomicU32::new(0);
+    serve(move |asked: &Asked| {
         let granted = r#"{"token_type": "Bearer", "expires_in": 3600, "access_token": "t0ken"}"#;
         let refused = r#"{"error": "invalid_client", "error_description": "about CANARY"}"#;
         if asked.line == "POST /tenant/oauth2/v2.0/token" {
@@ -293,6 +302,14 @@ fn azure() -> String {
                 r#"{"token_type": "Bearer", "expires_on": "4070908800", "access_token": "t0ken"}"#;
             return if is_known { (200, granted.into()) } else { (400, refused.into()) };
         }
+        if asked.line == "POST /?restype=service&comp=userdelegationkey" {
+            let is_asked = asked.body.contains("<Start>20") && asked.body.contains("<Expiry>20");
+            let is_given = given.fetch_add(1, Ordering::Relaxed) < keys;
+            return match asked.header("authorization") {
+                "Bearer t0ken" if is_asked && is_given => (200, DELEGATED.into()),
+                _ => (403, "<Error><Code>AuthorizationPermissionMismatch</Code><Message>CANARY</Message></Error>".into()),
+            };
+        }
         match asked.header("authorization") {
             "Bearer t0ken" => (
                 200,
@@ -306,7 +323,7 @@ fn azure() -> String {
 #[tokio::test]
 async fn azure_is_asked_by_a_principal_a_workload_or_the_machine() {
     let place = Place::local();
-    let server = azure();
+    let server = azure(0);
     let file = place.folder.path().join("token");
     std::fs::write(&file, "a token").unwrap();
     let file = file.to_str().unwrap();
@@ -353,6 +370,42 @@ async fn azure_is_asked_by_a_principal_a_workload_or_the_machine() {
         );
         assert!(error.hint().is_some() && !format!("{error:?}").contains("CANARY"), "{error:?}");
     }
+}
+
+#[tokio::test]
+async fn a_principal_signs_for_its_container_with_a_key_that_the_account_gives_it_once() {
+    let place = Place::local();
+    let server = azure(1);
+    let staging = || {
+        let settings = place.settings(&[
+            ("bucket_url", "az://lake"),
+            ("credentials.endpoint_url", server.as_str()),
+            ("credentials.azure_storage_account_name", "account"),
+            ("credentials.azure_authority_host", &server),
+            ("credentials.azure_tenant_id", "tenant"),
+            ("credentials.azure_client_id", "client"),
+            ("credentials.azure_client_secret", "a secret"),
+        ]);
+        made(settings, &[])
+    };
+    let request = AccessRequest { files: Vec::new(), takes: vec![AccessKind::Credentials] };
+    let first = staging();
+    for _ in 0..2 {
+        let access = first.grant(&request).await.unwrap();
+        let StagingAccess::SharedAccess(access) = access else { panic!("{access:?}") };
+        let token = access.token.expose();
+        for part in ["sr=c", "sp=rl", "skoid=oid", "sktid=tid", "sks=b", "sig="] {
+            assert!(token.contains(part), "{token}");
+        }
+    }
+    // Another one gets none: the right is missing.
+    let error = staging().grant(&request).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.message()),
+        (ErrorKind::Configuration, "the account gives no key that signs for its container"),
+        "{error:?}"
+    );
+    assert!(error.hint().is_some_and(|hint| hint.contains("Storage Blob Delegator")));
 }
 
 /// The staging destination with the lent keys in place of its own.
