@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs::File;
 use std::future::poll_fn;
 use std::io::{BufRead, BufReader};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
@@ -15,11 +16,12 @@ use transload_core::sql::{
     CommitError, InsertFile, InsertStatements, Row, Session, SqlClient, Statement, Transaction,
     Work, run_transaction,
 };
-use transload_core::{Error, ErrorKind, Redactor, Result};
+use transload_core::{Error, ErrorKind, Redactor, Result, Secret};
 
 use crate::classify::{classify, is_refused_commit};
 use crate::config::{RedshiftSettings, SslMode, identity};
 use crate::dialect::RedshiftDialect;
+use crate::iam::{Iam, Login};
 use crate::load_errors;
 use crate::tls::Tls;
 
@@ -38,8 +40,17 @@ pub(crate) struct Redshift {
     settings: RedshiftSettings,
     dialect: RedshiftDialect,
     tls: Option<Tls>,
+    who: Who,
     idle: Mutex<Option<Connection>>,
     redactor: Redactor,
+}
+
+/// Who logs in.
+enum Who {
+    /// Always the same.
+    Configured(Arc<Login>),
+    /// Whoever Amazon says.
+    Temporary(Box<Iam>),
 }
 
 impl fmt::Debug for Redshift {
@@ -53,31 +64,67 @@ impl Redshift {
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] where the authorities to trust cannot be read.
-    pub(crate) fn new(settings: RedshiftSettings, dialect: RedshiftDialect) -> Result<Self> {
+    pub(crate) fn new(
+        settings: RedshiftSettings,
+        iam: Option<Iam>,
+        dialect: RedshiftDialect,
+    ) -> Result<Self> {
         let login = &settings.credentials;
         let tls = match login.sslmode {
             SslMode::Disable => None,
             mode => Some(Tls::new(mode, login.sslrootcert.as_deref())?),
         };
-        let redactor = Redactor::new([&login.password]);
-        Ok(Self { settings, dialect, tls, idle: Mutex::default(), redactor })
+        let redactor = Redactor::new(&login.password);
+        let who = iam.map_or_else(
+            || {
+                let user = login.username.clone().unwrap_or_default();
+                let password = login.password.clone().unwrap_or_else(|| Secret::new(""));
+                Who::Configured(Arc::new(Login { user, password }))
+            },
+            |iam| Who::Temporary(Box::new(iam)),
+        );
+        Ok(Self { settings, dialect, tls, who, idle: Mutex::default(), redactor })
     }
 
     async fn connect(&self) -> Result<Connection> {
+        let iam = match &self.who {
+            Who::Configured(login) => return self.connect_as(login).await,
+            Who::Temporary(iam) => iam,
+        };
+        let (login, was_kept) = iam.login().await?;
+        let refused = match self.connect_as(&login).await {
+            Err(error) if is_refused_login(&error) => error,
+            other => return other,
+        };
+        iam.forget(&login).await;
+        let refused = match was_kept {
+            false => refused,
+            true => match self.connect_as(&iam.login().await?.0).await {
+                Err(error) if is_refused_login(&error) => error,
+                other => return other,
+            },
+        };
+        Err(refused.with("user", &login.user).with_hint(
+            "the database has no such user, or does not let it in: set `credentials.auto_create`, or create it",
+        ))
+    }
+
+    async fn connect_as(&self, who: &Login) -> Result<Connection> {
         let login = &self.settings.credentials;
-        let opened = tokio::time::timeout(login.connect_timeout, self.open()).await;
+        let opened = tokio::time::timeout(login.connect_timeout, self.open(who)).await;
         let opened = opened.unwrap_or_else(|_| {
             Err(Error::new(ErrorKind::Transient, "Redshift did not answer in time")
                 .with("connect_timeout", login.connect_timeout.as_secs())
                 .with_hint("see that the host and port are right and let this machine in, or raise `connect_timeout`"))
         });
         opened.map_err(|error| {
-            error.with("host", &login.host).with("port", login.port).redacted(&self.redactor)
+            let error = error.with("host", &login.host).with("port", login.port);
+            error.redacted(&Redactor::new([&who.password]))
         })
     }
 
-    async fn open(&self) -> Result<Connection> {
-        let config = self.config();
+    async fn open(&self, who: &Login) -> Result<Connection> {
+        let config = self.config(who);
         let (client, driver) = match &self.tls {
             Some(tls) => {
                 let (client, connection) =
@@ -105,15 +152,15 @@ impl Redshift {
         Ok(connection)
     }
 
-    fn config(&self) -> tokio_postgres::Config {
+    fn config(&self, who: &Login) -> tokio_postgres::Config {
         let login = &self.settings.credentials;
         let mut config = tokio_postgres::Config::new();
         config
             .host(login.host.trim_start_matches('[').trim_end_matches(']'))
             .port(login.port)
             .dbname(&login.database)
-            .user(&login.username)
-            .password(login.password.expose())
+            .user(&who.user)
+            .password(who.password.expose())
             .application_name(&login.application_name)
             .connect_timeout(login.connect_timeout)
             .keepalives(true)
@@ -174,6 +221,11 @@ impl Redshift {
     fn redacted(&self, error: Error, statement: &Statement) -> Error {
         error.redacted(&statement.redactor()).redacted(&self.redactor)
     }
+}
+
+/// Whether the database did not let the user in: class 28 of PostgreSQL's error codes.
+fn is_refused_login(error: &Error) -> bool {
+    error.context("code").is_some_and(|code| code.starts_with("28"))
 }
 
 /// Moves the bytes of a connection. Notices are dropped: they may tell of rows.
@@ -391,16 +443,16 @@ impl SqlClient for Redshift {
     async fn check(&self) -> Result<()> {
         let may_write = "SELECT CASE WHEN HAS_DATABASE_PRIVILEGE(CURRENT_DATABASE(), 'CREATE') THEN 1 ELSE \
                          (SELECT COUNT(*) FROM pg_catalog.pg_namespace WHERE nspname NOT LIKE 'pg_%' \
-                         AND HAS_SCHEMA_PRIVILEGE(nspname, 'CREATE')) END";
+                         AND HAS_SCHEMA_PRIVILEGE(nspname, 'CREATE')) END, CURRENT_USER";
         let rows = self.query(&Statement::new(may_write)).await?;
-        let allowed = rows.first().and_then(|row| row.first()).cloned().flatten();
-        if allowed.as_deref() != Some("0") {
+        let mut row = rows.into_iter().next().unwrap_or_default().into_iter();
+        if row.next().flatten().as_deref() != Some("0") {
             return Ok(());
         }
-        let RedshiftSettings { credentials, .. } = &self.settings;
+        let user = row.next().flatten().unwrap_or_default();
         Err(Error::new(ErrorKind::Configuration, "the user may not make a schema or a table")
-            .with("database", &credentials.database)
-            .with("user", &credentials.username)
+            .with("database", &self.settings.credentials.database)
+            .with("user", user)
             .with_hint("GRANT CREATE ON DATABASE … TO …"))
     }
 

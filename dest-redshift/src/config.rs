@@ -43,10 +43,10 @@ settings! {
 settings! {
     /// How to log in to Redshift.
     pub struct RedshiftCredentials (from_text = connection_string) {
-        /// The user. Example: `loader`.
-        pub username: String,
-        /// The user's password. Best in `secrets.toml` or the environment.
-        pub password: Secret,
+        /// The user. Not with `iam`. Example: `loader`.
+        pub username: Option<String>,
+        /// The user's password. Best in `secrets.toml` or the environment. Not with `iam`.
+        pub password: Option<Secret>,
         /// The host of the cluster or workgroup, without its port.
         /// Example: `examples.abc123.eu-west-1.redshift.amazonaws.com`.
         pub host: String,
@@ -80,6 +80,44 @@ settings! {
         pub options: Option<String>,
         /// The encoding of the session. It is always UTF-8; the key is there for the configurations of dlt.
         pub client_encoding: String = "utf-8",
+        /// Whether user and password are temporary ones, which Amazon gives to whoever may ask: by the keys, the profile or
+        /// the role below, or as the identity of this machine. Example: `true`.
+        pub iam: bool = "false",
+        /// The cluster, with `iam`, where `host` does not begin with its name. Example: `examples`.
+        pub cluster_identifier: Option<String>,
+        /// The workgroup of Redshift Serverless, with `iam`, where `host` does not begin with its name. Example: `default`.
+        pub workgroup_name: Option<String>,
+        /// The user of a cluster, with `iam` (`GetClusterCredentials`). Without it the user is whoever asks, by the name of
+        /// its IAM user or role (`GetClusterCredentialsWithIAM`; for a workgroup always). Example: `loader`.
+        pub db_user: Option<String>,
+        /// Whether `db_user` is made where the cluster does not have it. Example: `true`.
+        pub auto_create: bool = "false",
+        /// Groups of the database that `db_user` is in for the session, beside its own. Example: `["loaders"]`.
+        pub db_groups: Option<Vec<String>>,
+        /// The region that is asked, with `iam`; without it that in `host`, or that of the environment or the profile.
+        /// Example: `eu-west-1`.
+        pub region_name: Option<String>,
+        /// The id of the access key of whoever asks, with `iam`.
+        pub aws_access_key_id: Option<String>,
+        /// The secret access key of whoever asks.
+        pub aws_secret_access_key: Option<Secret>,
+        /// The session token that belongs to temporary keys.
+        pub aws_session_token: Option<Secret>,
+        /// A profile of `~/.aws/config` and `~/.aws/credentials`, in place of keys: its own keys, or its role. Example: `etl`.
+        pub profile_name: Option<String>,
+        /// A role to take on, by whoever asks else. Example: `arn:aws:iam::123456789012:role/loader`.
+        pub role_arn: Option<String>,
+        /// What the role wants to be told besides.
+        pub role_external_id: Option<String>,
+        /// What the session of the role is called in Amazon's logs; without it `transload`.
+        pub role_session_name: Option<String>,
+        /// The file with a token for which the role is given out without keys, as in Kubernetes.
+        pub web_identity_token_file: Option<String>,
+        /// The address that gives out users and passwords; without it `AWS_ENDPOINT_URL_REDSHIFT`,
+        /// `AWS_ENDPOINT_URL_REDSHIFT_SERVERLESS` or Amazon's own in the region. For endpoints of a VPC.
+        pub endpoint_url: Option<String>,
+        /// The address that gives out roles; without it `AWS_ENDPOINT_URL_STS` or Amazon's own in the region.
+        pub sts_endpoint_url: Option<String>,
     }
 }
 
@@ -130,9 +168,11 @@ pub(crate) fn read(settings: &Settings) -> Result<RedshiftSettings> {
         ["utf-8", "utf8"].iter().any(|name| login.client_encoding.eq_ignore_ascii_case(name));
     let has_authorities =
         login.sslrootcert.as_ref().is_none_or(|file| settings.path(file).is_file());
+    who_logs_in(settings, login)?;
+    let password = login.password.as_ref().map(Secret::expose);
     let rules = [
-        ("credentials.username", !login.username.is_empty(), "is empty"),
-        ("credentials.password", !login.password.expose().is_empty(), "is empty"),
+        ("credentials.username", login.username.as_deref() != Some(""), "is empty"),
+        ("credentials.password", password != Some(""), "is empty"),
         ("credentials.host", !host.is_empty(), "is empty"),
         (
             "credentials.host",
@@ -177,6 +217,46 @@ pub(crate) fn read(settings: &Settings) -> Result<RedshiftSettings> {
     let key = settings.full_key("credentials.allow_insecure");
     check_encrypted(login.sslmode != SslMode::Disable, host, login.allow_insecure, &key)?;
     Ok(read)
+}
+
+/// Who logs in is said by user and password, or found by `iam`: never by both, and never by half.
+fn who_logs_in(settings: &Settings, login: &RedshiftCredentials) -> Result<()> {
+    let has = |name: &str| settings.has(&format!("credentials.{name}"));
+    let of_iam = ["cluster_identifier", "workgroup_name", "db_user", "auto_create", "db_groups"];
+    if !login.iam {
+        if let Some(needed) = ["username", "password"].into_iter().find(|name| !has(name)) {
+            return Err(settings.missing(&format!("credentials.{needed}")));
+        }
+        let stray = of_iam.into_iter().find(|name| has(name));
+        return stray.map_or(Ok(()), |name| {
+            Err(settings
+                .wrong(&format!("credentials.{name}"), "it is for temporary credentials alone")
+                .with_hint("set `credentials.iam = true`, or remove the key"))
+        });
+    }
+    let of_a_cluster = "it is for a cluster: a workgroup knows whoever asks by the name in IAM";
+    let rules = [
+        ("username", !has("username"), "with `iam` the user is `db_user`, or whoever asks"),
+        ("password", !has("password"), "with `iam` it is fetched"),
+        (
+            "workgroup_name",
+            !(has("workgroup_name") && has("cluster_identifier")),
+            "there is a `cluster_identifier`, too: one of them is where the database is",
+        ),
+        ("db_user", !(has("workgroup_name") && has("db_user")), of_a_cluster),
+        ("db_user", login.db_user.as_deref() != Some(""), "is empty"),
+        ("auto_create", !login.auto_create || has("db_user"), "there is no `db_user` to be made"),
+        ("db_groups", !has("db_groups") || has("db_user"), "there is no `db_user` to be in them"),
+        (
+            "region_name",
+            login.region_name.as_deref().is_none_or(is_region),
+            "expected the name of a region such as eu-west-1",
+        ),
+    ];
+    match rules.into_iter().find(|(_, holds, _)| !holds) {
+        Some((name, _, reason)) => Err(settings.wrong(&format!("credentials.{name}"), reason)),
+        None => Ok(()),
+    }
 }
 
 fn is_region(text: &str) -> bool {
@@ -245,7 +325,8 @@ pub(crate) mod tests {
         let text =
             "redshift://us%40er:p%2Fw-canary-0451@h.example/db?connect_timeout=10&sslmode=require";
         let login = read(&parts_of(text).unwrap()).unwrap().credentials;
-        assert_eq!((login.username.as_str(), login.password.expose()), ("us@er", CANARY));
+        let password = login.password.as_ref().map(Secret::expose);
+        assert_eq!((login.username.as_deref(), password), (Some("us@er"), Some(CANARY)));
         assert_eq!((login.host.as_str(), login.port), ("h.example", 5439));
         assert_eq!(login.connect_timeout, Duration::from_secs(10));
         assert_eq!(login.sslmode, SslMode::Require);
@@ -308,6 +389,40 @@ pub(crate) mod tests {
             assert_eq!(error.kind(), ErrorKind::Configuration, "{key}");
             assert_eq!(error.context("key"), Some(format!("destination.redshift.{key}").as_str()));
             assert!(!format!("{error:?} {error}").contains("canary"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn who_logs_in_is_said_by_a_password_or_found_by_iam_and_not_by_both() {
+        let of = |pairs: &[(&str, &str)]| {
+            let mut all = COMPLETE[2..].to_vec();
+            all.extend_from_slice(pairs);
+            read(&Settings::from_pairs("redshift", &all))
+        };
+        let (iam, user) = (("credentials.iam", "true"), ("credentials.db_user", "loader"));
+        let (cluster, workgroup) =
+            (("credentials.cluster_identifier", "c"), ("credentials.workgroup_name", "w"));
+        for pairs in
+            [&[iam][..], &[iam, user, ("credentials.auto_create", "true")], &[iam, workgroup]]
+        {
+            of(pairs).unwrap();
+        }
+        for (pairs, named) in [
+            (&[][..], "username"),
+            (&[COMPLETE[0], COMPLETE[1], user], "db_user"),
+            (&[COMPLETE[0], COMPLETE[1], cluster], "cluster_identifier"),
+            (&[iam, COMPLETE[0]], "username"),
+            (&[iam, COMPLETE[1]], "password"),
+            (&[iam, workgroup, cluster], "workgroup_name"),
+            (&[iam, workgroup, user], "db_user"),
+            (&[iam, ("credentials.auto_create", "true")], "auto_create"),
+            (&[iam, ("credentials.db_groups", "canary")], "db_groups"),
+            (&[iam, ("credentials.region_name", "canary' x")], "region_name"),
+        ] {
+            let error = of(pairs).unwrap_err();
+            let named = format!("destination.redshift.credentials.{named}");
+            assert_eq!(error.context("key"), Some(named.as_str()), "{pairs:?}");
+            assert!(!format!("{error:?}").to_lowercase().contains("canary"), "{error:?}");
         }
     }
 

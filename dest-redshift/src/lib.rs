@@ -12,6 +12,7 @@ mod client;
 mod config;
 mod copy;
 mod dialect;
+mod iam;
 mod load_errors;
 mod options;
 mod tls;
@@ -31,6 +32,7 @@ use client::Redshift;
 pub use config::{RedshiftCredentials, RedshiftSettings, SslMode};
 use copy::CopyRules;
 use dialect::RedshiftDialect;
+use iam::Iam;
 use options::CopyOptions;
 
 /// What the crate announces: for a registry that is filled by hand.
@@ -72,7 +74,9 @@ impl RedshiftDestination {
             case_sensitive: read.has_case_sensitive_identifiers,
             copy: Arc::new(copy),
         };
-        let client = Redshift::new(read, dialect.clone())?;
+        let iam =
+            read.credentials.iam.then(|| Iam::new(settings, &read.credentials)).transpose()?;
+        let client = Redshift::new(read, iam, dialect.clone())?;
         Ok(Self { sql: SqlDestination::new(client, dialect, capabilities) })
     }
 

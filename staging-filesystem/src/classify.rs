@@ -4,7 +4,10 @@ use std::error::Error as StdError;
 use std::io;
 
 use object_store::client::{HttpError, HttpErrorKind};
+use transload_aws_identity::role_refused;
 use transload_core::{Error, ErrorKind, Redactor, StorageKind};
+
+use crate::client::TABLE;
 
 const CREDENTIALS: &str = "check `credentials.aws_access_key_id`, `credentials.aws_secret_access_key` and \
                            `credentials.aws_session_token`";
@@ -112,30 +115,39 @@ pub(crate) fn classify(
         StorageKind::Gcs => by_code_of_google,
         _ => by_code,
     };
-    let (kind, message, hint) = by_role(&answer)
-        .or_else(|| by_code(&answer))
-        .or(match error {
-            object_store::Error::NotFound { .. } => Some((Terminal, "the object is not there", "")),
-            object_store::Error::AlreadyExists { .. }
-            | object_store::Error::Precondition { .. } => {
-                Some((Terminal, "another object has this name", ""))
-            }
-            object_store::Error::NotSupported { .. }
-            | object_store::Error::NotImplemented { .. } => {
-                Some((Unsupported, "the store cannot do this", ""))
-            }
-            object_store::Error::InvalidPath { .. } => {
-                Some((Terminal, "the store takes no object of this name", ""))
-            }
-            object_store::Error::JoinError { .. } => Some((Bug, "a task of the store ended", "")),
-            _ => None,
-        })
-        .or_else(|| without_identity(&answer, storage))
-        .or_else(|| by_login(&answer, storage))
-        .or_else(|| by_status(&answer, storage))
-        .or_else(|| by_transport(&answer))
-        .or_else(|| by_system(&answer))
-        .unwrap_or((Terminal, "the store failed", ""));
+    let (code, status) = (answer.code.as_deref(), answer.status);
+    let by_role =
+        answer.role.then(|| role_refused(code, status, answer.transport.is_some(), TABLE));
+    let (kind, message, hint) = by_role.unwrap_or_else(|| {
+        let (kind, message, hint) = by_code(&answer)
+            .or(match error {
+                object_store::Error::NotFound { .. } => {
+                    Some((Terminal, "the object is not there", ""))
+                }
+                object_store::Error::AlreadyExists { .. }
+                | object_store::Error::Precondition { .. } => {
+                    Some((Terminal, "another object has this name", ""))
+                }
+                object_store::Error::NotSupported { .. }
+                | object_store::Error::NotImplemented { .. } => {
+                    Some((Unsupported, "the store cannot do this", ""))
+                }
+                object_store::Error::InvalidPath { .. } => {
+                    Some((Terminal, "the store takes no object of this name", ""))
+                }
+                object_store::Error::JoinError { .. } => {
+                    Some((Bug, "a task of the store ended", ""))
+                }
+                _ => None,
+            })
+            .or_else(|| without_identity(&answer, storage))
+            .or_else(|| by_login(&answer, storage))
+            .or_else(|| by_status(&answer, storage))
+            .or_else(|| by_transport(&answer))
+            .or_else(|| by_system(&answer))
+            .unwrap_or((Terminal, "the store failed", ""));
+        (kind, message, hint.to_owned())
+    });
     let mut classified = Error::new(kind, message);
     if let Some(words) = answer.words() {
         classified = classified.with("answer", redactor.scrub(&words));
@@ -314,46 +326,6 @@ fn by_login(answer: &Answer, storage: StorageKind) -> Option<Row> {
     }
     let refused = answer.login && matches!(answer.status, Some(400..=404));
     refused.then_some((ErrorKind::Configuration, "the store refused the credentials", hint))
-}
-
-/// Source: AWS Security Token Service, "AssumeRole" and "AssumeRoleWithWebIdentity", errors, and "Common errors".
-fn by_role(answer: &Answer) -> Option<Row> {
-    use ErrorKind::{Configuration, Terminal, Transient};
-    if !answer.role {
-        return None;
-    }
-    Some(match (answer.code.as_deref(), answer.status) {
-        (Some("TokenFile"), _) => (
-            Configuration,
-            "the file with the token for the role cannot be read",
-            "check `credentials.web_identity_token_file`, or AWS_WEB_IDENTITY_TOKEN_FILE",
-        ),
-        (Some("ExpiredToken" | "ExpiredTokenException"), _) => (
-            Terminal,
-            "the credentials have expired",
-            "get new keys, or a new token, for whoever takes on the role, then resume the load",
-        ),
-        (Some("InvalidIdentityToken" | "IDPRejectedClaim"), _) => (
-            Configuration,
-            "the token for the role was refused",
-            "see that the role trusts its issuer and audience, and that it is of this machine",
-        ),
-        (Some("InvalidClientTokenId" | "InvalidAccessKeyId" | "SignatureDoesNotMatch"), _) => {
-            (Configuration, "the keys that take on the role were refused", CREDENTIALS)
-        }
-        (Some("IDPCommunicationError" | "Throttling" | "ThrottlingException"), _)
-        | (_, Some(429 | 500..=599)) => (Transient, "the service that gives out roles failed", ""),
-        (_, None) if answer.transport.is_some() => (
-            Transient,
-            "the service that gives out roles could not be reached",
-            "check `credentials.sts_endpoint_url`, the region and the network",
-        ),
-        _ => (
-            Configuration,
-            "the role cannot be taken on",
-            "check `credentials.role_arn` and `credentials.role_external_id`, and that the role trusts whoever asks",
-        ),
-    })
 }
 
 /// Without keys in the settings the metadata service of the machine is asked, which off a cloud is not there.

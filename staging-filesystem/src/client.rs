@@ -4,11 +4,14 @@ use std::time::Duration;
 
 use object_store::aws::{AmazonS3, AmazonS3Builder, AmazonS3ConfigKey};
 use object_store::{ClientOptions, RetryConfig};
+use transload_aws_identity::{
+    AwsCredentialProvider, Configured, Roles, address, domain, find, provider, role,
+};
 use transload_core::settings::Settings;
-use transload_core::{Error, ErrorKind, Result, Secret, check_encrypted};
+use transload_core::{Error, ErrorKind, Result, Secret};
 
-use crate::aws::{Lender, find, lender, provider};
 use crate::config::{FilesystemSettings, StoreCredentials};
+use crate::lend::Lender;
 
 /// The client of a bucket of S3, and what was found on the way to it.
 #[derive(Debug)]
@@ -50,25 +53,46 @@ pub(crate) fn amazon_s3(
         options = options.with_allow_http(url.scheme() == "http");
         builder = builder.with_endpoint(url.as_str().trim_end_matches('/'));
     }
-    let found = find(settings, credentials, &|path| std::fs::read_to_string(path).ok())?;
+    let identity = identity(credentials);
+    let found = find(settings, &identity, &|path| std::fs::read_to_string(path).ok())?;
     if let Some(region) = &found.region {
         builder = builder.with_region(region);
     }
     let region = found.region.as_deref().unwrap_or("us-east-1");
-    let roles = address_of_roles(settings, credentials, region)?;
-    let of_roles = options.clone().with_allow_http(roles.starts_with("http:"));
+    let endpoint = address_of_roles(settings, credentials, region)?;
+    let roles = Roles { endpoint, region: region.to_owned() };
     let misfit = |error: object_store::Error| {
         // The words of the builder are not kept: they may quote what it was given.
         let _ = error;
         Error::new(ErrorKind::Configuration, "the settings of the bucket do not fit together")
             .with("bucket", bucket)
     };
-    let keys = provider(&found.identity, &roles, region, &of_roles).map_err(misfit)?;
-    let lender = lender(settings, credentials, &keys, (&roles, region), &of_roles)?;
+    let keys = provider(&found.identity, &roles).map_err(misfit)?;
+    let access_role = credentials.access_role_arn.as_deref();
+    let access_role =
+        access_role.map(|arn| role(settings, &identity, "access_role_arn", arn)).transpose()?;
+    let lender =
+        access_role.map(|role| Lender { role, by: AwsCredentialProvider::clone(&keys), roles });
     let builder = encrypted(builder, configured).with_credentials(keys);
     let client = builder.with_client_options(options).build().map_err(misfit)?;
     let secrets = found.identity.secrets();
     Ok(Amazon { client, region: found.region, lender, secrets })
+}
+
+/// What the settings say of who asks.
+fn identity(credentials: &StoreCredentials) -> Configured {
+    Configured {
+        table: TABLE,
+        access_key_id: credentials.aws_access_key_id.clone(),
+        secret_access_key: credentials.aws_secret_access_key.clone(),
+        session_token: credentials.aws_session_token.clone(),
+        region_name: credentials.region_name.clone(),
+        profile_name: credentials.profile_name.clone(),
+        role_arn: credentials.role_arn.clone(),
+        role_external_id: credentials.role_external_id.clone(),
+        role_session_name: credentials.role_session_name.clone(),
+        web_identity_token_file: credentials.web_identity_token_file.clone(),
+    }
 }
 
 fn encrypted(mut builder: AmazonS3Builder, configured: &FilesystemSettings) -> AmazonS3Builder {
@@ -85,6 +109,8 @@ fn encrypted(mut builder: AmazonS3Builder, configured: &FilesystemSettings) -> A
     builder
 }
 
+/// The table of the settings in which keys and addresses stand.
+pub(crate) const TABLE: &str = "credentials";
 const ENDPOINT: &str = "credentials.endpoint_url";
 const ROLES: &str = "credentials.sts_endpoint_url";
 
@@ -99,9 +125,9 @@ fn address_of_roles(
         return Ok(url.as_str().trim_end_matches('/').to_owned());
     }
     let own = endpoint(settings, credentials)?
-        .filter(|url| !url.host_str().is_some_and(|host| host.ends_with("amazonaws.com")));
+        .filter(|url| !url.host_str().is_some_and(|host| host.ends_with(domain(region))));
     Ok(own.map_or_else(
-        || format!("https://sts.{region}.amazonaws.com"),
+        || format!("https://sts.{region}.{}", domain(region)),
         |url| url.as_str().trim_end_matches('/').to_owned(),
     ))
 }
@@ -122,21 +148,8 @@ pub(crate) fn address_in(
     key: &str,
     endpoint: &str,
 ) -> Result<url::Url> {
-    let url = url::Url::parse(endpoint).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
-    let url = url
-        .filter(|url| {
-            url.username().is_empty() && url.password().is_none() && url.query().is_none()
-        })
-        .ok_or_else(|| {
-            settings.wrong(key, "it is no address").with_hint("write `https://host:port`")
-        })?;
-    check_encrypted(
-        url.scheme() == "https",
-        url.host_str().unwrap_or_default(),
-        credentials.allow_insecure,
-        &settings.full_key("credentials.allow_insecure"),
-    )?;
-    Ok(url)
+    let insecure = ("credentials.allow_insecure", credentials.allow_insecure);
+    address(settings, key, endpoint, insecure)
 }
 
 /// What holds for the connections to every store.

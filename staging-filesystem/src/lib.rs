@@ -3,7 +3,6 @@
 #![doc = include_str!("docs.md")]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod aws;
 mod azure;
 mod bookkeeping;
 mod classify;
@@ -13,6 +12,7 @@ mod config;
 mod destination;
 mod google;
 mod layout;
+mod lend;
 #[cfg(test)]
 mod lost_answers;
 mod marks;

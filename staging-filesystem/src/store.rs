@@ -20,12 +20,12 @@ use transload_core::{
     StorageCredentials, StorageKind, failpoint,
 };
 
-use crate::aws::Lender;
 use crate::azure::{Signer, azure};
 use crate::classify::{bucket_is_missing, classify, leaves_open, says_only_a_status};
 use crate::client::{amazon_s3, without_userinfo};
 use crate::config::{Account, FilesystemSettings, Root, root};
 use crate::google::google;
+use crate::lend::Lender;
 use crate::marks::Marks;
 use crate::time::Moment;
 

@@ -5,24 +5,18 @@
 
 use std::collections::BTreeSet;
 
-use object_store::ClientOptions;
-use object_store::aws::{AwsCredential, AwsCredentialProvider};
 use serde_json::json;
-
-use super::Role;
-use super::sts::{Sts, Trust};
+use transload_aws_identity::{AwsCredential, AwsCredentialProvider, Role, Roles, Sts, Trust};
 
 /// Lends keys.
 #[derive(Debug)]
 pub(crate) struct Lender {
     /// The role of the keys.
-    pub(super) role: Role,
+    pub(crate) role: Role,
     /// Whoever stages, whom the role trusts.
-    pub(super) by: AwsCredentialProvider,
+    pub(crate) by: AwsCredentialProvider,
     /// The service for roles.
-    pub(super) endpoint: String,
-    pub(super) region: String,
-    pub(super) options: ClientOptions,
+    pub(crate) roles: Roles,
 }
 
 impl Lender {
@@ -33,7 +27,7 @@ impl Lender {
         prefixes: &BTreeSet<String>,
     ) -> object_store::Result<AwsCredential> {
         let trust = Trust::Keys(self.by.clone());
-        let sts = Sts::new(self.role.clone(), trust, &self.endpoint, &self.region, &self.options)?;
+        let sts = Sts::new(self.role.clone(), trust, &self.roles)?;
         sts.narrowed_to(policy(self.partition(), bucket, prefixes)).take_on().await
     }
 

@@ -1,50 +1,119 @@
-//! Who asks a bucket of S3: found in the settings, in the variables and files of Amazon's own tools, or on the machine.
+//! Who asks Amazon: found in the settings of a plugin, in the variables and files of Amazon's own tools, or on the machine.
+//!
+//! More than one plugin asks Amazon for something, and each of them has to find out the same way in whose name. This crate
+//! is for them: it has no settings of its own, and registers nothing.
 //!
 //! Source: AWS SDKs and Tools Reference Guide, "Standardized credential providers" and "Shared config and credentials files".
+#![cfg_attr(test, allow(clippy::unwrap_used))]
 
-mod lend;
+mod address;
+mod classify;
 mod profile;
 mod provider;
+mod service;
 mod sts;
 
 use std::path::{Path, PathBuf};
 
-use object_store::ClientOptions;
-use object_store::aws::AwsCredentialProvider;
+pub use object_store::aws::{AwsCredential, AwsCredentialProvider};
 use transload_core::settings::Settings;
 use transload_core::{Error, ErrorKind, Result, Secret};
 
-use crate::config::StoreCredentials;
-pub(crate) use lend::Lender;
+pub use address::{address, domain};
+pub use classify::{Row, explain, role_refused};
 use profile::Profiles;
-pub(crate) use provider::provider;
+pub use provider::provider;
+pub use service::{Answer, FORM, Roles, Service, element, form};
+pub use sts::{Sts, Trust};
+
+/// What a plugin was configured with. Its keys are called as the fields here, the first three with `aws_` before it.
+#[derive(Clone, Debug, Default)]
+pub struct Configured {
+    /// The table in which the keys stand, for messages. Example: `credentials`.
+    pub table: &'static str,
+    /// The id of the access key.
+    pub access_key_id: Option<String>,
+    /// The secret access key.
+    pub secret_access_key: Option<Secret>,
+    /// The session token that belongs to temporary keys.
+    pub session_token: Option<Secret>,
+    /// The region that is asked.
+    pub region_name: Option<String>,
+    /// A profile of Amazon's shared files.
+    pub profile_name: Option<String>,
+    /// A role to take on, by whoever asks else.
+    pub role_arn: Option<String>,
+    /// What the role wants to be told besides.
+    pub role_external_id: Option<String>,
+    /// What the session of the role is called in Amazon's logs.
+    pub role_session_name: Option<String>,
+    /// The file with a token for which the role is given out without keys.
+    pub web_identity_token_file: Option<String>,
+}
+
+impl Configured {
+    fn key(&self, name: &str) -> String {
+        format!("{}.{name}", self.table)
+    }
+
+    /// What the session of a role is called.
+    fn session(&self) -> String {
+        self.role_session_name.clone().unwrap_or_else(|| SESSION.to_owned())
+    }
+}
 
 /// Who asks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Identity {
+pub enum Identity {
     /// Whoever has these keys.
-    Keys { id: String, secret: Secret, token: Option<Secret> },
+    Keys {
+        /// The id of the access key.
+        id: String,
+        /// The secret access key.
+        secret: Secret,
+        /// The session token of temporary keys.
+        token: Option<Secret>,
+    },
     /// Who takes on a role.
-    Role { role: Role, by: Proof },
+    Role {
+        /// The role.
+        role: Role,
+        /// What shows that it may be taken on.
+        by: Proof,
+    },
     /// A container of ECS, told by this path of the service for containers.
-    Task { path: String },
+    Task {
+        /// The path.
+        path: String,
+    },
     /// A container whose keys are at an address, given out for what is in a file.
-    Container { url: String, token_file: PathBuf },
+    Container {
+        /// The address.
+        url: String,
+        /// The file.
+        token_file: PathBuf,
+    },
     /// An instance of EC2.
-    Instance { endpoint: Option<String> },
+    Instance {
+        /// Where its metadata is, if not in the usual place.
+        endpoint: Option<String>,
+    },
 }
 
 /// A role to take on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Role {
-    pub(crate) arn: String,
-    pub(crate) session: String,
-    pub(crate) external_id: Option<String>,
+pub struct Role {
+    /// Its ARN.
+    pub arn: String,
+    /// What the session is called.
+    pub session: String,
+    /// What it wants to be told besides.
+    pub external_id: Option<String>,
 }
 
 /// What shows that a role may be taken on.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Proof {
+pub enum Proof {
     /// Someone whom the role trusts.
     Identity(Box<Identity>),
     /// The token in a file, from an issuer that the role trusts. It is read anew each time: it changes.
@@ -53,14 +122,16 @@ pub(crate) enum Proof {
 
 /// Who asks, and the region that was found on the way.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
-    pub(crate) identity: Identity,
-    pub(crate) region: Option<String>,
+pub struct Found {
+    /// Who asks.
+    pub identity: Identity,
+    /// The region: of the settings, the variables or the profile.
+    pub region: Option<String>,
 }
 
 impl Identity {
     /// What must never be shown.
-    pub(crate) fn secrets(&self) -> Vec<Secret> {
+    pub fn secrets(&self) -> Vec<Secret> {
         match self {
             Self::Keys { secret, token, .. } => {
                 [Some(secret), token.as_ref()].into_iter().flatten().cloned().collect()
@@ -71,22 +142,23 @@ impl Identity {
     }
 }
 
-const ROLE: &str = "credentials.role_arn";
-const ACCESS_ROLE: &str = "credentials.access_role_arn";
-const PROFILE: &str = "credentials.profile_name";
 /// What a session is called where nobody says it.
 const SESSION: &str = "transload";
 
 /// Finds out who asks. Files are read through this function, which gives nothing where there is none.
-pub(crate) fn find(
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] where what was found is not whole, [`ErrorKind::Unsupported`] where it is of a kind that is
+/// not followed.
+pub fn find(
     settings: &Settings,
-    credentials: &StoreCredentials,
+    configured: &Configured,
     read: &dyn Fn(&Path) -> Option<String>,
 ) -> Result<Found> {
-    let look = Look { settings, credentials, profiles: profiles(settings, read) };
+    let look = Look { settings, configured, profiles: profiles(settings, read) };
     let region = look.region();
-    if let Some(file) = &credentials.web_identity_token_file {
-        let role = look.role()?.ok_or_else(|| settings.missing(ROLE))?;
+    if let Some(file) = &configured.web_identity_token_file {
+        let role = look.role()?.ok_or_else(|| settings.missing(&configured.key("role_arn")))?;
         let by = Proof::Token(settings.path(file));
         return Ok(Found { identity: Identity::Role { role, by }, region });
     }
@@ -98,32 +170,18 @@ pub(crate) fn find(
     Ok(Found { identity, region })
 }
 
-/// What lends keys to destinations, where a role for that is named.
-pub(crate) fn lender(
-    settings: &Settings,
-    credentials: &StoreCredentials,
-    by: &AwsCredentialProvider,
-    (endpoint, region): (&str, &str),
-    options: &ClientOptions,
-) -> Result<Option<Lender>> {
-    let Some(arn) = &credentials.access_role_arn else { return Ok(None) };
+/// The role that a setting names, taken on as the others of these settings.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] where it is no ARN of a role.
+pub fn role(settings: &Settings, configured: &Configured, key: &str, arn: &str) -> Result<Role> {
     if !is_role(arn) {
-        return Err(no_role(settings, ACCESS_ROLE));
+        return Err(settings
+            .wrong(&configured.key(key), "it is no ARN of a role")
+            .with_hint("it looks like `arn:aws:iam::123456789012:role/loader`"));
     }
-    let session = credentials.role_session_name.clone().unwrap_or_else(|| SESSION.to_owned());
-    Ok(Some(Lender {
-        role: Role { arn: arn.clone(), session, external_id: credentials.role_external_id.clone() },
-        by: by.clone(),
-        endpoint: endpoint.to_owned(),
-        region: region.to_owned(),
-        options: options.clone(),
-    }))
-}
-
-fn no_role(settings: &Settings, key: &str) -> Error {
-    settings
-        .wrong(key, "it is no ARN of a role")
-        .with_hint("it looks like `arn:aws:iam::123456789012:role/loader`")
+    let external_id = configured.role_external_id.clone();
+    Ok(Role { arn: arn.to_owned(), session: configured.session(), external_id })
 }
 
 /// The shared files, where the environment says how to find them.
@@ -146,7 +204,7 @@ fn profiles(settings: &Settings, read: &dyn Fn(&Path) -> Option<String>) -> Prof
 
 struct Look<'a> {
     settings: &'a Settings,
-    credentials: &'a StoreCredentials,
+    configured: &'a Configured,
     profiles: Profiles,
 }
 
@@ -157,7 +215,7 @@ impl Look<'_> {
 
     fn region(&self) -> Option<String> {
         let of_profile = || self.profiles.value(&self.profile_name(), "region");
-        let configured = self.credentials.region_name.clone();
+        let configured = self.configured.region_name.clone();
         configured
             .or_else(|| self.variable("AWS_REGION"))
             .or_else(|| self.variable("AWS_DEFAULT_REGION"))
@@ -165,7 +223,7 @@ impl Look<'_> {
     }
 
     fn profile_name(&self) -> String {
-        let configured = self.credentials.profile_name.clone();
+        let configured = self.configured.profile_name.clone();
         configured
             .or_else(|| self.variable("AWS_PROFILE"))
             .unwrap_or_else(|| profile::DEFAULT.to_owned())
@@ -173,29 +231,27 @@ impl Look<'_> {
 
     /// The role that the settings name.
     fn role(&self) -> Result<Option<Role>> {
-        let credentials = self.credentials;
-        let Some(arn) = &credentials.role_arn else { return Ok(None) };
-        if !is_role(arn) {
-            return Err(no_role(self.settings, ROLE));
-        }
-        let session = credentials.role_session_name.clone().unwrap_or_else(|| SESSION.to_owned());
-        let external_id = credentials.role_external_id.clone();
-        Ok(Some(Role { arn: arn.clone(), session, external_id }))
+        let arn = self.configured.role_arn.as_deref();
+        arn.map(|arn| role(self.settings, self.configured, "role_arn", arn)).transpose()
+    }
+
+    fn missing(&self, name: &str) -> Error {
+        self.settings.missing(&self.configured.key(name))
     }
 
     /// Who asks, without that role: what the settings say goes before what is around.
     fn base(&self) -> Result<Identity> {
-        let (settings, credentials) = (self.settings, self.credentials);
-        match (&credentials.aws_access_key_id, &credentials.aws_secret_access_key) {
+        let configured = self.configured;
+        match (&configured.access_key_id, &configured.secret_access_key) {
             (Some(id), Some(secret)) => {
-                let token = credentials.aws_session_token.clone();
+                let token = configured.session_token.clone();
                 return Ok(Identity::Keys { id: id.clone(), secret: secret.clone(), token });
             }
-            (Some(_), None) => return Err(settings.missing("credentials.aws_secret_access_key")),
-            (None, Some(_)) => return Err(settings.missing("credentials.aws_access_key_id")),
+            (Some(_), None) => return Err(self.missing("aws_secret_access_key")),
+            (None, Some(_)) => return Err(self.missing("aws_access_key_id")),
             (None, None) => {}
         }
-        if let Some(name) = &credentials.profile_name {
+        if let Some(name) = &configured.profile_name {
             return self.of_profile(name, &mut Vec::new());
         }
         if let Some(keys) = self.of_environment() {
@@ -239,7 +295,10 @@ impl Look<'_> {
                 "the keys of this container are given out without a file that shows who asks",
             )
             .with("variable", "AWS_CONTAINER_CREDENTIALS_FULL_URI")
-            .with_hint("set AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE, or `credentials.aws_access_key_id` and the secret"));
+            .with_hint(format!(
+                "set AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE, or `{}` and the secret",
+                self.configured.key("aws_access_key_id")
+            )));
         };
         if !is_of_containers(&url) {
             return Err(Error::new(
@@ -256,7 +315,7 @@ impl Look<'_> {
             .variable("AWS_EC2_METADATA_DISABLED")
             .is_some_and(|value| value.eq_ignore_ascii_case("true"))
         {
-            return Err(self.settings.missing("credentials.aws_access_key_id"));
+            return Err(self.missing("aws_access_key_id"));
         }
         Ok(Identity::Instance { endpoint: self.variable("AWS_EC2_METADATA_SERVICE_ENDPOINT") })
     }
@@ -264,8 +323,8 @@ impl Look<'_> {
     /// Whom a profile names. Those that it refers to are followed.
     fn of_profile(&self, name: &str, seen: &mut Vec<String>) -> Result<Identity> {
         let wrong = |reason: &str| {
-            let error = match self.credentials.profile_name {
-                Some(_) => self.settings.wrong(PROFILE, reason),
+            let error = match self.configured.profile_name {
+                Some(_) => self.settings.wrong(&self.configured.key("profile_name"), reason),
                 // The one in AWS_PROFILE, or the default one.
                 None => Error::new(
                     ErrorKind::Configuration,
@@ -352,7 +411,6 @@ fn is_of_containers(url: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::FilesystemSettings;
 
     const ARN: &str = "arn:aws:iam::1:role/loader";
 
@@ -362,17 +420,26 @@ mod tests {
         variables: &[(&str, &str)],
         files: &[(&str, &str)],
     ) -> Result<Found> {
-        let keys: Vec<(String, &str)> =
-            keys.iter().map(|(key, value)| (format!("credentials.{key}"), *value)).collect();
-        let mut pairs: Vec<(&str, &str)> =
-            keys.iter().map(|(key, value)| (key.as_str(), *value)).collect();
-        pairs.push(("bucket_url", "s3://lake"));
-        let mut settings = Settings::from_pairs("filesystem", &pairs);
+        let mut settings = Settings::from_pairs("lake", &[]);
         let variables = variables.iter().chain(&[("HOME", "/home/me")]);
         settings.environment =
             variables.map(|(name, value)| ((*name).to_owned(), Secret::from(*value))).collect();
-        let configured: FilesystemSettings = settings.read()?;
-        find(&settings, &configured.credentials, &|path| {
+        let value = |name: &str| {
+            keys.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned())
+        };
+        let configured = Configured {
+            table: "login",
+            access_key_id: value("aws_access_key_id"),
+            secret_access_key: value("aws_secret_access_key").map(Secret::new),
+            session_token: value("aws_session_token").map(Secret::new),
+            region_name: value("region_name"),
+            profile_name: value("profile_name"),
+            role_arn: value("role_arn"),
+            role_external_id: value("role_external_id"),
+            role_session_name: value("role_session_name"),
+            web_identity_token_file: value("web_identity_token_file"),
+        };
+        find(&settings, &configured, &|path| {
             let found = files.iter().find(|(name, _)| Path::new(name) == path)?;
             Some(found.1.to_owned())
         })
@@ -529,7 +596,7 @@ mod tests {
             ),
         ] {
             let error = found(keys, variables, &[]).unwrap_err();
-            let named = named.map(|named| format!("destination.filesystem.credentials.{named}"));
+            let named = named.map(|named| format!("destination.lake.login.{named}"));
             assert_eq!(error.context("key"), named.as_deref(), "{error:?}");
             assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
         }

@@ -5,15 +5,15 @@
 use std::collections::BTreeMap;
 
 /// The profile that is meant where none is named.
-pub(super) const DEFAULT: &str = "default";
+pub(crate) const DEFAULT: &str = "default";
 
 /// What the files say, by profile.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Profiles(BTreeMap<String, BTreeMap<String, String>>);
+pub(crate) struct Profiles(BTreeMap<String, BTreeMap<String, String>>);
 
 impl Profiles {
     /// Reads both files. What stands in the one for credentials counts before the other.
-    pub(super) fn parse(config: &str, credentials: &str) -> Self {
+    pub(crate) fn parse(config: &str, credentials: &str) -> Self {
         let mut profiles = Self::default();
         profiles.add(config, |title| match title {
             DEFAULT => Some(DEFAULT),
@@ -52,12 +52,12 @@ impl Profiles {
     }
 
     /// Whether there is such a profile.
-    pub(super) fn has(&self, name: &str) -> bool {
+    pub(crate) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 
     /// Whether a profile says who asks: it may set no more than a region.
-    pub(super) fn names_someone(&self, name: &str) -> bool {
+    pub(crate) fn names_someone(&self, name: &str) -> bool {
         let keys = [
             "aws_access_key_id",
             "role_arn",
@@ -70,7 +70,7 @@ impl Profiles {
     }
 
     /// A value that is not empty.
-    pub(super) fn value(&self, name: &str, key: &str) -> Option<&str> {
+    pub(crate) fn value(&self, name: &str, key: &str) -> Option<&str> {
         self.0.get(name)?.get(key).map(String::as_str).filter(|value| !value.is_empty())
     }
 }

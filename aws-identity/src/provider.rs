@@ -3,26 +3,24 @@
 use std::sync::Arc;
 
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, AwsCredential, AwsCredentialProvider};
-use object_store::{ClientOptions, Result, StaticCredentialProvider};
+use object_store::{Result, StaticCredentialProvider};
 
-use super::sts::{Sts, Trust};
-use super::{Identity, Proof};
-use crate::client::retries;
+use crate::service::{Roles, options, retries};
+use crate::sts::{Sts, Trust};
+use crate::{Identity, Proof};
 
-/// What gives out the keys of whoever asks. Opens no connection. The address is that of the service for roles.
-pub(crate) fn provider(
-    identity: &Identity,
-    endpoint: &str,
-    region: &str,
-    options: &ClientOptions,
-) -> Result<AwsCredentialProvider> {
+/// What gives out the keys of whoever asks. Opens no connection.
+///
+/// # Errors
+/// Where the pieces do not fit together.
+pub fn provider(identity: &Identity, roles: &Roles) -> Result<AwsCredentialProvider> {
     let of_builder = |settings: &[(AmazonS3ConfigKey, &str)]| {
         let builder = AmazonS3Builder::new().with_bucket_name("none").with_retry(retries());
         let builder = settings
             .iter()
             .fold(builder, |builder, (key, value)| builder.with_config(*key, *value));
         // A store that is asked for nothing but its keys.
-        let store = builder.with_client_options(options.clone()).build()?;
+        let store = builder.with_client_options(options()).build()?;
         Ok(Arc::clone(store.credentials()))
     };
     match identity {
@@ -37,9 +35,9 @@ pub(crate) fn provider(
         Identity::Role { role, by } => {
             let trust = match by {
                 Proof::Token(file) => Trust::Token(file.clone()),
-                Proof::Identity(base) => Trust::Keys(provider(base, endpoint, region, options)?),
+                Proof::Identity(base) => Trust::Keys(provider(base, roles)?),
             };
-            Ok(Arc::new(Sts::new(role.clone(), trust, endpoint, region, options)?))
+            Ok(Arc::new(Sts::new(role.clone(), trust, roles)?))
         }
         Identity::Task { path } => {
             of_builder(&[(AmazonS3ConfigKey::ContainerCredentialsRelativeUri, path)])
