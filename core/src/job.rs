@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DataFile, Error, ErrorKind, Load, Result, Schema, Secret};
+use crate::{DataFile, Error, ErrorKind, Load, Result, Schema, Secret, Usage};
 
 /// The id of a job: `<kind>:<table>` or `<kind>:<table>/<file>`, unique within its load. A custom step has the hash of
 /// its payload in the place of a file.
@@ -178,9 +178,12 @@ pub struct JobStatistics {
     pub bytes: u64,
     /// Statements or requests that loaded rows: one COPY counts one.
     pub statements: u64,
-    /// What else the destination wants to have in the receipt: a job id, bytes billed.
+    /// What else the destination wants to have in the receipt: a job id.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub details: BTreeMap<String, String>,
+    /// What it has used of the destination. The receipt shows the sum over all jobs and the publication.
+    #[serde(default, skip_serializing_if = "Usage::is_empty")]
+    pub usage: Usage,
 }
 
 /// What the result of a job asks for.

@@ -44,6 +44,7 @@ pub mod settings;
 pub mod sql;
 mod staging;
 mod transport;
+mod usage;
 
 pub use bounds::Bounds;
 pub use capabilities::{
@@ -73,6 +74,7 @@ pub use schema::{
 pub use secret::{Redactor, Secret};
 pub use staging::{AccessRequest, Scope, StagedObject, StagingDestination};
 pub use transport::check_encrypted;
+pub use usage::Usage;
 
 #[doc(hidden)]
 pub use inventory;

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Job, LoadId, MergeStrategy, ReplaceStrategy, StateRow};
+use crate::{Job, LoadId, MergeStrategy, ReplaceStrategy, StateRow, Usage};
 
 /// Everything that becomes visible at once: the rows of all tables, the state, the schema and the commit itself.
 ///
@@ -90,4 +90,10 @@ pub struct Commit {
     pub rows: BTreeMap<String, u64>,
     /// Statements that loaded rows, by table: one COPY counts one.
     pub statements: BTreeMap<String, u64>,
+    /// What the publication has used of the destination.
+    #[serde(default, skip_serializing_if = "Usage::is_empty")]
+    pub usage: Usage,
+    /// What stopped nothing and should be known, a sentence each: it stands in the receipt, and is shown.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
 }

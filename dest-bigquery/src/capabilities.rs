@@ -9,13 +9,17 @@ use crate::BigQuerySettings;
 
 /// What BigQuery can do with these settings. Pages are those of the BigQuery documentation.
 pub(crate) fn capabilities(settings: &BigQuerySettings) -> Capabilities {
-    Capabilities {
+    let per_table = settings.is_per_table();
+    // Load jobs into the tables themselves find the columns of CSV by their place in the table.
+    let mut formats = vec![FileFormat::Parquet, FileFormat::Jsonl, FileFormat::Csv];
+    formats.retain(|format| !per_table || *format != FileFormat::Csv);
+    let mut claimed = Capabilities {
         // "Batch loading data", from local files.
-        loads: vec![FileFormat::Parquet, FileFormat::Jsonl, FileFormat::Csv],
+        loads: formats.clone(),
         copies: vec![CopySource {
             // "Batch loading data": a load job takes only `gs://` URIs.
             storage: StorageKind::Gcs,
-            formats: vec![FileFormat::Parquet, FileFormat::Jsonl, FileFormat::Csv],
+            formats,
             // "Loading Parquet data from Cloud Storage", permissions: who starts the job must be able to read the
             // bucket. A load job has no place for other keys.
             access: vec![AccessKind::OwnIdentity],
@@ -69,7 +73,17 @@ pub(crate) fn capabilities(settings: &BigQuerySettings) -> Capabilities {
         // table has a million rows in them; the engine cuts those of wide ones.
         row_group_rows: Some(1 << 20),
         ..Capabilities::default()
+    };
+    if per_table {
+        // Its load jobs are what publishes: each table by itself, and a merge moves rows by statements.
+        claimed.write_dispositions = vec![WriteDisposition::Append, WriteDisposition::Replace];
+        claimed.merge_strategies.clear();
+        claimed.replace_strategies = vec![ReplaceStrategy::TruncateAndInsert];
+        claimed.loads_in_publication = true;
+        claimed.atomic_publication = false;
+        claimed.max_tables_in_publication = None;
     }
+    claimed
 }
 
 #[cfg(test)]
@@ -99,6 +113,16 @@ mod tests {
         "wei":[76,38],
         "timestamp_precision":6,"max_statement_bytes":1000000,"literals":null,"file_bytes":268435456,"row_group_rows":1048576,"max_parallel_jobs":null}
         "#);
+    }
+
+    #[test]
+    fn tables_that_are_published_one_by_one_are_not_merged() {
+        let claimed = with(("publication", "per_table"));
+        let all = with(("location", "EU"));
+        assert!(claimed.loads_in_publication && !claimed.atomic_publication);
+        assert_eq!(claimed.write_dispositions, all.write_dispositions[..2]);
+        assert_eq!((claimed.max_tables_in_publication, claimed.loads.len()), (None, 2));
+        assert!(claimed.merge_strategies.is_empty() && all.atomic_publication);
     }
 
     #[test]

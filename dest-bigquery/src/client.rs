@@ -7,17 +7,24 @@ use futures::{StreamExt as _, TryStreamExt as _, future, stream};
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
-use transload_core::sql::{Row, SqlClient, Statement, Transaction, staging_name};
-use transload_core::{Error, ErrorKind, Job, JobContext, Result, Table};
+use transload_core::sql::{
+    Dialect as _, Row, SqlClient, Statement, Transaction, staging_name, system,
+};
+use transload_core::{Error, ErrorKind, Job, JobContext, Load, LoadId, Result, Table, Usage};
 
 use crate::api::{Request, is_reason, may_be_repeated, part};
 use crate::catalog::{self, AT_ONCE, Question, dataset_path, table_path};
 use crate::classify::classify_job;
 use crate::config::{BigQuerySettings, identity};
 use crate::dialect::BigQueryDialect;
-use crate::jobs::{Answered, Jobs, Submitted};
-use crate::load::{Part, Place, configuration, copied, job_stem, parts, staging_table};
+use crate::jobs::{Answered, Jobs, Submitted, usage_of};
+use crate::labels::{self, Labels};
+use crate::load::{
+    Part, Place, configuration, copied, direct_configuration, direct_stem, job_stem, parts,
+    staging_table,
+};
 use crate::names::TABLE_BYTES;
+use crate::per_table::{Direct, check_fence};
 use crate::script::Script;
 use crate::upload::upload;
 
@@ -32,18 +39,51 @@ pub(crate) struct BigQuery {
     pub(crate) jobs: Jobs,
     /// The staging dataset that is known to be there.
     staging: Mutex<Option<String>>,
+    /// What transactions have used since it was last asked for.
+    used: Mutex<Usage>,
 }
 
 /// What load jobs have done.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Loaded {
     pub(crate) rows: u64,
     pub(crate) jobs: u64,
+    pub(crate) usage: Usage,
+}
+
+impl Loaded {
+    /// Counts a job that has brought a part.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Terminal`] for another number of rows than were written.
+    fn count(&mut self, ended: &Value, part: &Part<'_>, job: &Job) -> Result<()> {
+        let rows = rows_of(ended)?;
+        if rows != part.rows() {
+            return Err(Error::new(ErrorKind::Terminal, "rows do not reconcile")
+                .with("job", job.id())
+                .with("expected", part.rows())
+                .with("found", rows));
+        }
+        self.rows += rows;
+        self.jobs += 1;
+        self.usage.add_all(&usage_of(ended));
+        Ok(())
+    }
 }
 
 impl BigQuery {
     pub(crate) fn new(settings: BigQuerySettings, dialect: BigQueryDialect, jobs: Jobs) -> Self {
-        Self { settings, dialect, jobs, staging: Mutex::default() }
+        Self { settings, dialect, jobs, staging: Mutex::default(), used: Mutex::default() }
+    }
+
+    /// The labels of what belongs to a load.
+    pub(crate) fn labels(&self, load: &Load) -> Labels {
+        labels::of_load(load, &self.settings.labels())
+    }
+
+    /// What transactions have used since this was last asked.
+    pub(crate) async fn take_usage(&self) -> Usage {
+        std::mem::take(&mut *self.used.lock().await)
     }
 
     fn project(&self) -> &str {
@@ -80,20 +120,13 @@ impl BigQuery {
         let mut loaded = Loaded::default();
         for (number, part) in parts.iter().enumerate() {
             let number = (parts.len() > 1).then_some(number);
-            let rows = self.load_part(&place, table, job, part, number, context).await?;
-            if rows != part.rows() {
-                return Err(Error::new(ErrorKind::Terminal, "rows do not reconcile")
-                    .with("job", job.id())
-                    .with("expected", part.rows())
-                    .with("found", rows));
-            }
-            loaded.rows += rows;
-            loaded.jobs += 1;
+            let ended = self.load_part(&place, table, job, part, number, context).await?;
+            loaded.count(&ended, part, job)?;
         }
         Ok(loaded)
     }
 
-    /// Brings a part of a table, by a job of this or of an earlier process, and returns its rows.
+    /// Brings a part of a table, by a job of this or of an earlier process, and returns that.
     async fn load_part(
         &self,
         place: &Place,
@@ -102,41 +135,120 @@ impl BigQuery {
         part: &Part<'_>,
         number: Option<usize>,
         context: &JobContext<'_>,
-    ) -> Result<u64> {
-        let asked = configuration(place, table, part, context)?;
+    ) -> Result<Value> {
+        let asked = configuration(place, table, part, &self.labels(context.load))?;
         let stem = job_stem(place, context.load, job, number);
         for attempt in 0..ATTEMPTS {
             let id = format!("{stem}_a{attempt}");
-            let submitted = match part.file() {
-                Some(file) => {
-                    let path = context.folder.join(file.path());
-                    let timeout = self.settings.file_upload_timeout;
-                    upload(&self.jobs, &id, &asked, &path, timeout, context.on_bytes).await?
-                }
-                None => self.jobs.submit(&id, &asked).await.map_err(may_be_repeated)?,
-            };
-            match submitted {
-                Submitted::New(job) => {
-                    let job = self.jobs.ended(job).await?;
-                    return match classify_job(&job) {
-                        Some(error) => Err(may_be_repeated(error).with("table", &table.name)),
-                        None => rows_of(&job),
-                    };
-                }
+            match self.submit_part(&id, &asked, part, context).await? {
+                Submitted::New(job) => return self.ended_well(job, &table.name).await,
                 Submitted::Known(job) => {
                     let job = self.jobs.ended(job).await?;
                     if classify_job(&job).is_none()
                         && self.take_over(&id, &job, place, number.is_some(), context).await?
                     {
-                        return rows_of(&job);
+                        return Ok(job);
                     }
                     // It failed, or what it brought is gone: one more is allowed.
                 }
             }
         }
-        Err(Error::new(ErrorKind::Terminal, "a load job has failed again and again")
-            .with("table", &table.name)
-            .with("jobs", format!("{stem}_a0 to _a{}", ATTEMPTS - 1)))
+        Err(failed_again_and_again(&table.name, &stem))
+    }
+
+    /// Brings the rows of a table into the table itself, by jobs of this or of an earlier process. What one of them has
+    /// brought is there, and is not brought again.
+    pub(crate) async fn load_directly(
+        &self,
+        direct: Direct<'_>,
+        context: &JobContext<'_>,
+    ) -> Result<Loaded> {
+        let place = Place {
+            project: self.project().to_owned(),
+            dataset: context.load.dataset.name.clone(),
+            table: direct.table.table.clone(),
+        };
+        let path = table_path(&place.project, &place.dataset, &place.table);
+        let live = self.jobs.api.ask(&Request::get(path)).await;
+        let live = live.map_err(|error| error.with("table", &place.table))?;
+        let labels = self.labels(context.load);
+        let mut loaded = Loaded::default();
+        for job in &direct.table.jobs {
+            for (number, part) in parts(job)?.iter().enumerate() {
+                // The first one makes room for all of them.
+                let replaces = direct.replaces && loaded.jobs == 0;
+                let asked = direct_configuration(&place, &live, part, replaces, &labels)?;
+                let stem = direct_stem(&place, context.load, job, number);
+                let ended = self.bring_directly(&stem, &asked, part, &place, context).await?;
+                loaded.count(&ended, part, job)?;
+            }
+        }
+        Ok(loaded)
+    }
+
+    async fn bring_directly(
+        &self,
+        stem: &str,
+        asked: &Value,
+        part: &Part<'_>,
+        place: &Place,
+        context: &JobContext<'_>,
+    ) -> Result<Value> {
+        for attempt in 0..ATTEMPTS {
+            let id = format!("{stem}_a{attempt}");
+            match self.submit_part(&id, asked, part, context).await? {
+                Submitted::New(job) => return self.ended_well(job, &place.table).await,
+                Submitted::Known(job) => {
+                    let job = self.jobs.ended(job).await?;
+                    // Of one that failed nothing is there: a load job is atomic.
+                    if classify_job(&job).is_none() {
+                        return Ok(job);
+                    }
+                }
+            }
+        }
+        Err(failed_again_and_again(&place.table, stem))
+    }
+
+    async fn submit_part(
+        &self,
+        id: &str,
+        asked: &Value,
+        part: &Part<'_>,
+        context: &JobContext<'_>,
+    ) -> Result<Submitted> {
+        match part.file() {
+            Some(file) => {
+                let path = context.folder.join(file.path());
+                let timeout = self.settings.file_upload_timeout;
+                upload(&self.jobs, id, asked, &path, timeout, context.on_bytes).await
+            }
+            None => self.jobs.submit(id, asked).await.map_err(may_be_repeated),
+        }
+    }
+
+    /// Waits for a job that was submitted now.
+    async fn ended_well(&self, job: Value, table: &str) -> Result<Value> {
+        let job = self.jobs.ended(job).await?;
+        match classify_job(&job) {
+            Some(error) => Err(may_be_repeated(error).with("table", table)),
+            None => Ok(job),
+        }
+    }
+
+    /// Refuses a load that another loader has overtaken.
+    pub(crate) async fn check_fence(&self, load: &Load, previous: Option<&LoadId>) -> Result<()> {
+        let rows = catalog::fences(&self.jobs.api, self.project(), &load.dataset.name).await?;
+        check_fence(&rows, load, previous)
+    }
+
+    /// The counts of rows of the loads of the last day, as their commits have them.
+    pub(crate) async fn loads_of_a_day(&self, dataset: &str) -> Result<Vec<String>> {
+        let commits = self.dialect.table(dataset, system::COMMITS);
+        let query = Statement::new(format!(
+            "SELECT row_counts FROM {commits} WHERE committed_at > TIMESTAMP_SUB(CURRENT_TIMESTAMP(), INTERVAL 1 DAY)"
+        ));
+        Ok(self.query(&query).await?.into_iter().flatten().flatten().collect())
     }
 
     /// Sees that the rows of a job that ended are in the staging table of this epoch; whether they could be brought there.
@@ -157,7 +269,7 @@ impl BigQuery {
         }
         // One of an earlier epoch, whose loader may not be dead: its table is its own.
         let id = format!("{id}_e{}", context.load.epoch);
-        let configuration = copied(from, place, context.load);
+        let configuration = copied(from, place, &self.labels(context.load));
         let submitted = self.jobs.submit(&id, &configuration).await.map_err(may_be_repeated)?;
         let (Submitted::New(copy) | Submitted::Known(copy)) = submitted;
         let copy = self.jobs.ended(copy).await?;
@@ -200,7 +312,7 @@ impl BigQuery {
     ) -> Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let until = (now + self.staging_lifetime()).as_millis();
-        let made = staging_table(place, table, parts, context.load, until)?;
+        let made = staging_table(place, table, parts, &self.labels(context.load), until)?;
         let path = format!("{}/tables", dataset_path(&place.project, &place.dataset));
         match self.jobs.api.ask(&Request::post(path, &made)).await {
             Ok(_) => Ok(()),
@@ -242,6 +354,12 @@ impl BigQuery {
     }
 }
 
+fn failed_again_and_again(table: &str, stem: &str) -> Error {
+    Error::new(ErrorKind::Terminal, "a load job has failed again and again")
+        .with("table", table)
+        .with("jobs", format!("{stem}_a0 to _a{}", ATTEMPTS - 1))
+}
+
 fn rows_of(job: &Value) -> Result<u64> {
     let rows = job["statistics"]["load"]["outputRows"].as_str().and_then(|rows| rows.parse().ok());
     rows.ok_or_else(|| {
@@ -278,6 +396,8 @@ impl SqlClient for BigQuery {
         let script = Script::of(transaction, &self.dialect)?;
         let answered = self.jobs.query(&script.text, true).await;
         let answered = answered.map_err(|error| script.explain(error, transaction))?;
+        let usage = self.jobs.usage(&answered.id).await;
+        self.used.lock().await.add_all(&usage);
         script.counts(&answered.list)
     }
 }

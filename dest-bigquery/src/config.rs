@@ -9,6 +9,8 @@ use transload_core::settings::{Setting as _, Settings};
 use transload_core::{Error, ErrorKind, Result, Secret, check_encrypted, settings};
 use url::Url;
 
+use crate::labels;
+
 settings! {
     /// The settings of destination BigQuery.
     pub struct BigQuerySettings {
@@ -24,6 +26,11 @@ settings! {
         /// Whether names of tables that differ in case alone are two names. Clear it for datasets that were created
         /// with `is_case_insensitive`. Example: `false`.
         pub has_case_sensitive_identifiers: bool = "true",
+        /// How loads become visible: `transaction`, all tables of a load in one transaction, or `per_table`, each table by
+        /// load jobs of its own, which cost nothing, one after another. Example: `per_table`.
+        pub publication: String = "transaction",
+        /// Labels for jobs, and for the tables that are made. Example: `{ team = "chess" }`.
+        pub labels: Option<BTreeMap<String, String>>,
         /// Days after which staging tables go that nobody removed. Example: `2`.
         pub staging_expiration_days: u32 = "7",
         /// Seconds until a request is given up. Example: `60`.
@@ -127,6 +134,9 @@ fn key_file(text: &str) -> Result<BTreeMap<String, String>> {
         .collect()
 }
 
+const TRANSACTION: &str = "transaction";
+const PER_TABLE: &str = "per_table";
+
 impl BigQuerySettings {
     /// The project that holds the datasets.
     pub(crate) fn project(&self) -> &str {
@@ -136,6 +146,16 @@ impl BigQuerySettings {
     /// The project in which jobs run, and which is billed for them.
     pub(crate) fn billed_project(&self) -> &str {
         self.own_project().or(self.project_id.as_deref()).unwrap_or_default()
+    }
+
+    /// Whether each table is loaded and becomes visible by itself.
+    pub(crate) fn is_per_table(&self) -> bool {
+        self.publication == PER_TABLE
+    }
+
+    /// The labels of jobs and tables.
+    pub(crate) fn labels(&self) -> BTreeMap<String, String> {
+        self.labels.clone().unwrap_or_default()
     }
 
     /// Whether Google itself is asked: what the machine has is shown to no one else.
@@ -169,9 +189,14 @@ pub(crate) fn identity(settings: &BigQuerySettings) -> String {
     let project = settings.project();
     // What stands behind a question mark may be a key.
     let endpoint = settings.api_endpoint.split(['?', '#']).next().unwrap_or_default();
-    match endpoint.trim_end_matches('/') {
+    let place = match endpoint.trim_end_matches('/') {
         "https://bigquery.googleapis.com" => format!("bigquery:{project}"),
         endpoint => format!("bigquery:{project}@{endpoint}"),
+    };
+    // A load that has begun in one way would bring the rows of its first tables twice if it ended in the other.
+    match settings.is_per_table() {
+        true => format!("{place} per table"),
+        false => place,
     }
 }
 
@@ -285,6 +310,17 @@ fn check(settings: &Settings, read: &BigQuerySettings) -> Result<()> {
             "location",
             is_made_of(&read.location, |c| c.is_ascii_alphanumeric() || c == '-'),
             "expected a region or multi-region, such as EU or europe-west1",
+        ),
+        (
+            "publication",
+            matches!(read.publication.as_str(), TRANSACTION | PER_TABLE),
+            "expected `transaction` or `per_table`",
+        ),
+        (
+            "labels",
+            labels::check(&read.labels()),
+            "expected up to 60 labels of lower-case letters, digits, dashes and underscores, 63 at most in a name and in a \
+             value; names begin with a letter, and not with `transload_`",
         ),
         ("staging_expiration_days", read.staging_expiration_days > 0, "expected one day or more"),
         ("http_timeout", !read.http_timeout.is_zero(), seconds),

@@ -3,9 +3,11 @@
 //! Pages are those of the BigQuery documentation.
 
 use transload_core::sql::{Dialect, Statement, Step, Target};
-use transload_core::{Column, DataType, Error, ErrorKind, Job, JobContext, Result, Table};
+use transload_core::{Column, Error, ErrorKind, Job, JobContext, Result, Table};
 
 use crate::catalog::Question;
+use crate::labels::Labels;
+use crate::layout;
 use crate::types::{self, Type};
 
 /// Bytes of the longest text that is written into a statement as it is: two of them and what stands around them fit into
@@ -19,6 +21,10 @@ pub(crate) struct BigQueryDialect {
     pub(crate) project: String,
     /// Whether names of tables that differ in case are two.
     pub(crate) case_sensitive: bool,
+    /// Whether files are loaded into the tables themselves, beside the transaction.
+    pub(crate) per_table: bool,
+    /// The labels of tables that are made.
+    pub(crate) labels: Labels,
 }
 
 impl Dialect for BigQueryDialect {
@@ -56,7 +62,8 @@ impl Dialect for BigQueryDialect {
     }
 
     fn table_options(&self, table: &Table) -> String {
-        table_options(table)
+        // What cannot be was refused when the table was made; scratch tables need none of it.
+        layout::clauses(table).unwrap_or_default()
     }
 
     fn adds_column_if_not_exists(&self) -> bool {
@@ -118,6 +125,9 @@ impl Dialect for BigQueryDialect {
 
     fn load(&self, _: &Target<'_>, jobs: &[Job], _: &JobContext<'_>) -> Result<Vec<Step>> {
         // Files come by load jobs, which are no statements.
+        if self.per_table {
+            return Ok(Vec::new());
+        }
         let job = jobs.first().map(Job::id).map(|id| id.to_string()).unwrap_or_default();
         Err(Error::new(ErrorKind::Bug, "files are loaded by jobs").with("job", job))
     }
@@ -145,49 +155,20 @@ pub(crate) fn literal(text: &str) -> String {
     literal
 }
 
-/// Where rows lie: dlt's hints `partition` for one column, and `cluster` for up to four, as dlt reads them.
-fn table_options(table: &Table) -> String {
-    let with = |hints: [&'static str; 2]| {
-        let hinted = move |column: &&Column| hints.iter().any(|hint| column.has_hint(hint));
-        table.complete_columns().filter(hinted)
-    };
-    let mut options = String::new();
-    // "Introduction to partitioned tables": one column.
-    let partition = with(["partition", "x-bigquery-partition"]).find_map(|column| {
-        let name = quoted(&column.name);
-        match column.data_type? {
-            DataType::Date => Some(name),
-            DataType::Timestamp => Some(format!("DATE({name})")),
-            // dlt's range: seconds since 1970, a day in each partition.
-            DataType::Bigint => {
-                Some(format!("RANGE_BUCKET({name}, GENERATE_ARRAY(-172800000, 691200000, 86400))"))
-            }
-            _ => None,
-        }
-    });
-    if let Some(partition) = partition {
-        options.push_str(&format!(" PARTITION BY {partition}"));
-    }
-    // "Introduction to clustered tables": four columns.
-    let cluster: Vec<String> = with(["cluster", "x-bigquery-cluster"])
-        .take(4)
-        .map(|column| quoted(&column.name))
-        .collect();
-    if !cluster.is_empty() {
-        options.push_str(&format!(" CLUSTER BY {}", cluster.join(", ")));
-    }
-    options
-}
-
 #[cfg(test)]
 pub(crate) mod tests {
-    use transload_core::WriteDisposition;
     use transload_core::sql::create_table;
+    use transload_core::{DataType, WriteDisposition};
 
     use super::*;
 
     pub(crate) fn dialect() -> BigQueryDialect {
-        BigQueryDialect { project: "p".into(), case_sensitive: true }
+        BigQueryDialect {
+            project: "p".into(),
+            case_sensitive: true,
+            per_table: false,
+            labels: Labels::new(),
+        }
     }
 
     #[test]

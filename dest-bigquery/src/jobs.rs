@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 use transload_core::sql::Row;
-use transload_core::{Error, ErrorKind, Result};
+use transload_core::{Error, ErrorKind, Result, Usage};
 
 use crate::api::{Api, Request, is_reason, part};
 use crate::classify::classify_job;
+use crate::labels::{self, Labels};
 
 /// How long an answer to a query is waited for in one request. BigQuery documentation, `jobs.getQueryResults`, `timeoutMs`.
 const QUERY_WAIT: Duration = Duration::from_secs(10);
@@ -24,6 +25,8 @@ pub(crate) struct Jobs {
     /// The project that is billed.
     pub(crate) project: String,
     pub(crate) location: String,
+    /// The labels of jobs that belong to no load.
+    pub(crate) labels: Labels,
 }
 
 /// What became of a job that was submitted.
@@ -42,6 +45,8 @@ pub(crate) struct Answered {
     pub(crate) changed: u64,
     /// The first value of the first row, where it is a list.
     pub(crate) list: Vec<String>,
+    /// The id of its job.
+    pub(crate) id: String,
 }
 
 impl Jobs {
@@ -100,6 +105,7 @@ impl Jobs {
     pub(crate) async fn query(&self, sql: &str, wants_rows: bool) -> Result<Answered> {
         let id = format!("transload_q_{}", unique());
         let configuration = json!({
+            "labels": labels::of_statement(&self.labels),
             // What was answered before is no answer to what the fence is now.
             "query": {"query": sql, "useLegacySql": false, "useQueryCache": false},
         });
@@ -108,7 +114,7 @@ impl Jobs {
         if let Some(error) = classify_job(&job) {
             return Err(error);
         }
-        let mut answered = Answered::default();
+        let mut answered = Answered { id: id.clone(), ..Answered::default() };
         let changed = &job["statistics"]["query"]["numDmlAffectedRows"];
         if job["status"]["state"] == "DONE" && !wants_rows {
             answered.changed = number(changed);
@@ -139,6 +145,11 @@ impl Jobs {
         }
     }
 
+    /// What a job has used. It is done, so that what is not answered is left out.
+    pub(crate) async fn usage(&self, id: &str) -> Usage {
+        self.get(id).await.as_ref().map(usage_of).unwrap_or_default()
+    }
+
     async fn results(&self, id: &str, page: Option<&str>) -> Result<Value> {
         let mut path = format!(
             "/bigquery/v2/projects/{}/queries/{}?location={}&timeoutMs={}",
@@ -156,15 +167,39 @@ impl Jobs {
     }
 }
 
-fn read_rows(results: &Value, answered: &mut Answered) {
-    let text = |value: &Value| value["v"].as_str().map(str::to_owned);
-    for row in results["rows"].as_array().into_iter().flatten() {
-        let fields = row["f"].as_array().map(Vec::as_slice).unwrap_or_default();
-        if let Some(list) = fields.first().and_then(|field| field["v"].as_array()) {
-            answered.list = list.iter().filter_map(text).collect();
+/// What a job has used. REST reference, `JobStatistics`: load and copy jobs read for nothing, and tell no bytes.
+pub(crate) fn usage_of(job: &Value) -> Usage {
+    let mut usage = Usage::default();
+    usage.add(Usage::JOBS, 1);
+    let statistics = &job["statistics"];
+    for (name, figure) in [
+        (Usage::BYTES_PROCESSED, &statistics["query"]["totalBytesProcessed"]),
+        (Usage::BYTES_BILLED, &statistics["query"]["totalBytesBilled"]),
+        (Usage::SLOT_MILLISECONDS, &statistics["totalSlotMs"]),
+    ] {
+        if let Some(number) = figure.as_str().and_then(|text| text.parse().ok()) {
+            usage.add(name, number);
         }
-        answered.rows.push(fields.iter().map(text).collect());
     }
+    usage
+}
+
+fn read_rows(results: &Value, answered: &mut Answered) {
+    answered.rows.extend(rows_in(results));
+    let last = results["rows"].as_array().and_then(|rows| rows.last());
+    if let Some(list) = last.and_then(|row| row["f"][0]["v"].as_array()) {
+        answered.list = list.iter().filter_map(text_in).collect();
+    }
+}
+
+/// The rows of an answer, as texts.
+pub(crate) fn rows_in(answer: &Value) -> Vec<Row> {
+    let fields = |row: &Value| row["f"].as_array().into_iter().flatten().map(text_in).collect();
+    answer["rows"].as_array().into_iter().flatten().map(fields).collect()
+}
+
+fn text_in(field: &Value) -> Option<String> {
+    field["v"].as_str().map(str::to_owned)
 }
 
 /// The API writes whole numbers as texts.
@@ -181,4 +216,24 @@ fn unique() -> String {
         .unwrap_or_default()
         .as_nanos();
     format!("{now:x}_{:016x}{:08x}", random(), std::process::id())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_tells_what_it_has_used() {
+        let query = json!({"statistics": {
+            "totalSlotMs": "1200",
+            "query": {"totalBytesProcessed": "77", "totalBytesBilled": "10485760", "totalSlotMs": "1200"},
+        }});
+        let shown = usage_of(&query).to_string();
+        assert_eq!(
+            shown,
+            "bytes_billed 10485760, bytes_processed 77, jobs 1, slot_milliseconds 1200"
+        );
+        let load = json!({"statistics": {"load": {"inputFileBytes": "5"}, "totalSlotMs": "3"}});
+        assert_eq!(usage_of(&load).to_string(), "jobs 1, slot_milliseconds 3");
+    }
 }

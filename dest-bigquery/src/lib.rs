@@ -15,8 +15,12 @@ mod config;
 mod dialect;
 mod external_account;
 mod jobs;
+mod labels;
+mod layout;
+mod ledger;
 mod load;
 mod names;
+mod per_table;
 mod script;
 mod tables;
 mod tokens;
@@ -26,6 +30,7 @@ mod upload;
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use transload_core::settings::Settings;
 use transload_core::sql::{Row, SqlClient as _, SqlDestination, Statement};
 use transload_core::{
@@ -35,7 +40,7 @@ use transload_core::{
 };
 
 use api::Api;
-use client::BigQuery;
+use client::{BigQuery, Loaded};
 pub use config::{BigQuerySettings, GoogleCredentials};
 use dialect::BigQueryDialect;
 use jobs::Jobs;
@@ -78,14 +83,52 @@ impl BigQueryDestination {
             api: Api::new(&read, identity)?,
             project: read.billed_project().to_owned(),
             location: read.location.clone(),
+            labels: read.labels(),
         };
         let dialect = BigQueryDialect {
             project: read.project().to_owned(),
             case_sensitive: read.has_case_sensitive_identifiers,
+            per_table: read.is_per_table(),
+            labels: read.labels(),
         };
         let capabilities = capabilities::capabilities(&read);
         let client = BigQuery::new(read, dialect.clone(), jobs);
         Ok(Self { sql: SqlDestination::new(client, dialect, capabilities) })
+    }
+
+    /// Brings the rows of each table by load jobs, then publishes what is left.
+    async fn publish_per_table(
+        &self,
+        publication: &Publication,
+        context: &JobContext<'_>,
+    ) -> Result<Commit> {
+        let client = self.sql.client();
+        let tables = per_table::direct(publication)?;
+        client.check_fence(context.load, publication.previous.as_ref()).await?;
+        let mut loaded = Vec::new();
+        for direct in &tables {
+            loaded.push(client.load_directly(*direct, context));
+        }
+        let loaded: Vec<Loaded> =
+            stream::iter(loaded).buffered(catalog::AT_ONCE).try_collect().await?;
+        let uncounted = JobContext { on_bytes: &|_| (), ..*context };
+        let mut commit = self.sql.publish(&per_table::rest(publication), &uncounted).await?;
+        let mut jobs = Vec::new();
+        for (direct, loaded) in tables.iter().zip(loaded) {
+            let name = &direct.table.table;
+            commit.rows.insert(name.clone(), loaded.rows);
+            commit.statements.insert(name.clone(), loaded.jobs);
+            commit.usage.add_all(&loaded.usage);
+            jobs.extend(context.schema.tables.get(name).map(|table| (table, loaded.jobs)));
+            let copied = direct.table.jobs.iter().filter(|job| matches!(job, Job::Copy(_)));
+            let files = copied.flat_map(|job| job.data_files());
+            (context.on_bytes)(files.map(|file| file.bytes).sum());
+        }
+        // The load is there: what cannot be counted now is counted by the next one.
+        if let Ok(loads) = client.loads_of_a_day(&context.load.dataset.name).await {
+            commit.warnings = ledger::warnings(&loads, &jobs);
+        }
+        Ok(commit)
     }
 
     /// Runs a query and returns its rows as texts: for those who look at what was loaded.
@@ -156,15 +199,27 @@ impl Destination for BigQueryDestination {
             rows: Some(loaded.rows),
             bytes,
             statements: loaded.jobs,
+            usage: loaded.usage,
             ..JobStatistics::default()
         };
         Ok(JobOutcome { statistics, follow_ups: Vec::new() })
     }
 
     async fn publish(&self, publication: &Publication, context: &JobContext<'_>) -> Result<Commit> {
-        // Tables that a merge needs are made there, too.
-        self.sql.client().make_staging_dataset(&context.load.dataset.staging).await?;
-        self.sql.publish(publication, context).await
+        let client = self.sql.client();
+        let work = async {
+            let mut commit = match self.sql.dialect().per_table {
+                true => self.publish_per_table(publication, context).await?,
+                false => {
+                    // Tables that a merge needs are made there, too.
+                    client.make_staging_dataset(&context.load.dataset.staging).await?;
+                    self.sql.publish(publication, context).await?
+                }
+            };
+            commit.usage.add_all(&client.take_usage().await);
+            Ok(commit)
+        };
+        labels::during(client.labels(context.load), work).await
     }
 
     async fn clear(&self, load: &Load) -> Result<()> {

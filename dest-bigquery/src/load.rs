@@ -6,10 +6,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 use transload_core::{
-    Column, CopyJob, CopyList, DataFile, Error, ErrorKind, FileFormat, Job, JobContext, Load,
-    Result, Sha256Hex, StagedFile, Table,
+    Column, CopyJob, CopyList, DataFile, Error, ErrorKind, FileFormat, Job, Load, Result,
+    Sha256Hex, StagedFile, Table,
 };
 
+use crate::labels::Labels;
 use crate::types;
 
 /// Source URIs of one job. "Quotas and limits", load jobs.
@@ -148,7 +149,7 @@ pub(crate) fn staging_table(
     place: &Place,
     table: &Table,
     parts: &[Part<'_>],
-    load: &Load,
+    labels: &Labels,
     until: u128,
 ) -> Result<Value> {
     Ok(json!({
@@ -156,7 +157,7 @@ pub(crate) fn staging_table(
         // Columns of CSV are found by their place.
         "schema": {"fields": fields(table, parts.first())?},
         "expirationTime": until.to_string(),
-        "labels": labels(load),
+        "labels": labels,
     }))
 }
 
@@ -168,32 +169,18 @@ pub(crate) fn configuration(
     place: &Place,
     table: &Table,
     part: &Part<'_>,
-    context: &JobContext<'_>,
+    labels: &Labels,
 ) -> Result<Value> {
-    let Some(file) = part.files.first() else {
-        return Err(
-            Error::new(ErrorKind::Bug, "a load job without files").with("table", &table.name)
-        );
-    };
-    let mut load = json!({
-        "destinationTable": place.reference(),
-        "createDisposition": "CREATE_NEVER",
-        // Once: a job with its id runs once, and the table is that of one load and epoch.
-        "writeDisposition": "WRITE_APPEND",
-        "autodetect": false,
-        "maxBadRecords": 0,
-        "ignoreUnknownValues": false,
-    });
-    if !part.uris.is_empty() {
-        load["sourceUris"] = json!(part.uris);
-    }
-    match file.format {
+    // Once: a job with its id runs once, and the table is that of one load and epoch.
+    let (format, mut load) = loading(place, part, "WRITE_APPEND")?;
+    match format {
         FileFormat::Parquet => {
-            load["sourceFormat"] = "PARQUET".into();
-            // Its files have schemas of their own, and may lack columns: the table decides.
-            // "Loading Parquet data": lists as arrays, and decimals by their digits.
-            load["parquetOptions"] = json!({"enableListInference": true, "enumAsString": true});
-            load["decimalTargetTypes"] = json!(["NUMERIC", "BIGNUMERIC"]);
+            parquet(&mut load);
+            // Its files have schemas of their own, and may lack columns: the table decides. They have no word for what a text
+            // is to become.
+            if table.complete_columns().any(|column| column.has_hint(types::GEOGRAPHY)) {
+                load["schema"] = json!({"fields": fields(table, Some(part))?});
+            }
         }
         FileFormat::Jsonl => {
             load["sourceFormat"] = "NEWLINE_DELIMITED_JSON".into();
@@ -211,7 +198,87 @@ pub(crate) fn configuration(
         }
         FileFormat::InsertValues => {}
     }
-    Ok(json!({"jobType": "LOAD", "labels": labels(context.load), "load": load}))
+    Ok(json!({"jobType": "LOAD", "labels": labels, "load": load}))
+}
+
+/// The configuration of the load job that brings a part into the table itself, which is there as `live` says: as the API
+/// answers, `Table`.
+///
+/// # Errors
+/// [`ErrorKind::Unsupported`] for a format whose columns are found by their place.
+pub(crate) fn direct_configuration(
+    place: &Place,
+    live: &Value,
+    part: &Part<'_>,
+    replaces: bool,
+    labels: &Labels,
+) -> Result<Value> {
+    // The one that keeps the schema of the table: REST reference, `JobConfigurationLoad`.
+    let write = if replaces { "WRITE_TRUNCATE_DATA" } else { "WRITE_APPEND" };
+    let (format, mut load) = loading(place, part, write)?;
+    let fields: Vec<Value> =
+        live["schema"]["fields"].as_array().into_iter().flatten().map(without_policy).collect();
+    let has_geography = fields.iter().any(|field| field["type"] == "GEOGRAPHY");
+    match format {
+        FileFormat::Parquet => {
+            parquet(&mut load);
+            if has_geography {
+                load["schema"] = json!({"fields": fields});
+            }
+        }
+        FileFormat::Jsonl => {
+            load["sourceFormat"] = "NEWLINE_DELIMITED_JSON".into();
+            load["schema"] = json!({"fields": fields});
+            load["encoding"] = "UTF-8".into();
+        }
+        other => {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                "files of this format are not loaded into a table itself",
+            )
+            .with("table", &place.table)
+            .with("format", other)
+            .with_hint("load `parquet` or `jsonl`, or set `publication = \"transaction\"`"));
+        }
+    }
+    Ok(json!({"jobType": "LOAD", "labels": labels, "load": load}))
+}
+
+/// A field as it is, without its policy tags: naming them needs a right of its own, and the table keeps them.
+fn without_policy(field: &Value) -> Value {
+    let mut field = field.clone();
+    if let Some(field) = field.as_object_mut() {
+        field.remove("policyTags");
+    }
+    field
+}
+
+/// What every load job has, and the format of its files.
+fn loading(place: &Place, part: &Part<'_>, write: &str) -> Result<(FileFormat, Value)> {
+    let Some(file) = part.files.first() else {
+        return Err(
+            Error::new(ErrorKind::Bug, "a load job without files").with("table", &place.table)
+        );
+    };
+    let mut load = json!({
+        "destinationTable": place.reference(),
+        "createDisposition": "CREATE_NEVER",
+        "writeDisposition": write,
+        "autodetect": false,
+        "maxBadRecords": 0,
+        "ignoreUnknownValues": false,
+    });
+    if !part.uris.is_empty() {
+        load["sourceUris"] = json!(part.uris);
+    }
+    Ok((file.format, load))
+}
+
+/// "Loading Parquet data": lists as arrays, and decimals by their digits.
+fn parquet(load: &mut Value) {
+    load["sourceFormat"] = "PARQUET".into();
+    load["parquetOptions"] = json!({"enableListInference": true, "enumAsString": true});
+    load["decimalTargetTypes"] = json!(["NUMERIC", "BIGNUMERIC"]);
 }
 
 /// The columns of the files in their order, then those that no file has.
@@ -232,18 +299,27 @@ fn fields(table: &Table, part: Option<&Part<'_>>) -> Result<Vec<Value>> {
     columns.into_iter().map(types::field).collect()
 }
 
-/// What shows in the console and in the bills whose a job is. "Requirements for labels": lower case, digits, dashes and
-/// underscores, 63 of them.
-fn labels(load: &Load) -> Value {
-    json!({"transload_load": load.load_id.tag(), "transload_digest": load.digest.short()})
-}
-
 /// What the ids of the load jobs of a part begin with: whatever happens, it is the same for the same rows, on any machine.
 ///
 /// The epoch is not in it: a load that was interrupted finds the job that it had begun. Parts that share a table are each
 /// other's, and belong to one epoch.
 pub(crate) fn job_stem(place: &Place, load: &Load, job: &Job, part: Option<usize>) -> String {
-    let mut told = vec![
+    let mut told = told(place, load, job);
+    if let Some(part) = part {
+        told.extend([load.epoch.to_string(), part.to_string()]);
+    }
+    stem(load, &told)
+}
+
+/// The same for a part that goes into the table itself, whatever the epoch: what was brought once is there.
+pub(crate) fn direct_stem(place: &Place, load: &Load, job: &Job, part: usize) -> String {
+    let mut told = told(place, load, job);
+    told.extend(["per table".to_owned(), place.table.clone(), part.to_string()]);
+    stem(load, &told)
+}
+
+fn told(place: &Place, load: &Load, job: &Job) -> Vec<String> {
+    vec![
         place.project.clone(),
         load.dataset.name.clone(),
         load.dataset.staging.clone(),
@@ -251,19 +327,19 @@ pub(crate) fn job_stem(place: &Place, load: &Load, job: &Job, part: Option<usize
         load.load_id.to_string(),
         load.digest.to_string(),
         job.id().to_string(),
-    ];
-    if let Some(part) = part {
-        told.extend([load.epoch.to_string(), part.to_string()]);
-    }
+    ]
+}
+
+fn stem(load: &Load, told: &[String]) -> String {
     let told = json!(told).to_string();
     format!("transload_{}_{}", load.load_id.tag(), &Sha256Hex::of(told.as_bytes()).as_str()[..40])
 }
 
 /// The configuration of the job that takes over what a load job of an earlier epoch has brought.
-pub(crate) fn copied(from: &Value, place: &Place, load: &Load) -> Value {
+pub(crate) fn copied(from: &Value, place: &Place, labels: &Labels) -> Value {
     json!({
         "jobType": "COPY",
-        "labels": labels(load),
+        "labels": labels,
         "copy": {
             "sourceTable": from,
             "destinationTable": place.reference(),
@@ -275,13 +351,10 @@ pub(crate) fn copied(from: &Value, place: &Place, load: &Load) -> Value {
 
 #[cfg(test)]
 mod tests {
-    use std::path::Path;
-
-    use transload_core::{
-        DataType, Dataset, Epoch, LoadId, LoadJob, Schema, StagingAccess, WriteDisposition,
-    };
+    use transload_core::{DataType, Dataset, Epoch, LoadId, LoadJob, WriteDisposition};
 
     use super::*;
+    use crate::labels;
 
     fn table() -> Table {
         let mut table = Table::root("t", WriteDisposition::Append);
@@ -332,20 +405,12 @@ mod tests {
     }
 
     fn shown(job: &Job) -> String {
-        let text = r#"{"version":1,"engine_version":11,"name":"s","tables":{}}"#;
-        let (load, schema) = (load(1), Schema::from_json(text).unwrap());
-        let context = JobContext {
-            load: &load,
-            schema: &schema,
-            folder: Path::new("."),
-            access: &StagingAccess::None,
-            on_bytes: &|_| (),
-        };
+        let labels = labels::of_load(&load(1), &Labels::from([("team".into(), "chess".into())]));
         let parts = parts(job).unwrap();
-        let made = staging_table(&place(), &table(), &parts, &load, 1_700_000_000_000).unwrap();
+        let made = staging_table(&place(), &table(), &parts, &labels, 1_700_000_000_000).unwrap();
         let mut shown = format!("{made}\n");
         for part in &parts {
-            let asked = configuration(&place(), &table(), part, &context).unwrap();
+            let asked = configuration(&place(), &table(), part, &labels).unwrap();
             let text = serde_json::to_string_pretty(&asked).unwrap();
             shown.push_str(&format!("{} rows\n{text}\n", part.rows()));
         }
@@ -364,6 +429,35 @@ mod tests {
         }
         all.push_str(&shown(&Job::Load(LoadJob { file: file(1, FileFormat::Jsonl, columns) })));
         insta::assert_snapshot!(all);
+    }
+
+    #[test]
+    fn a_table_that_is_loaded_itself_keeps_what_it_is() {
+        let live = json!({"schema": {"fields": [
+            {"name": "id", "type": "INTEGER", "mode": "REQUIRED", "description": "which"},
+            {"name": "text", "type": "STRING", "mode": "NULLABLE", "policyTags": {"names": ["x"]}},
+        ]}});
+        let mut with_place = live.clone();
+        with_place["schema"]["fields"][1] = json!({"name": "text", "type": "GEOGRAPHY"});
+        let target = Place { table: "t".into(), dataset: "d".into(), ..place() };
+        let labels = Labels::new();
+        let mut all = String::new();
+        for (live, format, replaces) in [
+            (&live, FileFormat::Parquet, false),
+            (&live, FileFormat::Jsonl, true),
+            (&with_place, FileFormat::Parquet, true),
+        ] {
+            let job = copy(vec![staged(1, format, &["id"]), staged(2, format, &["id"])]);
+            for part in parts(&job).unwrap() {
+                let asked = direct_configuration(&target, live, &part, replaces, &labels).unwrap();
+                all.push_str(&format!("{}\n", serde_json::to_string_pretty(&asked).unwrap()));
+            }
+        }
+        insta::assert_snapshot!(all);
+        let job = copy(vec![staged(1, FileFormat::Csv, &["id"])]);
+        let part = &parts(&job).unwrap()[0];
+        let error = direct_configuration(&target, &live, part, false, &labels).unwrap_err();
+        assert!(error.hint().unwrap().contains("transaction"), "{error}");
     }
 
     #[test]
@@ -409,6 +503,10 @@ mod tests {
         assert_eq!(stem(&load(1), None), stem(&load(2), None));
         assert_ne!(stem(&load(1), Some(0)), stem(&load(2), Some(0)));
         assert_ne!(stem(&load(1), Some(0)), stem(&load(1), Some(1)));
+        let direct = |load: &Load, part| direct_stem(&place(), load, &job, part);
+        assert_eq!(direct(&load(1), 0), direct(&load(2), 0), "a part that is there stays there");
+        assert_ne!(direct(&load(1), 0), direct(&load(1), 1));
+        assert_ne!(direct(&load(1), 0), stem(&load(1), None));
         let other = Load { digest: Sha256Hex::of(b"x"), ..load(1) };
         assert_ne!(stem(&load(1), None), stem(&other, None));
         // REST reference, `JobReference`: letters, digits, underscores and dashes.

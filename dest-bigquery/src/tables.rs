@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use transload_core::sql::{Dialect, Statement, migration};
 use transload_core::{Column, Dataset, Result, SchemaChange, Table};
 
-use crate::dialect::{BigQueryDialect, literal};
+use crate::dialect::BigQueryDialect;
+use crate::layout;
 use crate::names::{check_column, check_dataset, check_table};
 
 /// The statements that make these changes, each of which may be run again. One table is changed by one statement.
@@ -61,15 +62,12 @@ fn create_table(dialect: &BigQueryDialect, dataset: &Dataset, table: &Table) -> 
         let not_null = if column.nullable { "" } else { " NOT NULL" };
         columns.push(format!("  {}", defined(dialect, column, not_null)?));
     }
-    let description = match table.hints.get("description").and_then(|text| text.as_str()) {
-        Some(text) => format!(" OPTIONS(description={})", literal(text)),
-        None => String::new(),
-    };
     Ok(Statement::new(format!(
-        "CREATE TABLE IF NOT EXISTS {} (\n{}\n){}{description}",
+        "CREATE TABLE IF NOT EXISTS {} (\n{}\n){}{}",
         dialect.table(&dataset.name, &table.name),
         columns.join(",\n"),
-        dialect.table_options(table),
+        layout::clauses(table)?,
+        layout::options(table, &dialect.labels)?,
     )))
 }
 
@@ -90,12 +88,9 @@ fn add_columns(
 }
 
 fn defined(dialect: &BigQueryDialect, column: &Column, not_null: &str) -> Result<String> {
-    let description = match column.hints.get("description").and_then(|text| text.as_str()) {
-        Some(text) => format!(" OPTIONS(description={})", literal(text)),
-        None => String::new(),
-    };
     let type_name = dialect.type_name(column)?;
-    Ok(format!("{} {type_name}{not_null}{description}", dialect.quote(&column.name)))
+    let options = layout::column_options(column);
+    Ok(format!("{} {type_name}{not_null}{options}", dialect.quote(&column.name)))
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@
 use serde_json::{Value, json};
 use transload_core::{Column, DataType, Error, ErrorKind, Result};
 
+/// The hint for a text that is a point set on the surface of the earth.
+pub(crate) const GEOGRAPHY: &str = "x-bigquery-geography";
+
 /// A type: its word in SQL, and what stands in brackets behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Type {
@@ -30,6 +33,8 @@ impl Type {
             DataType::Text | DataType::Binary if column.precision == Some(0) => {
                 Err(refused("a length is one or more"))
             }
+            // Well-known text, or GeoJSON. "Work with geospatial data", load geospatial data.
+            DataType::Text if column.has_hint(GEOGRAPHY) => Ok(Self::new("GEOGRAPHY", None)),
             DataType::Text => Ok(sized("STRING")),
             DataType::Binary => Ok(sized("BYTES")),
             DataType::Double => Ok(Self::new("FLOAT64", None)),
@@ -195,6 +200,7 @@ mod tests {
         for column in DataType::ALL.map(|data_type| of(data_type, None, None)).into_iter().chain([
             of(DataType::Text, Some(5), None),
             of(DataType::Binary, Some(5), None),
+            of(DataType::Text, None, None).with_hint(GEOGRAPHY),
             of(DataType::Bigint, Some(16), None),
             of(DataType::Decimal, Some(10), Some(2)),
             of(DataType::Decimal, Some(38), None),

@@ -256,6 +256,13 @@ impl Loader<'_> {
         let load = published.leftovers();
         receipt.status = LoadStatus::Loaded;
         receipt.epoch = Some(load.epoch);
+        if let Some(commit) = commit {
+            receipt.usage.add_all(&commit.usage);
+            for warning in &commit.warnings {
+                self.warn(receipt, warning.clone());
+            }
+        }
+        let mut warnings = Vec::new();
         for table in receipt.tables.iter_mut().filter(|_| commit.is_some()) {
             let rows = commit.and_then(|commit| commit.rows.get(&table.table)).copied();
             table.loaded_rows = rows;
@@ -264,26 +271,32 @@ impl Loader<'_> {
             let expected = manifest.rows_of(&table.table);
             if rows.is_some_and(|rows| rows != expected) {
                 // A destination owes it to refuse this before its commit; that one did not must not go unsaid.
-                let warning = format!(
+                warnings.push(format!(
                     "the destination published {} rows of {} where {expected} were written",
                     rows.unwrap_or_default(),
                     table.table
-                );
-                self.observer.observe(Event::Warning(warning.clone()));
-                receipt.warnings.push(warning);
+                ));
             }
         }
+        warnings.into_iter().for_each(|warning| self.warn(receipt, warning));
         let clear = || self.destination.plugin.clear(load);
         if !self.keeps_staging_tables
             && let Err(error) = self.retries().request(clear).await
         {
-            let warning = format!(
-                "the load is complete, but what it left behind could not be removed: {error}"
+            self.warn(
+                receipt,
+                format!(
+                    "the load is complete, but what it left behind could not be removed: {error}"
+                ),
             );
-            self.observer.observe(Event::Warning(warning.clone()));
-            receipt.warnings.push(warning);
         }
         self.observer.observe(Event::LoadEnded(load.load_id.clone()));
+    }
+
+    /// Says what stopped nothing.
+    fn warn(&self, receipt: &mut Receipt, warning: String) {
+        self.observer.observe(Event::Warning(warning.clone()));
+        receipt.warnings.push(warning);
     }
 
     /// What happens to each root table of a load.

@@ -5,7 +5,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use transload_core::{Epoch, ErrorReport, FileFormat, LoadId, Sha256Hex, WriteDisposition};
+use transload_core::{Epoch, ErrorReport, FileFormat, LoadId, Sha256Hex, Usage, WriteDisposition};
 
 use super::event::Step;
 use crate::set_aside::SetAsideRows;
@@ -114,6 +114,9 @@ pub struct Receipt {
     pub digest: Option<Sha256Hex>,
     /// The value of the fence under which it was published.
     pub epoch: Option<Epoch>,
+    /// What the jobs and the publication of this run have used of the destination, where it tells.
+    #[serde(default, skip_serializing_if = "Usage::is_empty")]
+    pub usage: Usage,
     /// What stopped nothing and should be known.
     pub warnings: Vec<String>,
     /// Why it is not loaded.
@@ -180,6 +183,9 @@ impl fmt::Display for Receipt {
                 codes.join(", "),
                 self.package.as_deref().unwrap_or(Path::new("")).join(&aside.reasons).display(),
             )?;
+        }
+        if !self.usage.is_empty() {
+            write!(f, "\n  used: {}", self.usage)?;
         }
         for warning in &self.warnings {
             write!(f, "\n  warning: {warning}")?;

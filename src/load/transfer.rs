@@ -10,7 +10,7 @@ use futures::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::sync::Semaphore;
 use transload_core::{
     AccessRequest, DataFile, Error, ErrorKind, Job, JobContext, JobOutcome, Load, Result,
-    StagedFile, StagingAccess,
+    StagedFile, StagingAccess, Usage,
 };
 
 use super::event::{Event, Step};
@@ -36,6 +36,7 @@ impl Loader<'_> {
         for (step, seconds) in steps.seconds() {
             *receipt.seconds.entry(step).or_default() += seconds;
         }
+        receipt.usage.add_all(&steps.usage);
         moved?;
         if let Some(staging) = self.staging {
             name_urls(receipt, sealed.manifest, &*staging.plugin);
@@ -136,6 +137,7 @@ impl Loader<'_> {
                 self.observer.observe(Event::StepEnded(Step::Stage));
             }
             Task::Run(job) => {
+                steps.usage.add_all(&outcome.statistics.usage);
                 self.observer.observe(Event::JobEnded { step: Step::Copy, job: job.id() });
             }
         }
@@ -265,27 +267,30 @@ pub(super) async fn check_hashes(
     })?
 }
 
-/// When the steps of a transfer began and ended: they overlap.
+/// When the steps of a transfer began and ended, which overlap, and what they have used.
 #[derive(Debug, Default)]
-struct Steps(BTreeMap<Step, (Instant, Option<Instant>)>);
+struct Steps {
+    times: BTreeMap<Step, (Instant, Option<Instant>)>,
+    usage: Usage,
+}
 
 impl Steps {
     /// Whether it begins only now.
     fn begin(&mut self, step: Step) -> bool {
-        let is_new = !self.0.contains_key(&step);
-        self.0.entry(step).or_insert_with(|| (Instant::now(), None));
+        let is_new = !self.times.contains_key(&step);
+        self.times.entry(step).or_insert_with(|| (Instant::now(), None));
         is_new
     }
 
     /// Whether it had begun.
     fn end(&mut self, step: Step) -> bool {
-        let begun = self.0.get_mut(&step);
+        let begun = self.times.get_mut(&step);
         begun.map(|(_, end)| *end = Some(Instant::now())).is_some()
     }
 
     /// How long each took, those that have not ended until now.
     fn seconds(&self) -> impl Iterator<Item = (Step, f64)> {
-        self.0.iter().map(|(step, (begin, end))| {
+        self.times.iter().map(|(step, (begin, end))| {
             let end = end.unwrap_or_else(Instant::now);
             (*step, end.duration_since(*begin).as_secs_f64())
         })

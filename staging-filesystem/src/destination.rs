@@ -244,8 +244,13 @@ impl Destination for FilesystemDestination {
             upload(&self.store, &from, &key, &load.file, InTheWay::Refuse, context.on_bytes)
                 .await?;
         let details = BTreeMap::from([("object".to_owned(), self.store.url(&key))]);
-        let statistics =
-            JobStatistics { rows: None, bytes: uploaded.moved, statements: 1, details };
+        let statistics = JobStatistics {
+            rows: None,
+            bytes: uploaded.moved,
+            statements: 1,
+            details,
+            ..JobStatistics::default()
+        };
         Ok(JobOutcome { statistics, follow_ups: Vec::new() })
     }
 

@@ -9,6 +9,9 @@ use reqwest::{Client, Method, RequestBuilder};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 
+/// What the program is started through.
+const CATALOG: &str = include_str!("catalog.py");
+
 const START: Duration = Duration::from_secs(50);
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -38,8 +41,9 @@ impl Backend {
         };
         // DuckDB looks for its extensions below the home folder; they are installed beside the program.
         let home = Path::new(program).parent().and_then(Path::parent).map(|it| it.join("home"));
-        let mut process = Command::new(program)
-            .args(["--host", "127.0.0.1", "--port", rest, "--grpc-port", grpc])
+        // The Python that the program is installed in.
+        let mut process = Command::new(Path::new(program).with_file_name("python"))
+            .args(["-c", CATALOG, "--host", "127.0.0.1", "--port", rest, "--grpc-port", grpc])
             .args(["--project", project, "--data-dir"])
             .arg(folder.path())
             .env("STORAGE_EMULATOR_HOST", store)

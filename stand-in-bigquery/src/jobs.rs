@@ -1,11 +1,15 @@
 //! What the stand-in knows of jobs: which were submitted, which run for longer than the server behind lets them, and which
 //! fail without having been there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 use serde_json::{Value, json};
+
+/// Queries whose results stay. The server behind keeps those of every query as a table of its own, and looks through all
+/// tables whenever it looks for one: it would get slower with each query.
+const KEPT: usize = 32;
 
 /// A job that was submitted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -24,6 +28,7 @@ struct Known {
     submitted: Vec<Submitted>,
     running: BTreeMap<String, u32>,
     failed: BTreeMap<String, Value>,
+    queries: VecDeque<String>,
 }
 
 /// The jobs that are known here.
@@ -56,6 +61,16 @@ impl Jobs {
                 told: configuration.to_string(),
             }),
         }
+    }
+
+    /// The query whose results may go, now that this job was submitted.
+    pub(crate) fn outdated(&self, job: &Value) -> Option<String> {
+        let id = id_of(job).filter(|_| !job["configuration"]["query"].is_null())?;
+        let queries = &mut self.known().queries;
+        if !queries.iter().any(|known| known == id) {
+            queries.push_back(id.to_owned());
+        }
+        if queries.len() > KEPT { queries.pop_front() } else { None }
     }
 
     /// The jobs in whose configuration this text stands.
@@ -125,6 +140,16 @@ mod tests {
             found.iter().map(|it| (it.id.as_str(), it.kind.as_str(), it.times)).collect();
         assert_eq!(shown, [("a", "load", 2), ("b", "load", 1)]);
         assert!(jobs.with("another").is_empty());
+    }
+
+    #[test]
+    fn the_results_of_old_queries_may_go_and_those_of_loads_stay() {
+        let jobs = Jobs::default();
+        let query = |number: usize| json!({"jobReference": {"jobId": format!("q{number}")}, "configuration": {"query": {}}});
+        assert!((0..KEPT).all(|number| jobs.outdated(&query(number)).is_none()));
+        assert_eq!(jobs.outdated(&query(KEPT - 1)), None, "it was sent again");
+        assert_eq!(jobs.outdated(&job("load")), None);
+        assert_eq!(jobs.outdated(&query(KEPT)).as_deref(), Some("q0"));
     }
 
     #[test]

@@ -100,6 +100,11 @@ impl Server {
             let job: Value = serde_json::from_slice(body).unwrap_or(Value::Null);
             let id = id_of(&job).unwrap_or_default();
             self.jobs.note(&job);
+            if let Some(id) = self.jobs.outdated(&job) {
+                let target = format!("{path}/{id}/delete");
+                // One that has gone already is gone.
+                let _ = self.backend.passed_on(Method::DELETE, &target).send().await;
+            }
             if self.jobs.failed(id).is_some() {
                 return Err(Refusal::new(409, "duplicate", format!("Already Exists: Job {id}")));
             }

@@ -49,6 +49,7 @@ impl PublicationPlan {
         Commit {
             rows: self.rows.iter().map(|(table, rows)| (table.clone(), of(rows))).collect(),
             statements: self.statements.clone(),
+            ..Commit::default()
         }
     }
 }
