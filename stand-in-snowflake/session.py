@@ -35,6 +35,8 @@ fakesnow.cursor.transforms.integer_precision = _types
 exp.Expression.transform.__kwdefaults__["copy"] = False
 FAKESNOW = fakesnow.instance.FakeSnow()
 _CONNECTING = threading.Lock()
+# Rows of a SHOW.
+MOST_SHOWN = 10_000
 DONE = (["status"], [["Statement executed successfully."]])
 
 _DDL = re.compile(r"(?is)\s*(CREATE|ALTER|DROP|TRUNCATE|COMMENT|GRANT|REVOKE|UNDROP)\b")
@@ -87,7 +89,7 @@ class Session:
         if words.startswith("SHOW COLUMNS IN SCHEMA "):
             schema = names.read(sql[len("SHOW COLUMNS IN SCHEMA "):])
             self._require_schema(schema)
-            return declared.SHOW_COLUMNS, declared.of_schema(schema)
+            return declared.SHOW_COLUMNS, declared.of_schema(schema)[:MOST_SHOWN]
         if _DDL.match(sql) and not _WORDS_OF_DDL_THAT_STAYS.match(sql):
             # It ends what is open, and cannot be rolled back.
             if self.in_transaction:
@@ -196,6 +198,10 @@ class Session:
                              r"WHERE\s+SCHEMA_NAME\s*=\s*''\s*$", sql):
             # fakesnow shows the schemata of the session's own database alone.
             return ["n"], [[str(len([name for name in self._schemata(names.read(match[1]), "") if not name]))]]
+        if match := re.match(r"(?is)SELECT\s+TABLE_NAME, COLUMN_NAME, DATA_TYPE, .*\sFROM\s+(\S+)\.INFORMATION_SCHEMA\.COLUMNS\s+"
+                             r"WHERE\s+TABLE_SCHEMA\s*=\s*('.*')\s+ORDER\s", sql):
+            schema = names.of([names.read(match[1]), *loading.literals(match[2])])
+            return [f"c{n}" for n in range(8)], declared.told(schema)
         expression = sqlglot.parse_one(sql, read="snowflake")
         if isinstance(expression, (exp.Update, exp.Delete, exp.Merge)):
             target = expression.this.find(exp.Table)
