@@ -114,5 +114,24 @@ def of_schema(schema):
     ]
 
 
+def told(schema):
+    """The same from the information schema, as far as it is asked: table, column, type, nullable, precision, scale, length of a
+    text and decimals of a second."""
+    rows = []
+    for table in sorted(_tables):
+        for name, column in _tables[table].items() if table.startswith(names.within(schema)) else ():
+            kind, numbers = column["kind"], [str(number) for number in column["numbers"]]
+            told = [None] * 4
+            if kind == "NUMBER":
+                told[:2] = (numbers + ["0"])[:2] if numbers else ["38", "0"]
+            elif kind == "VARCHAR":
+                told[2] = str(length(column))
+            elif kind.startswith("TIME"):
+                told[3] = numbers[0] if numbers else "9"
+            kind = "TEXT" if kind == "VARCHAR" else kind
+            rows.append([names.parts(table)[-1], name, kind, "YES" if column["nullable"] else "NO", *told])
+    return rows
+
+
 SHOW_COLUMNS = ["table_name", "schema_name", "column_name", "data_type", "null?", "default", "kind", "expression",
                 "comment", "database_name", "autoincrement", "schema_evolution_record"]

@@ -4,13 +4,15 @@
     STAND_IN LOSE BEFORE|AFTER '<beginning>' FOR '<name>'
     STAND_IN STATUS <number> '<beginning>' FOR '<name>'
     STAND_IN SLOW <answers> '<beginning>' FOR '<name>'
+    STAND_IN SKIP '<beginning>' FOR '<name>'
     STAND_IN EXPIRE '<beginning>' FOR '<name>'
     STAND_IN END '<beginning>' CODE '<code>' FOR '<name>'
     STAND_IN HISTORY FOR '<name>'
     STAND_IN SESSIONS FOR '<name>'
 
 Each fault is for the next statement that begins so, of a session whose QUERY_TAG is the name. EXPIRE leaves a session that can
-be renewed, END leaves none: whoever renews it is told that its master token is no more.
+be renewed, END leaves none: whoever renews it is told that its master token is no more. SKIP is for a COPY, which then says of its
+first file that it was loaded before.
 """
 
 import re
@@ -22,6 +24,7 @@ _PATTERNS = [
     r"(?P<kind>LOSE) (?P<moment>BEFORE|AFTER) '(?P<begins>[^']*)'",
     r"(?P<kind>STATUS) (?P<status>\d+) '(?P<begins>[^']*)'",
     r"(?P<kind>SLOW) (?P<answers>\d+) '(?P<begins>[^']*)'",
+    r"(?P<kind>SKIP) '(?P<begins>[^']*)'",
     r"(?P<kind>EXPIRE) '(?P<begins>[^']*)'",
     r"(?P<kind>END) '(?P<begins>[^']*)' CODE '(?P<code>\d+)'",
 ]

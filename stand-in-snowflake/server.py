@@ -118,6 +118,7 @@ async def query(request):
     refusal = None
     if fault and fault["kind"] == "FAIL":
         refusal = Refused(fault["code"], fault["state"], fault["message"])
+    entry["skips"] = bool(fault and fault["kind"] == "SKIP")
     if fault and fault["kind"] == "SLOW":
         entry["waits"] = fault["answers"]
     entry["task"] = asyncio.create_task(_run(entry, refusal))
@@ -144,6 +145,8 @@ async def _run(entry, refusal):
     if isinstance(result, dict):
         return lambda: _accept(result | {"queryId": entry["id"]})
     names, rows = result
+    if entry["skips"]:
+        rows[0][1:4] = ["LOAD_SKIPPED", "0", "0"]
     entry["rows"] = len(rows)
     return lambda: _accept({
         "queryId": entry["id"], "queryResultFormat": "json", "rowtype": [{"name": name, "type": "text"} for name in names],

@@ -35,6 +35,8 @@ fakesnow.cursor.transforms.integer_precision = _types
 exp.Expression.transform.__kwdefaults__["copy"] = False
 FAKESNOW = fakesnow.instance.FakeSnow()
 _CONNECTING = threading.Lock()
+# Rows of a SHOW.
+MOST_SHOWN = 10_000
 DONE = (["status"], [["Statement executed successfully."]])
 
 _DDL = re.compile(r"(?is)\s*(CREATE|ALTER|DROP|TRUNCATE|COMMENT|GRANT|REVOKE|UNDROP)\b")
@@ -87,7 +89,7 @@ class Session:
         if words.startswith("SHOW COLUMNS IN SCHEMA "):
             schema = names.read(sql[len("SHOW COLUMNS IN SCHEMA "):])
             self._require_schema(schema)
-            return declared.SHOW_COLUMNS, declared.of_schema(schema)
+            return declared.SHOW_COLUMNS, declared.of_schema(schema)[:MOST_SHOWN]
         if _DDL.match(sql) and not _WORDS_OF_DDL_THAT_STAYS.match(sql):
             # It ends what is open, and cannot be rolled back.
             if self.in_transaction:
@@ -139,8 +141,15 @@ class Session:
             return self._swap(names.read(match[1]), names.read(match[2]))
         if words.startswith(("GRANT ", "REVOKE ", "COMMENT ")):
             return DONE
-        if match := re.match(r"(?is)CREATE\s+TRANSIENT\s+SCHEMA\b(.*)", sql):
-            sql = "CREATE SCHEMA" + match[1]
+        if match := re.match(rf"(?is)CREATE\s+(?:TRANSIENT\s+)?SCHEMA\s+(IF\s+NOT\s+EXISTS\s+)?({names.NAME})\s*$", sql):
+            self.duck.execute(f"CREATE SCHEMA {match[1] or ''}{names.quoted(names.read(match[2]))}")
+            return DONE
+        if match := re.match(rf"(?is)DROP\s+TABLE\s+(IF\s+EXISTS\s+)?({names.NAME})\s*$", sql):
+            table = names.read(match[2])
+            self.duck.execute(f"DROP TABLE {match[1] or ''}{names.quoted(table)}")
+            declared.drop(table)
+            loading.forget(table)
+            return DONE
         if match := re.match(rf"(?is)DROP\s+SCHEMA\s+(?:IF\s+EXISTS\s+)?({names.NAME})", sql):
             schema = names.read(match[1])
             declared.drop_schema(schema)
@@ -167,10 +176,7 @@ class Session:
                 loading.forget(table)
             return DONE
         result = self._engine(expression.sql(dialect="snowflake"))
-        if isinstance(expression, exp.Drop) and expression.kind == "TABLE":
-            declared.drop(table)
-            loading.forget(table)
-        elif isinstance(expression, exp.Alter):
+        if isinstance(expression, exp.Alter):
             for action in expression.args.get("actions", ()):
                 if isinstance(action, exp.ColumnDef):
                     declared.add(table, action)
@@ -192,25 +198,36 @@ class Session:
                              r"WHERE\s+SCHEMA_NAME\s*=\s*''\s*$", sql):
             # fakesnow shows the schemata of the session's own database alone.
             return ["n"], [[str(len([name for name in self._schemata(names.read(match[1]), "") if not name]))]]
+        if match := re.match(r"(?is)SELECT\s+TABLE_NAME, COLUMN_NAME, DATA_TYPE, .*\sFROM\s+(\S+)\.INFORMATION_SCHEMA\.COLUMNS\s+"
+                             r"WHERE\s+TABLE_SCHEMA\s*=\s*('.*')\s+ORDER\s", sql):
+            schema = names.of([names.read(match[1]), *loading.literals(match[2])])
+            return [f"c{n}" for n in range(8)], declared.told(schema)
         expression = sqlglot.parse_one(sql, read="snowflake")
         if isinstance(expression, (exp.Update, exp.Delete, exp.Merge)):
             target = expression.this.find(exp.Table)
             locks.take(names.of_expression(target), self)
         if isinstance(expression, exp.Insert) and expression.args.get("overwrite"):
-            return self._overwrite(expression, sql)
-        if isinstance(expression, exp.Merge):
-            # The engine has it since fakesnow took it apart.
-            self.duck.execute(expression.transform(_types).sql(dialect="duckdb"))
-            return ["number of rows merged"], [[str(self.duck.fetchone()[0])]]
+            return self._overwrite(expression)
         changed = False
         for text in list(expression.find_all(exp.ToChar, exp.TimeToStr)):
             text.replace(_time_text(text))
             changed = True
+        if _is_plain(expression):
+            return self._plain(expression)
         if changed:
             sql = expression.sql(dialect="snowflake")
         return self._engine(sql)
 
-    def _overwrite(self, expression, sql):
+    def _plain(self, expression):
+        """Without fakesnow, which changes a statement in seventy ways before it comes to the engine."""
+        counts = next((name for kind, name in _COUNTS.items() if isinstance(expression, kind)), None)
+        self.duck.execute(expression.transform(_types_of_the_engine).sql(dialect="duckdb"))
+        if counts:
+            return [f"number of rows {counts}"], [[str(self.duck.fetchone()[0])]]
+        names = [column[0] for column in self.duck.description]
+        return names, [[_text(value) for value in row] for row in self.duck.fetchall()]
+
+    def _overwrite(self, expression):
         """The rows of a query in the place of all that are there."""
         table = names.of_expression(expression.this.find(exp.Table))
         locks.take(table, self)
@@ -218,7 +235,8 @@ class Session:
         if not whole:
             self._transaction("BEGIN")
         self.duck.execute(f"DELETE FROM {names.quoted(table)}")
-        result = self._engine(re.sub(r"(?is)^\s*INSERT\s+OVERWRITE\s+INTO", "INSERT INTO", sql))
+        expression.set("overwrite", False)
+        result = self._plain(expression)
         if not whole:
             self._transaction("COMMIT")
         return result
@@ -270,6 +288,31 @@ class Session:
         except duckdb.Error:
             pass
         locks.give_back(self)
+
+
+# What is the same in Snowflake and in the engine.
+_SAME = (exp.Case, exp.Cast, exp.Connector, exp.ConvertTimezone, exp.Count, exp.CurrentTimestamp, exp.Exists, exp.If, exp.Max,
+         exp.Min, exp.RowNumber)
+_COUNTS = {exp.Insert: "inserted", exp.Update: "updated", exp.Delete: "deleted", exp.Merge: "merged"}
+
+
+def _is_plain(expression):
+    # The engine has MERGE since fakesnow took it apart.
+    if isinstance(expression, exp.Merge):
+        return True
+    if not isinstance(expression, (exp.Select, *_COUNTS)) or "INFORMATION_SCHEMA" in (t.db.upper() for t in expression.find_all(exp.Table)):
+        return False
+    kinds = {"VARIANT", "OBJECT", "ARRAY"}
+    return all(
+        isinstance(call, _SAME) or isinstance(call, exp.Anonymous) and call.name == "STRFTIME"
+        for call in expression.find_all(exp.Func)
+    ) and not any(kind.this.name in kinds for kind in expression.find_all(exp.DataType))
+
+
+def _types_of_the_engine(expression):
+    if isinstance(expression, exp.DataType) and expression.this.name.startswith("TIMESTAMP"):
+        expression.set("expressions", [])
+    return _types(expression)
 
 
 def _time_text(text):

@@ -3,7 +3,7 @@
 //! SCHEMAS".
 
 use serde::Deserialize;
-use transload_core::sql::Row;
+use transload_core::sql::{Row, Statement};
 use transload_core::{Error, ErrorKind, Result};
 
 use crate::answer::Answer;
@@ -30,6 +30,49 @@ pub(crate) fn rows(sql: &str, answer: Result<Answer>) -> Result<Vec<Row>> {
 /// How many rows a SHOW returns at most. Source: "SHOW COLUMNS", usage notes.
 const MOST: usize = 10_000;
 
+/// The question for the columns of a schema of which `SHOW COLUMNS` has not shown all: to the information schema, as "SHOW
+/// COLUMNS" says, usage notes. None where it has.
+pub(crate) fn all_columns(sql: &str, answer: &Answer, database: &str) -> Option<Statement> {
+    if !sql.starts_with("SHOW COLUMNS ") || answer.rows.len() < MOST {
+        return None;
+    }
+    let schema = answer.rows.first()?.get(answer.column("schema_name")?)?.clone()?;
+    let question = Statement::new(format!(
+        "SELECT TABLE_NAME, COLUMN_NAME, DATA_TYPE, IS_NULLABLE, CAST(NUMERIC_PRECISION AS VARCHAR), \
+         CAST(NUMERIC_SCALE AS VARCHAR), CAST(CHARACTER_MAXIMUM_LENGTH AS VARCHAR), \
+         CAST(DATETIME_PRECISION AS VARCHAR) FROM {database}.INFORMATION_SCHEMA.COLUMNS WHERE TABLE_SCHEMA = "
+    ));
+    Some(question.value(schema).sql(" ORDER BY TABLE_NAME, ORDINAL_POSITION"))
+}
+
+/// What the answer to [`all_columns`] says, in the words of [`rows`].
+pub(crate) fn of_information_schema(rows: Vec<Row>) -> Result<Vec<Row>> {
+    let read = |row: Row| {
+        let mut fields = row.into_iter();
+        let mut next = || fields.next().flatten();
+        let (table, column, kind, nullable) = (next()?, next()?, next()?, next()?);
+        let mut number = || next().and_then(|text| text.parse().ok());
+        let (precision, scale, length, decimals) = (number(), number(), number(), number());
+        let shown = ShownType {
+            name: match kind.as_str() {
+                "NUMBER" => "FIXED".to_owned(),
+                "FLOAT" => "REAL".to_owned(),
+                _ => kind,
+            },
+            nullable: nullable == "YES",
+            precision,
+            scale: scale.or(decimals),
+            length,
+        };
+        Some([table, column, shown.words(), nullable].map(Some).to_vec())
+    };
+    rows.into_iter().map(|row| read(row).ok_or_else(unexpected)).collect()
+}
+
+fn unexpected() -> Error {
+    Error::new(ErrorKind::Terminal, "Snowflake shows columns in a way that is not known")
+}
+
 /// The schema with this name, as a literal, and not those that only begin with it.
 fn schemas(answer: Answer, wanted: &str) -> Result<Vec<Row>> {
     let at = answer.column("name").ok_or_else(|| {
@@ -40,18 +83,8 @@ fn schemas(answer: Answer, wanted: &str) -> Result<Vec<Row>> {
 }
 
 fn columns(answer: Answer) -> Result<Vec<Row>> {
-    let unexpected =
-        || Error::new(ErrorKind::Terminal, "Snowflake shows columns in a way that is not known");
     let place = |name: &str| answer.column(name).ok_or_else(unexpected);
     let (table, column, kind) = (place("table_name")?, place("column_name")?, place("data_type")?);
-    if answer.rows.len() >= MOST {
-        return Err(Error::new(
-            ErrorKind::Unsupported,
-            "a dataset has more columns than Snowflake shows",
-        )
-        .with("columns", MOST)
-        .with_hint("load into several datasets"));
-    }
     let of = |row: &Row, at: usize| row.get(at).cloned().flatten().ok_or_else(unexpected);
     let read = |row: &Row| {
         let shown: ShownType = serde_json::from_str(&of(row, kind)?)
@@ -91,7 +124,7 @@ impl ShownType {
                 format!("NUMBER({},{})", self.precision.unwrap_or(38), self.scale.unwrap_or(0))
             }
             "REAL" => "FLOAT".to_owned(),
-            "TEXT" => format!("VARCHAR({})", self.length.unwrap_or(16_777_216)),
+            "TEXT" | "VARCHAR" => format!("VARCHAR({})", self.length.unwrap_or(16_777_216)),
             "BINARY" => format!("BINARY({})", self.length.unwrap_or(8_388_608)),
             name @ ("TIME" | "TIMESTAMP_TZ" | "TIMESTAMP_NTZ" | "TIMESTAMP_LTZ") => {
                 format!("{name}({scale})")
@@ -165,13 +198,37 @@ mod tests {
     }
 
     #[test]
-    fn a_schema_that_is_not_there_has_no_columns_and_one_that_is_too_wide_is_refused() {
+    fn a_schema_that_is_too_wide_to_be_shown_is_asked_for_otherwise() {
+        const SHOW: &str = "SHOW COLUMNS IN SCHEMA x";
+        let wide = shown(&[r#"{"type":"REAL"}"#; MOST]);
+        let question = all_columns(SHOW, &wide, "\"RAW\"").unwrap();
+        insta::assert_snapshot!(question);
+        assert!(all_columns("SELECT 1", &wide, "\"RAW\"").is_none());
+        assert!(all_columns(SHOW, &shown(&[r#"{"type":"REAL"}"#]), "\"RAW\"").is_none());
+
+        let row = |text: &str| -> Row {
+            text.split(' ').map(|text| (text != "-").then(|| text.to_owned())).collect()
+        };
+        let words = |text: &str| of_information_schema(vec![row(text)]).map(|rows| rows[0].clone());
+        for (given, expected) in [
+            ("T C NUMBER NO 19 0 - -", "T C NUMBER(19,0) NO"),
+            ("T C TEXT YES - - 20 -", "T C VARCHAR(20) YES"),
+            ("T C FLOAT YES - - - -", "T C FLOAT YES"),
+            ("T C BINARY YES - - - -", "T C BINARY(8388608) YES"),
+            ("T C TIMESTAMP_TZ YES - - - 6", "T C TIMESTAMP_TZ(6) YES"),
+            ("T C TIME YES - - - 9", "T C TIME(9) YES"),
+            ("T C VARIANT YES - - - -", "T C VARIANT YES"),
+        ] {
+            assert_eq!(words(given).unwrap(), row(expected), "{given}");
+        }
+        assert_eq!(words("T C").unwrap_err().kind(), ErrorKind::Terminal);
+    }
+
+    #[test]
+    fn a_schema_that_is_not_there_has_no_columns() {
         let gone = crate::classify::classify("002043", "02000", "Object does not exist");
         assert!(rows("SHOW COLUMNS IN SCHEMA x", Err(gone)).unwrap().is_empty());
         let other = crate::classify::classify("002043", "02000", "Object does not exist");
         assert!(rows("SELECT 1", Err(other)).is_err());
-        let wide = shown(&[r#"{"type":"REAL"}"#; MOST]);
-        let error = rows("SHOW COLUMNS IN SCHEMA x", Ok(wide)).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Unsupported);
     }
 }

@@ -158,7 +158,8 @@ impl SqlClient for Snowflake {
         self.identity.clone()
     }
 
-    // Whether the account can be reached, and the database is one that this role may use.
+    // Whether the account can be reached, the database is one that this role may use, and there is a warehouse that works:
+    // SHOW would need none.
     async fn check(&self) -> Result<()> {
         let database = &self.dialect.database;
         let question = Statement::new(format!(
@@ -169,7 +170,17 @@ impl SqlClient for Snowflake {
 
     async fn query(&self, statement: &Statement) -> Result<Vec<Row>> {
         let answer = self.run(statement, "").await;
-        catalog::rows(&statement.render(&self.dialect).0, answer)
+        let (sql, _) = statement.render(&self.dialect);
+        let rest = answer.as_ref().ok();
+        let rest = rest.and_then(|shown| catalog::all_columns(&sql, shown, &self.dialect.database));
+        let rows = match rest {
+            Some(question) => catalog::of_information_schema(self.run(&question, "").await?.rows)?,
+            None => catalog::rows(&sql, answer)?,
+        };
+        if sql.starts_with("SHOW COLUMNS ") {
+            self.dialect.check_case(&rows)?;
+        }
+        Ok(rows)
     }
 
     async fn execute(&self, statement: &Statement) -> Result<u64> {

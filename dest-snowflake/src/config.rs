@@ -35,7 +35,8 @@ settings! {
         pub has_case_sensitive_identifiers: bool = "false",
         /// Whether Parquet is read by the vectorised scanner, which is faster. Example: `false`.
         pub use_vectorized_scanner: bool = "true",
-        /// Parameters of the session, as `NAME=value`. Example: `["STATEMENT_TIMEOUT_IN_SECONDS=3600"]`.
+        /// Parameters of the session, as `NAME=value`; not those on which the statements of a load depend, such as `TIMEZONE`.
+        /// Example: `["STATEMENT_TIMEOUT_IN_SECONDS=3600"]`.
         pub session_parameters: Option<Vec<String>>,
     }
 }
@@ -170,6 +171,12 @@ pub(crate) fn read(settings: &Settings) -> Result<SnowflakeSettings> {
             "expected NAME=value",
         ),
         (
+            "session_parameters",
+            !read.session_parameters.iter().flatten().any(|text| is_fixed(text)),
+            "the statements of a load depend on AUTOCOMMIT, MULTI_STATEMENT_COUNT, QUOTED_IDENTIFIERS_IGNORE_CASE, \
+             ROWS_PER_RESULTSET, TIMEZONE and the formats of input: they stay as they are",
+        ),
+        (
             "query_tag",
             read.query_tag.as_deref().is_none_or(|tag| QueryTag::read(tag).is_some()),
             "expected {source}, {resource}, {table}, {load_id}, {operation} or {pipeline_name} in braces, and {{ }} \
@@ -205,6 +212,24 @@ pub(crate) fn account(login: &SnowflakeCredentials) -> &str {
 
 fn is_whole_host(host: &str) -> bool {
     host.to_ascii_lowercase().contains(".snowflakecomputing.")
+}
+
+/// Parameters of the session on which the statements depend, whatever the user or the account has for them. Source: Snowflake
+/// documentation, "Parameters".
+pub(crate) const FIXED_PARAMETERS: &[(&str, &str)] = &[
+    ("AUTOCOMMIT", "true"),
+    ("DATE_INPUT_FORMAT", "AUTO"),
+    ("MULTI_STATEMENT_COUNT", "1"),
+    ("QUOTED_IDENTIFIERS_IGNORE_CASE", "false"),
+    // Answers are whole.
+    ("ROWS_PER_RESULTSET", "0"),
+    ("TIMESTAMP_INPUT_FORMAT", "AUTO"),
+    ("TIMEZONE", "UTC"),
+    ("TIME_INPUT_FORMAT", "AUTO"),
+];
+
+fn is_fixed(text: &str) -> bool {
+    parameter(text).is_some_and(|(name, _)| FIXED_PARAMETERS.iter().any(|(ours, _)| *ours == name))
 }
 
 /// The name and the value of a parameter of the session.
@@ -427,6 +452,8 @@ pub(crate) mod tests {
             ("stage_name", "@canary"),
             ("storage_integration", "canary; DROP"),
             ("session_parameters", "[\"canary\"]"),
+            ("session_parameters", "[\"quoted_identifiers_ignore_case = canary\"]"),
+            ("session_parameters", "[\"LOCK_TIMEOUT=60\", \"AUTOCOMMIT=canary\"]"),
             ("keep_staged_files", "canary"),
             ("has_case_sensitive_identifiers", "canary"),
             ("query_tag", "{canary}"),

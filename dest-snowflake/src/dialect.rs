@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use transload_core::sql::{
-    Dialect, Statement, Step, Target, column_list, create_table, double_quoted,
+    Dialect, Row, Statement, Step, Target, column_list, create_table, double_quoted,
 };
-use transload_core::{Column, DataType, Error, ErrorKind, Job, JobContext, Result, Table};
+use transload_core::{
+    Column, DataType, Dataset, Error, ErrorKind, Job, JobContext, Result, SchemaChange, Table,
+};
 
 use crate::copy::{self, CopyRules};
 
@@ -162,6 +164,47 @@ impl Dialect for SnowflakeDialect {
     }
 }
 
+impl SnowflakeDialect {
+    /// Refuses a dataset whose tables were made by the other rule for names: they would be made once more beside those that are
+    /// there. `rows` are those of its columns.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`].
+    pub(crate) fn check_case(&self, rows: &[Row]) -> Result<()> {
+        const KNOWN: &str = "_dlt_loads";
+        let mut tables = rows.iter().filter_map(|row| row.first()?.as_deref());
+        let ours = if self.case_sensitive { KNOWN.to_owned() } else { KNOWN.to_ascii_uppercase() };
+        match tables.clone().find(|table| table.eq_ignore_ascii_case(KNOWN)) {
+            Some(other) if tables.all(|table| table != ours) => Err(Error::new(
+                ErrorKind::Configuration,
+                "the dataset has names in another case than the settings say",
+            )
+            .with("table", other)
+            .with("expected", ours)
+            .with_hint(format!(
+                "set `destination.snowflake.has_case_sensitive_identifiers = {}`, or take another dataset",
+                !self.case_sensitive
+            ))),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The statements that describe the tables which these changes make, where they have dlt's `description`. "COMMENT".
+pub(crate) fn table_comments(
+    dialect: &SnowflakeDialect,
+    dataset: &Dataset,
+    changes: &[SchemaChange],
+) -> Vec<Statement> {
+    let described = |change: &SchemaChange| {
+        let SchemaChange::CreateTable(table) = change else { return None };
+        let text = table.hints.get("description")?.as_str()?.to_owned();
+        let name = dialect.table(&dataset.name, &table.name);
+        Some(Statement::new(format!("COMMENT ON TABLE {name} IS ")).value(text))
+    };
+    changes.iter().filter_map(described).collect()
+}
+
 /// A name in quotes, in upper case: what a query finds that writes it without quotes. "Identifier requirements".
 pub(crate) fn upper(name: &str) -> String {
     double_quoted(&name.to_ascii_uppercase())
@@ -269,7 +312,7 @@ pub(crate) mod tests {
     use std::collections::BTreeMap;
 
     use transload_core::sql::{column_comments, migration};
-    use transload_core::{Dataset, ExistingColumn, SchemaChange, WriteDisposition};
+    use transload_core::{ExistingColumn, WriteDisposition};
 
     use super::*;
 
@@ -316,12 +359,14 @@ pub(crate) mod tests {
             column
         };
         table.put(described("born", "it's a \\ day"));
+        table.hints.insert("description".into(), "who's who".into());
         let changes = [
             SchemaChange::CreateDataset,
             SchemaChange::CreateTable(table),
             SchemaChange::AddColumns {
                 table: "games".into(),
-                columns: vec![described("played", "when").not_null()],
+                // A key of the table stays as it is, whatever a new column says.
+                columns: vec![described("played", "when").not_null().with_hint("cluster")],
             },
             SchemaChange::WidenColumn {
                 table: "games".into(),
@@ -337,7 +382,8 @@ pub(crate) mod tests {
         let dialect = dialect();
         let dataset = Dataset::new("chess");
         let statements = migration(&dialect, &dataset, &changes, &have).unwrap();
-        let comments = column_comments(&dialect, &dataset, &changes);
+        let mut comments = column_comments(&dialect, &dataset, &changes);
+        comments.extend(table_comments(&dialect, &dataset, &changes));
         let shown: String = [dialect.dataset_exists("it's"), dialect.columns("chess")]
             .iter()
             .chain(&statements)
@@ -358,6 +404,46 @@ pub(crate) mod tests {
         insta::assert_snapshot!(statement);
         let plain = Table::root("plain", WriteDisposition::Append);
         assert!(create_with_keys(&dialect(), "chess", &plain).unwrap().is_none());
+    }
+
+    #[test]
+    fn names_are_kept_by_case_where_that_is_asked_for() {
+        let dialect = case_sensitive();
+        let mut table = Table::root("Players", WriteDisposition::Append);
+        table.put(Column::new("playerId", DataType::Bigint).not_null().with_hint("cluster"));
+        let changes = [SchemaChange::CreateDataset, SchemaChange::CreateTable(table)];
+        let statements = migration(&dialect, &Dataset::new("Chess"), &changes, &BTreeMap::new());
+        let made = statements.unwrap().pop().unwrap();
+        let shown: String = [
+            dialect.dataset_exists("Chess"),
+            dialect.columns("Chess"),
+            Statement::new(dialect.lock(&dialect.table("Chess", "_transload_fence")).unwrap()),
+            made,
+        ]
+        .iter()
+        .map(|statement| format!("{};\n", statement.render(&dialect).0))
+        .collect();
+        insta::assert_snapshot!(shown);
+        assert!(!dialect.folds_case() && super::tests::dialect().folds_case());
+    }
+
+    #[test]
+    fn a_dataset_that_was_made_by_the_other_rule_for_names_is_refused() {
+        let rows = |tables: &[&str]| -> Vec<Row> {
+            tables.iter().map(|table| vec![Some((*table).to_owned()), None]).collect()
+        };
+        for (tables, folding, keeping) in [
+            (&["_DLT_LOADS", "T"][..], true, false),
+            (&["_dlt_loads", "T"], false, true),
+            // Both are there, or neither.
+            (&["_dlt_loads", "_DLT_LOADS"], true, true),
+            (&["T"], true, true),
+        ] {
+            assert_eq!(dialect().check_case(&rows(tables)).is_ok(), folding, "{tables:?}");
+            assert_eq!(case_sensitive().check_case(&rows(tables)).is_ok(), keeping, "{tables:?}");
+        }
+        let error = dialect().check_case(&rows(&["_dlt_loads"])).unwrap_err();
+        assert!(error.hint().unwrap().contains("has_case_sensitive_identifiers = true"));
     }
 
     #[test]

@@ -128,17 +128,13 @@ impl Account {
         let account = config::account(login);
         let user = login.username.as_deref().unwrap_or_default();
         let mut parameters = json!({
-            "TIMEZONE": "UTC",
-            "AUTOCOMMIT": true,
             "QUERY_TAG": "transload",
             // What nobody asks for any more need not end; and what it has locked is free then.
             "ABORT_DETACHED_QUERY": true,
-            // Whatever the user has for these: the statements depend on them.
-            "QUOTED_IDENTIFIERS_IGNORE_CASE": false,
-            "TIMESTAMP_INPUT_FORMAT": "AUTO",
-            "DATE_INPUT_FORMAT": "AUTO",
-            "TIME_INPUT_FORMAT": "AUTO",
         });
+        for (name, value) in config::FIXED_PARAMETERS {
+            parameters[name] = (*value).into();
+        }
         for text in self.settings.session_parameters.iter().flatten() {
             if let Some((name, value)) = config::parameter(text) {
                 parameters[name] = value.into();

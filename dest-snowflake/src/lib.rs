@@ -21,6 +21,8 @@ mod load_errors;
 mod query_tag;
 mod session;
 mod stage;
+#[cfg(test)]
+mod statements;
 
 use std::sync::Arc;
 
@@ -36,7 +38,7 @@ use transload_core::{
 use client::Snowflake;
 pub use config::{Authenticator, SnowflakeCredentials, SnowflakeSettings};
 use copy::CopyRules;
-use dialect::{SnowflakeDialect, create_with_keys, upper};
+use dialect::{SnowflakeDialect, create_with_keys, table_comments, upper};
 use query_tag::{Work, within};
 
 /// What the crate announces: for a registry that is filled by hand.
@@ -205,7 +207,9 @@ impl Destination for SnowflakeDestination {
                 true => self.apply_with_keys(dataset, changes).await?,
                 false => self.sql.apply(dataset, changes).await?,
             };
-            for comment in column_comments(self.sql.dialect(), dataset, changes) {
+            let mut comments = table_comments(self.sql.dialect(), dataset, changes);
+            comments.extend(column_comments(self.sql.dialect(), dataset, changes));
+            for comment in comments {
                 self.sql.client().execute(&comment).await?;
                 statements.push(comment.to_string());
             }

@@ -397,6 +397,18 @@ async fn a_user_logs_in_by_key_pair_or_token_or_password_and_nobody_else_does() 
         change.push(("credentials.password", ""));
         let account = account_with("login", &change);
         account.check().await.unwrap_or_else(|error| panic!("{way}: {error:?}"));
+        let case = Case::new("login");
+        let given = change.iter().filter(|(_, value)| !value.is_empty());
+        let builder = given.fold(case.staged(), |builder, (key, value)| {
+            builder.setting(format!("destination.snowflake.{key}"), *value)
+        });
+        builder
+            .build()
+            .unwrap()
+            .run(rows(2))
+            .await
+            .unwrap_or_else(|error| panic!("{way}: {error:?}"));
+        assert_eq!(case.count("events").await, 2, "{way}");
     }
     for (change, words) in [
         (vec![("credentials.password", "CANARY")], "Incorrect username or password"),
@@ -590,6 +602,54 @@ async fn a_value_that_does_not_fit_is_told_by_file_line_column_and_value() {
         assert_eq!(error.context("value"), Some("äöüßé"));
         assert_eq!(error.context("reason"), Some("String … is too long and would be truncated"));
     }
+}
+
+#[tokio::test]
+#[ignore = "needs the stand-in for Snowflake: cargo xtask e2e snowflake"]
+async fn a_copy_that_says_it_left_out_a_file_loads_nothing() {
+    for staged in [true, false] {
+        let case = Case::new("skipped");
+        let builder = || if staged { case.staged() } else { case.direct() };
+        case.stand_in("SKIP 'COPY'").await;
+        let error = builder().build().unwrap().run(rows(10)).await.unwrap_err().error;
+        assert_eq!(error.kind(), ErrorKind::Terminal, "{error:?}");
+        assert!(error.context("file").unwrap().contains("/events/000001-"), "{error:?}");
+        assert_eq!(error.context("status"), Some("LOAD_SKIPPED"));
+        assert_eq!((case.count("events").await, case.count("_dlt_loads").await), (0, 0));
+        builder().build().unwrap().resume().await.unwrap();
+        assert_eq!((case.count("events").await, case.count("_dlt_loads").await), (10, 1));
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs the stand-in for Snowflake: cargo xtask e2e snowflake"]
+async fn more_files_than_a_copy_may_name_are_copied_by_their_folder() {
+    let case = Case::new("many");
+    let rows = (0..1001).map(|n| serde_json::json!({ "n": n }));
+    let builder = case.staged().setting("data_writer.file_max_items", "1");
+    let info = builder.build().unwrap().run(Resource::rows("events", rows)).await.unwrap();
+    let table = only(&info).tables.iter().find(|table| table.table == "events").unwrap();
+    assert_eq!((table.files, table.statements), (1001, Some(1)), "{info}");
+    assert_eq!(case.one("SELECT COUNT(DISTINCT n) FROM {d}.events").await, "1001");
+    assert_eq!(case.copies().await, 1);
+}
+
+#[tokio::test]
+#[ignore = "needs the stand-in for Snowflake: cargo xtask e2e snowflake"]
+async fn a_dataset_with_more_columns_than_snowflake_shows_is_loaded_into() {
+    let case = Case::new("wide");
+    let run = async |text: &'static str| {
+        let info = case.direct().build().unwrap().run(Resource::json("t", text)).await.unwrap();
+        only(&info).schema_changes.len()
+    };
+    run(r#"{"n": 1, "t": "x"}"#).await;
+    let columns: Vec<String> = (0..2_000).map(|n| format!("C{n} NUMBER(19,0)")).collect();
+    for n in 0..5 {
+        case.ask(&format!("CREATE TABLE {{d}}.A{n} ({})", columns.join(", "))).await;
+    }
+    // Those of `t` are among the ones that are not shown, and are found all the same.
+    assert_eq!(run(r#"{"n": 2, "t": "y"}"#).await, 0);
+    assert_eq!(case.count("t").await, 2);
 }
 
 #[tokio::test]
