@@ -4,6 +4,8 @@
 
 #[path = "redshift/cluster.rs"]
 mod cluster;
+#[path = "redshift/iam.rs"]
+mod iam;
 
 use std::process::Command;
 use std::sync::Arc;
