@@ -64,9 +64,9 @@ async fn a_user_is_made_where_that_is_asked_for_and_asked_for_once_while_its_pas
     assert_eq!(ask().await.unwrap(), [[Some(user.to_owned())]]);
     assert_eq!(given(&temporary).await, "2");
     query(&format!("STAND_IN EXPIRE '{temporary}'")).await;
-    // As an administrator would: the session that is kept is gone.
-    let end = "SELECT pg_terminate_backend(pg_backend_pid())";
-    assert_eq!(seen.query(end).await.unwrap_err().kind(), ErrorKind::Transient);
+    // The session that is kept breaks.
+    case.stand_in("LOSE BEFORE 'SELECT 7'").await;
+    assert_eq!(seen.query("SELECT 7").await.unwrap_err().kind(), ErrorKind::Transient);
     assert_eq!(ask().await.unwrap(), [[Some(user.to_owned())]]);
     assert_eq!(given(&temporary).await, "3");
 }
