@@ -294,6 +294,7 @@ mod tests {
             sha256,
             columns: vec![],
             bounds: Default::default(),
+            longest: Default::default(),
         }
     }
 

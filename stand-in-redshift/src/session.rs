@@ -208,6 +208,14 @@ impl Session {
             if first.first().is_some_and(|token| token.is("COPY")) {
                 return self.copy(statement).await;
             }
+            // Source: Amazon Redshift Database Developer Guide, "ALTER TABLE".
+            if self.status == b'T'
+                && first.first().is_some_and(|token| token.is("ALTER"))
+                && first.iter().any(|token| token.is("TYPE"))
+            {
+                let words = "ALTER TABLE ALTER COLUMN cannot run inside a transaction block";
+                return self.fail("25001", words, "").await;
+            }
             if first.first().is_some_and(|token| token.is("TRUNCATE")) {
                 return self.truncate(statement).await;
             }
