@@ -4,6 +4,8 @@
 
 #[path = "redshift/cluster.rs"]
 mod cluster;
+#[path = "redshift/iam.rs"]
+mod iam;
 
 use std::process::Command;
 use std::sync::Arc;
@@ -12,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use cluster::{Case, pipeline, query, unique, variable};
 use rustix::process::{Signal, getpid, kill_process};
 use transload::arrow::array::{
-    BinaryArray, Decimal128Array, RecordBatch, TimestampMicrosecondArray,
+    ArrayRef, BinaryArray, Decimal128Array, RecordBatch, StringArray, TimestampMicrosecondArray,
 };
 use transload::arrow::datatypes::{DataType as ArrowType, Field, Schema, TimeUnit};
 use transload::{
@@ -482,6 +484,123 @@ async fn a_value_that_does_not_fit_is_told_by_file_line_column_and_value() {
                 "{error:?}"
             );
         }
+    }
+}
+
+/// The types of the columns of text of a table.
+async fn sizes(case: &Case, table: &str) -> Vec<String> {
+    let sql = format!(
+        "SELECT column_name, data_type FROM svv_redshift_columns WHERE schema_name = '{{d}}' AND table_name = '{table}' \
+         AND column_name IN ('a', 'b', 'value') ORDER BY column_name"
+    );
+    let rows = case.ask(&sql).await;
+    rows.iter().map(|row| row.replace("character varying", "")).collect()
+}
+
+#[tokio::test]
+#[ignore = "needs Redshift: cargo xtask e2e redshift [--live]"]
+async fn columns_of_text_are_sized_by_their_bytes_and_widened_for_longer_values() {
+    for (source, format, strategy) in [
+        ("json", FileFormat::Parquet, None),
+        ("json", FileFormat::InsertValues, None),
+        ("csv", FileFormat::Jsonl, None),
+        ("arrow", FileFormat::Parquet, Some(MergeStrategy::Upsert)),
+        ("parquet", FileFormat::Parquet, Some(MergeStrategy::DeleteInsert)),
+        ("json", FileFormat::Jsonl, Some(MergeStrategy::Scd2)),
+    ] {
+        let case = Case::new("sizes");
+        let builder = || match format {
+            FileFormat::InsertValues => case.direct(),
+            _ => case.staged(),
+        };
+        let load = async |rows: [(&str, &str); 2], text_size: &str| {
+            let resource = texts(source, case.folder(), rows).loader_file_format(format);
+            let resource = match strategy {
+                None => resource.write_disposition(WriteDisposition::Append),
+                Some(strategy) => resource
+                    .write_disposition(WriteDisposition::Merge)
+                    .merge_strategy(strategy)
+                    .primary_key(["a"]),
+            };
+            let builder = builder().setting("destination.redshift.text_size", text_size);
+            builder.build().unwrap().run(resource).await
+        };
+        let at = format!("{source} as {format}, {strategy:?}");
+        // 250 characters of one byte need 313 with the room to grow, 100 of two bytes 250.
+        let (ascii, umlauts) = ("x".repeat(250), "ä".repeat(100));
+        load([("1", &ascii), ("2", &umlauts)], "data").await.unwrap();
+        assert_eq!(sizes(&case, "t").await, ["a|(256)", "b|(1024)"], "{at}");
+        // What fits changes nothing, though it would be made wider.
+        let umlauts = "ä".repeat(512);
+        load([("3", "x"), ("4", &umlauts)], "data").await.unwrap();
+        assert_eq!(sizes(&case, "t").await, ["a|(256)", "b|(1024)"], "{at}");
+        // 513 characters are 1,026 bytes.
+        let longer = "ä".repeat(513);
+        load([("5", "x"), ("6", &longer)], "data").await.unwrap();
+        assert_eq!(sizes(&case, "t").await, ["a|(256)", "b|(4096)"], "{at}");
+        let longest = case.one("SELECT MAX(OCTET_LENGTH(b)) FROM {d}.t").await;
+        assert_eq!((longest.as_str(), case.count("t").await), ("1026", 6), "{at}");
+        // Nobody narrows, and who wants all that there is gets it.
+        load([("7", "x"), ("8", "y")], "data").await.unwrap();
+        assert_eq!(sizes(&case, "t").await, ["a|(256)", "b|(4096)"], "{at}");
+        load([("9", "x"), ("10", "y")], "max").await.unwrap();
+        assert_eq!(sizes(&case, "t").await, ["a|(65535)", "b|(65535)"], "{at}");
+        // Longer than any column.
+        let too_long = "x".repeat(65_536);
+        let failed = load([("11", "x"), ("12", &too_long)], "data").await.unwrap_err();
+        assert_eq!(failed.error.kind(), ErrorKind::BadData, "{at}: {:?}", failed.error);
+        assert_eq!(case.count("t").await, 10, "{at}");
+    }
+}
+
+#[tokio::test]
+#[ignore = "needs Redshift: cargo xtask e2e redshift [--live]"]
+async fn nested_tables_and_replaced_ones_are_sized_too_and_declared_columns_stay_as_they_are() {
+    let case = Case::new("nested_sizes");
+    let load = async |text: &str, strategy: ReplaceStrategy| {
+        let rows = format!("{{\"a\": \"x\", \"b\": \"y\", \"list\": [\"{text}\"]}}\n");
+        let resource = Resource::json("t", rows)
+            .columns([ColumnHints::new("b").data_type(DataType::Text).precision(7)])
+            .write_disposition(WriteDisposition::Replace)
+            .replace_strategy(strategy);
+        let builder = case.staged().setting("destination.redshift.text_size", "data");
+        builder.build().unwrap().run(resource).await.unwrap();
+    };
+    let strategies = [ReplaceStrategy::TruncateAndInsert, ReplaceStrategy::InsertFromStaging];
+    for (length, size) in [(3, 256), (1000, 4096), (5000, 16_384), (5, 16_384)] {
+        for strategy in strategies {
+            load(&"x".repeat(length), strategy).await;
+            assert_eq!(sizes(&case, "t").await, ["a|(256)", "b|(7)"]);
+            assert_eq!(sizes(&case, "t__list").await, [format!("value|({size})")]);
+        }
+    }
+    assert_eq!((case.count("t").await, case.count("t__list").await), (1, 1));
+}
+
+/// Rows with the columns `a` and `b`, from a source of this kind.
+fn texts(source: &str, folder: &std::path::Path, rows: [(&str, &str); 2]) -> Resource {
+    let batch = || {
+        let column = |texts: [&str; 2]| Arc::new(StringArray::from(texts.to_vec())) as ArrayRef;
+        let columns = [("a", column(rows.map(|row| row.0))), ("b", column(rows.map(|row| row.1)))];
+        RecordBatch::try_from_iter(columns).unwrap()
+    };
+    let file = |extension: &str| folder.join(format!("{}.{extension}", rows[0].0));
+    match source {
+        "csv" => {
+            let lines: String = rows.iter().map(|(a, b)| format!("k{a},{b}\n")).collect();
+            std::fs::write(file("csv"), format!("a,b\n{lines}")).unwrap();
+            Resource::files("t", [file("csv")])
+        }
+        "arrow" => Resource::arrow("t", [batch()]),
+        "parquet" => {
+            let to = std::fs::File::create(file("parquet")).unwrap();
+            let mut writer =
+                parquet::arrow::ArrowWriter::try_new(to, batch().schema(), None).unwrap();
+            writer.write(&batch()).unwrap();
+            writer.close().unwrap();
+            Resource::files("t", [file("parquet")])
+        }
+        _ => Resource::rows("t", rows.map(|(a, b)| serde_json::json!({ "a": a, "b": b }))),
     }
 }
 

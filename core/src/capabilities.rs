@@ -94,6 +94,11 @@ pub struct Capabilities {
     /// data files".
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub slices: Option<NonZeroUsize>,
+    /// Whether columns of text that do not say how long they are get a size by their values: these are measured then, and
+    /// [`Destination::native_type`](crate::Destination::native_type) finds their length in
+    /// [`Column::longest`](crate::Column::longest).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub sizes_text: bool,
     /// Rows of a row group of Parquet, at most; the engine also cuts it at a size that it can hold in memory. `None`: the
     /// engine's own.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -81,6 +81,7 @@ impl<'a> CopyList<'a> {
                 sha256,
                 columns: Vec::new(),
                 bounds: BTreeMap::new(),
+                longest: BTreeMap::new(),
             },
             bytes,
             files,
@@ -128,6 +129,7 @@ mod tests {
                 sha256,
                 columns: columns.iter().map(|column| (*column).to_owned()).collect(),
                 bounds: BTreeMap::new(),
+                longest: BTreeMap::new(),
             },
         }
     }

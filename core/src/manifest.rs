@@ -39,6 +39,10 @@ pub struct DataFile {
     /// `partition`, `cluster` or `sort`. A column without bounds may have any values.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub bounds: BTreeMap<String, Bounds>,
+    /// Bytes of the longest value of its columns of text, for a destination that
+    /// [sizes](crate::Capabilities::sizes_text) them. A column that is not here may have values of any length.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub longest: BTreeMap<String, u64>,
 }
 
 impl DataFile {
@@ -147,6 +151,18 @@ impl Manifest {
         let mut files = self.files.iter().filter(|file| file.table == table);
         let first = files.next()?.bounds_of(column)?;
         files.try_fold(first, |joined, file| joined.joined(file.bounds_of(column)?, data_type))
+    }
+
+    /// Bytes of the longest text of a column over all files of a table: 0 where it has none. `None` where it is not known
+    /// for one of them.
+    pub fn longest_of(&self, table: &str, column: &str) -> Option<u64> {
+        let mut files = self.files.iter().filter(|file| file.table == table);
+        files.try_fold(0, |longest: u64, file| {
+            // A column that came up after the file was written is NULL in all its rows.
+            let is_there = file.columns.iter().any(|known| known == column);
+            let of_file = if is_there { *file.longest.get(column)? } else { 0 };
+            Some(longest.max(of_file))
+        })
     }
 
     /// The prefix of this load below the root of a staging storage, without a slash at its end:
@@ -320,10 +336,26 @@ mod tests {
                 sha256,
                 columns: vec!["a".into()],
                 bounds: BTreeMap::new(),
+                longest: BTreeMap::new(),
             }],
             schema,
             state: None,
         }
+    }
+
+    #[test]
+    fn the_longest_text_of_a_table_is_that_of_its_files_or_unknown() {
+        let mut manifest = manifest();
+        assert_eq!(manifest.longest_of("t", "a"), None, "nobody measured");
+        assert_eq!(manifest.longest_of("t", "later"), Some(0));
+        assert_eq!(manifest.longest_of("other", "a"), Some(0));
+        let mut other = manifest.files[0].clone();
+        manifest.files[0].longest.insert("a".into(), 7);
+        other.longest.insert("a".into(), 9);
+        manifest.files.push(other.clone());
+        assert_eq!(manifest.longest_of("t", "a"), Some(9));
+        manifest.files.push(DataFile { longest: BTreeMap::new(), ..other });
+        assert_eq!(manifest.longest_of("t", "a"), None);
     }
 
     #[test]

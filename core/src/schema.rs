@@ -173,6 +173,10 @@ pub struct Column {
     /// `Some(false)` for a timestamp without time zone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timezone: Option<bool>,
+    /// Bytes of its longest text in the rows of a load, where they were measured. It is told when the dataset is brought to
+    /// the schema, and no part of the schema: it is neither stored nor compared by the hash.
+    #[serde(skip)]
+    pub longest: Option<u64>,
     /// All other hints: `primary_key`, `unique`, `row_key`, `variant`, `description`, `x-…`.
     #[serde(flatten)]
     pub hints: BTreeMap<String, Value>,
@@ -192,6 +196,7 @@ impl Column {
             precision: None,
             scale: None,
             timezone: None,
+            longest: None,
             hints: BTreeMap::new(),
         }
     }

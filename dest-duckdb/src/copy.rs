@@ -234,6 +234,7 @@ mod tests {
             sha256,
             columns,
             bounds: Default::default(),
+            longest: Default::default(),
         };
         Job::Load(LoadJob { file })
     }

@@ -8,8 +8,8 @@ use transload_core::{
     WriteDisposition,
 };
 
-use crate::RedshiftSettings;
 use crate::copy::CopyRules;
+use crate::{RedshiftSettings, TextSize};
 
 /// What Redshift can do with these settings. "Guide" is the Amazon Redshift Database Developer Guide.
 pub(crate) fn capabilities(settings: &RedshiftSettings, copy: &CopyRules) -> Capabilities {
@@ -80,6 +80,7 @@ pub(crate) fn capabilities(settings: &RedshiftSettings, copy: &CopyRules) -> Cap
         // Guide, "Loading data files": a multiple of the slices, about equal in size, from 1 MB to 1 GB. Only the cluster
         // knows how many it has, and nothing is asked before files are written.
         slices: settings.slices.and_then(NonZeroUsize::new),
+        sizes_text: settings.text_size == TextSize::Data,
         ..Capabilities::default()
     }
 }
@@ -155,6 +156,7 @@ mod tests {
     fn slices_are_those_of_the_settings() {
         assert_eq!(with(&[]).slices, None);
         assert_eq!(with(&[("slices", "16")]).slices, NonZeroUsize::new(16));
+        assert!(with(&[("text_size", "data")]).sizes_text && !with(&[]).sizes_text);
     }
 
     #[test]

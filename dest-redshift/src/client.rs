@@ -16,7 +16,7 @@ use transload_core::sql::{
     CommitError, InsertFile, InsertStatements, Row, Session, SqlClient, Statement, Transaction,
     Work, run_transaction,
 };
-use transload_core::{Error, ErrorKind, Redactor, Result, Secret};
+use transload_core::{Error, ErrorKind, Redactor, Result, Secret, failpoint};
 
 use crate::classify::{classify, is_refused_commit};
 use crate::config::{RedshiftSettings, SslMode, identity};
@@ -223,6 +223,13 @@ impl Redshift {
     }
 }
 
+/// What a test wants to have gone wrong is a connection that broke.
+pub(crate) fn passed(point: std::io::Result<()>) -> Result<()> {
+    point.map_err(|error| {
+        Error::new(ErrorKind::Transient, "the connection broke").with_source(error)
+    })
+}
+
 /// Whether the database did not let the user in: class 28 of PostgreSQL's error codes.
 fn is_refused_login(error: &Error) -> bool {
     error.context("code").is_some_and(|code| code.starts_with("28"))
@@ -327,12 +334,14 @@ impl InTransaction<'_> {
 
     /// Runs a COPY. It answers without a number: Amazon Redshift Database Developer Guide, "PG_LAST_COPY_COUNT".
     async fn copy(&mut self, sql: &str) -> Result<u64> {
+        passed(failpoint::before("COPY"))?;
         if let Err(error) = self.connection.send(sql).await {
             return Err(match error.kind() {
                 ErrorKind::BadData => self.explained(error).await,
                 _ => error,
             });
         }
+        passed(failpoint::after("COPY"))?;
         let count = self.connection.send("SELECT PG_LAST_COPY_COUNT()").await?;
         let count = count.rows.first().and_then(|row| row.first()).cloned().flatten();
         count.and_then(|count| count.trim().parse().ok()).ok_or_else(|| {
@@ -375,7 +384,9 @@ impl InTransaction<'_> {
         });
         let mut rows = 0;
         while let Some(statement) = statements.recv().await {
+            passed(failpoint::before("INSERT"))?;
             rows += self.connection.send(&statement?).await?.changed;
+            passed(failpoint::after("INSERT"))?;
         }
         Ok(rows)
     }
@@ -403,7 +414,9 @@ fn read_inserts(insert: &InsertFile) -> Result<InsertStatements<Box<dyn BufRead>
 #[async_trait]
 impl Session for InTransaction<'_> {
     async fn begin(&mut self) -> Result<()> {
-        self.connection.send("BEGIN").await.map(drop)
+        // What comes before it is announced for all engines.
+        self.connection.send("BEGIN").await?;
+        passed(failpoint::after("begin"))
     }
 
     async fn execute(&mut self, work: &Work) -> Result<u64> {
@@ -418,8 +431,9 @@ impl Session for InTransaction<'_> {
     }
 
     async fn commit(&mut self) -> Result<(), CommitError> {
+        passed(failpoint::before("COMMIT")).map_err(CommitError::Unclear)?;
         match self.connection.simple("COMMIT").await {
-            Ok(_) => Ok(()),
+            Ok(_) => passed(failpoint::after("COMMIT")).map_err(CommitError::Unclear),
             Err(error) => {
                 let refused = error.as_db_error().is_some_and(is_refused_commit);
                 let error = classify(&error);
@@ -457,11 +471,17 @@ impl SqlClient for Redshift {
     }
 
     async fn query(&self, statement: &Statement) -> Result<Vec<Row>> {
-        self.run(statement).await.map(|answer| answer.rows)
+        passed(failpoint::before("query"))?;
+        let answer = self.run(statement).await?;
+        passed(failpoint::after("query"))?;
+        Ok(answer.rows)
     }
 
     async fn execute(&self, statement: &Statement) -> Result<u64> {
-        self.run(statement).await.map(|answer| answer.changed)
+        passed(failpoint::before("execute"))?;
+        let answer = self.run(statement).await?;
+        passed(failpoint::after("execute"))?;
+        Ok(answer.changed)
     }
 
     async fn transaction(&self, transaction: &Transaction) -> Result<Vec<u64>> {

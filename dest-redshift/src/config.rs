@@ -34,6 +34,9 @@ settings! {
         /// The slices of the cluster: `select count(*) from stv_slices`. Then the staged files of a table come in multiples of
         /// it, about equal in size, so that none of them waits for others. Example: `16`.
         pub slices: Option<usize>,
+        /// How wide a column of text is made that does not say it: `max` (65,535 bytes, as dlt makes it) or `data`, by the bytes
+        /// of its longest value, and widened when a longer one comes. Example: `data`.
+        pub text_size: TextSize = "max",
         /// Seconds after which the cluster ends a statement. Without it the cluster's own settings decide.
         /// Example: `3600`.
         pub statement_timeout: Option<Duration>,
@@ -118,6 +121,28 @@ settings! {
         pub endpoint_url: Option<String>,
         /// The address that gives out roles; without it `AWS_ENDPOINT_URL_STS` or Amazon's own in the region.
         pub sts_endpoint_url: Option<String>,
+    }
+}
+
+/// How wide a column of text is that does not say it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum TextSize {
+    /// As wide as can be.
+    #[default]
+    Max,
+    /// By its values.
+    Data,
+}
+
+impl Setting for TextSize {
+    const KIND: SettingKind = SettingKind::Text;
+
+    fn read(settings: &Settings, key: &str) -> Result<Self> {
+        match String::read(settings, key)?.as_str() {
+            "max" => Ok(Self::Max),
+            "data" => Ok(Self::Data),
+            _ => Err(settings.wrong(key, "expected max or data")),
+        }
     }
 }
 
@@ -384,6 +409,7 @@ pub(crate) mod tests {
             ("copy_options", "MAXERROR 5"),
             ("copy_options", "STATUPDATE ON' canary"),
             ("statement_timeout", "0"),
+            ("text_size", "canary"),
         ] {
             let error = read(&with(key, text)).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Configuration, "{key}");

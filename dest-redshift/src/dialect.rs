@@ -156,6 +156,14 @@ impl RedshiftDialect {
     }
 }
 
+/// The bytes of a column whose longest text has so many: with a quarter of them to spare, in steps, so that it seldom has to
+/// be widened. Longer texts than the last step are refused by the cluster.
+fn size_for(longest: u64) -> u32 {
+    let wanted = longest.saturating_add(longest / 4);
+    let steps = [256, 1024, 4096, 16_384];
+    steps.into_iter().find(|step| u64::from(*step) >= wanted).unwrap_or(TEXT_BYTES)
+}
+
 /// The bytes of a `character varying(n)`.
 fn text_size(name: &str) -> Option<u32> {
     name.strip_prefix("character varying(")?.strip_suffix(')')?.parse().ok()
@@ -197,7 +205,10 @@ fn type_name(column: &Column) -> Result<String> {
             .with("longest", most)),
     };
     let name = match data_type {
-        DataType::Text => return sized("character varying", TEXT_BYTES, TEXT_BYTES),
+        DataType::Text => {
+            let size = column.longest.map_or(TEXT_BYTES, size_for);
+            return sized("character varying", size, TEXT_BYTES);
+        }
         DataType::Binary => return sized("binary varying", BINARY_BYTES.0, BINARY_BYTES.1),
         DataType::Double => "double precision",
         DataType::Bool => "boolean",
@@ -267,6 +278,29 @@ pub(crate) mod tests {
             shown.push_str(&format!("{data_type}: {}\n", row.join(" | ")));
         }
         insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn a_text_that_was_measured_has_room_to_grow() {
+        let of = |longest: u64| {
+            let column = Column { longest: Some(longest), ..Column::new("c", DataType::Text) };
+            type_name(&column).unwrap()
+        };
+        for (longest, bytes) in [
+            (0, 256),
+            (204, 256),
+            (206, 1024),
+            (820, 4096),
+            (13_107, 16_384),
+            (13_109, 65_535),
+            (65_535, 65_535),
+            (u64::MAX, 65_535),
+        ] {
+            assert_eq!(of(longest), format!("character varying({bytes})"), "{longest}");
+        }
+        let declared =
+            Column { longest: Some(9), ..Column::new("c", DataType::Text).with_precision(7) };
+        assert_eq!(type_name(&declared).unwrap(), "character varying(7)");
     }
 
     #[test]

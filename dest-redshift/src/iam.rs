@@ -17,6 +17,7 @@ use transload_aws_identity::{
 use transload_core::settings::Settings;
 use transload_core::{Error, ErrorKind, Redactor, Result, Secret, failpoint};
 
+use crate::client::passed;
 use crate::config::RedshiftCredentials;
 use question::{HOLDS, Place, Question, question};
 
@@ -132,13 +133,6 @@ impl Iam {
         passed(failpoint::after("get database credentials"))?;
         Ok(login)
     }
-}
-
-/// What a test wants to have gone wrong is a connection that broke.
-fn passed(point: std::io::Result<()>) -> Result<()> {
-    point.map_err(|error| {
-        Error::new(ErrorKind::Transient, "the connection broke").with_source(error)
-    })
 }
 
 fn configured(login: &RedshiftCredentials) -> Configured {

@@ -29,7 +29,7 @@ use transload_core::{
 };
 
 use client::Redshift;
-pub use config::{RedshiftCredentials, RedshiftSettings, SslMode};
+pub use config::{RedshiftCredentials, RedshiftSettings, SslMode, TextSize};
 use copy::CopyRules;
 use dialect::RedshiftDialect;
 use iam::Iam;
@@ -130,7 +130,21 @@ impl Destination for RedshiftDestination {
     }
 
     async fn apply(&self, dataset: &Dataset, changes: &[SchemaChange]) -> Result<Vec<String>> {
-        let mut statements = self.sql.apply(dataset, changes).await?;
+        let widened = changes.iter().find_map(|change| match change {
+            SchemaChange::WidenColumn { table, column } => Some((table, &column.name)),
+            _ => None,
+        });
+        let applied = self.sql.apply(dataset, changes).await;
+        let mut statements = applied.map_err(|error| match widened {
+            // Guide, "ALTER TABLE": not with the encodings BYTEDICT, RUNLENGTH, TEXT255 and TEXT32K, nor by who does not own it.
+            Some((table, column)) if error.kind() != ErrorKind::Transient => error
+                .with("widening", format!("{table}.{column}"))
+                .with_hint(
+                    "let the owner of the table load; give the column an encoding with which it can be widened: \
+                     ALTER TABLE … ALTER COLUMN … ENCODE ZSTD; then resume the load",
+                ),
+            _ => error,
+        })?;
         for comment in column_comments(self.sql.dialect(), dataset, changes) {
             self.sql.client().execute(&comment).await?;
             statements.push(comment.to_string());

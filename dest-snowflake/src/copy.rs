@@ -273,6 +273,7 @@ mod tests {
                 sha256,
                 columns: columns.iter().map(|column| (*column).to_owned()).collect(),
                 bounds: Default::default(),
+                longest: Default::default(),
             },
         }
     }

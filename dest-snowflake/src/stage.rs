@@ -248,6 +248,7 @@ mod tests {
             sha256,
             columns: Vec::new(),
             bounds: Default::default(),
+            longest: Default::default(),
         }
     }
 

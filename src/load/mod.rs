@@ -175,6 +175,7 @@ impl Loader<'_> {
         let types = plan::Types {
             native: &|column: &Column| destination.native_type(column),
             widens: &|from, to| destination.widens(from, to),
+            longest: &|table, column| manifest.longest_of(table, column),
         };
         let digest = manifest.digest();
         let commit = state.commit.as_ref();
@@ -197,6 +198,16 @@ impl Loader<'_> {
         let fence = retries.request(raise).await?;
         // Looked at only now: from here on nobody else can publish this load, so what is seen stays true.
         let state = retries.request(|| destination.describe(&inquiry)).await?;
+        // Another pipeline may have made a table meanwhile, for shorter texts than these.
+        let mut late = match is_published {
+            true => Vec::new(),
+            false => plan::schema_changes(&manifest.schema, &tables, &state, identifiers, types)?,
+        };
+        late.retain(|change| matches!(change, SchemaChange::WidenColumn { .. }));
+        if !late.is_empty() {
+            retries.repeatable(|| destination.apply(&manifest.dataset, &late)).await?;
+            receipt.schema_changes.extend(plan::change_names(&late));
+        }
         let load = Load {
             load_id: manifest.load_id.clone(),
             pipeline: manifest.pipeline.clone(),
@@ -335,6 +346,7 @@ impl Loader<'_> {
         let types = plan::Types {
             native: &|column: &Column| destination.native_type(column),
             widens: &|from, to| destination.widens(from, to),
+            longest: &|table, column| manifest.longest_of(table, column),
         };
         let identifiers = &destination.capabilities().identifiers;
         let tables = plan::tables_of(manifest);

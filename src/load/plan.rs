@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use transload_core::{
-    Column, CopyJob, DataFile, DatasetState, Disposition, Error, ErrorKind, FollowUp,
+    Column, CopyJob, DataFile, DataType, DatasetState, Disposition, Error, ErrorKind, FollowUp,
     IdentifierCase, IdentifierRules, Job, LoadJob, Manifest, Publication, Result, Schema,
     SchemaChange, StageJob, StagedFile, StagedObject, Table, TableChain, TablePublication,
     WriteDisposition,
@@ -18,6 +18,31 @@ pub(crate) struct Types<'a> {
     pub(crate) native: &'a dyn Fn(&Column) -> Result<String>,
     /// See [`transload_core::Destination::widens`].
     pub(crate) widens: &'a dyn Fn(&str, &str) -> bool,
+    /// Bytes of the longest text in the rows of a load, by table and column, where they were measured.
+    pub(crate) longest: &'a dyn Fn(&str, &str) -> Option<u64>,
+}
+
+impl Types<'_> {
+    /// The column with what is known of its values.
+    fn measured(self, table: &str, column: &Column) -> Column {
+        let is_text = column.data_type == Some(DataType::Text) && column.precision.is_none();
+        let longest = is_text.then(|| (self.longest)(table, &column.name)).flatten();
+        Column { longest, ..column.clone() }
+    }
+
+    /// Whether a column has to be widened for a load. One that holds the texts of the load stays as it is, though it would be
+    /// made with more room.
+    fn must_widen(self, known: &str, column: &Column) -> Result<bool> {
+        let wanted = (self.native)(column)?;
+        let exact = column
+            .longest
+            .and_then(|longest| u32::try_from(longest.max(1)).ok())
+            .map(|longest| Column { longest: None, precision: Some(longest), ..column.clone() });
+        let holds = exact.is_some_and(|exact| {
+            (self.native)(&exact).is_ok_and(|needed| !(self.widens)(known, &needed))
+        });
+        Ok((self.widens)(known, &wanted) && !holds)
+    }
 }
 
 /// The changes that bring a dataset to a schema: additions only, for the tables of this load.
@@ -52,7 +77,7 @@ pub(crate) fn schema_changes(
         let complete = Table {
             columns: table
                 .complete_columns()
-                .map(|column| (column.name.clone(), column.clone()))
+                .map(|column| (column.name.clone(), types.measured(&table.name, column)))
                 .collect(),
             ..table.clone()
         };
@@ -70,8 +95,7 @@ pub(crate) fn schema_changes(
                     changes.push(SchemaChange::AddColumns { table: table.name.clone(), columns });
                 }
                 for column in known_columns {
-                    let wanted = (types.native)(&column)?;
-                    if (types.widens)(known[&fold(&column.name)], &wanted) {
+                    if types.must_widen(known[&fold(&column.name)], &column)? {
                         changes
                             .push(SchemaChange::WidenColumn { table: table.name.clone(), column });
                     }
@@ -372,11 +396,14 @@ pub(crate) fn publication(
 mod tests {
     use super::*;
     use transload_core::ReplaceStrategy;
-    use transload_core::{DataType, Dataset, ExistingColumn, FileFormat, LoadId, Sha256Hex};
+    use transload_core::{Dataset, ExistingColumn, FileFormat, LoadId, Sha256Hex};
 
     /// Types in our own words, none of them wider than another.
-    const SAME: Types<'static> =
-        Types { native: &|column| Ok(format!("{:?}", column.data_type)), widens: &|_, _| false };
+    const SAME: Types<'static> = Types {
+        native: &|column| Ok(format!("{:?}", column.data_type)),
+        widens: &|_, _| false,
+        longest: &|_, _| None,
+    };
 
     fn file(table: &str, number: usize, rows: u64) -> DataFile {
         let sha256 = Sha256Hex::of(format!("{table}{number}").as_bytes());
@@ -390,6 +417,7 @@ mod tests {
             sha256,
             columns: vec![],
             bounds: Default::default(),
+            longest: Default::default(),
         }
     }
 
@@ -413,6 +441,70 @@ mod tests {
             schema,
             state: None,
         }
+    }
+
+    #[test]
+    fn a_text_is_made_for_its_longest_value_and_widened_for_a_longer_one() {
+        /// `text(n)`: so many bytes as the precision says, or ten times the longest.
+        fn native(column: &Column) -> Result<String> {
+            let size = column.longest.map_or(9999, |longest| longest * 10);
+            Ok(format!("text({})", column.precision.map_or(size, u64::from)))
+        }
+        fn widens(from: &str, to: &str) -> bool {
+            let size = |name: &str| name[5..name.len() - 1].parse::<u64>().unwrap();
+            size(from) < size(to)
+        }
+        let mut schema = Schema::new("s");
+        let mut table = Table::root("t", WriteDisposition::Append);
+        table.put(Column::new("a", DataType::Text));
+        table.put(Column::new("declared", DataType::Text).with_precision(5));
+        schema.put(table);
+        let changes = |there: Option<&str>, longest: Option<u64>| {
+            let tables = there.map(|native_type| {
+                let column = |name: &str, native_type: &str| ExistingColumn {
+                    name: name.into(),
+                    native_type: native_type.into(),
+                    nullable: true,
+                };
+                ("t".to_owned(), vec![column("a", native_type), column("declared", "text(5)")])
+            });
+            let state = DatasetState {
+                exists: true,
+                tables: tables.into_iter().collect(),
+                ..DatasetState::default()
+            };
+            let longest = |_: &str, _: &str| longest;
+            let types = Types { native: &native, widens: &widens, longest: &longest };
+            let rules = IdentifierRules::default();
+            schema_changes(&schema, &["t"], &state, &rules, types).unwrap()
+        };
+        let [SchemaChange::CreateTable(made)] = &changes(None, Some(7))[..] else {
+            panic!("a table")
+        };
+        assert_eq!(native(&made.columns["a"]).unwrap(), "text(70)");
+        assert_eq!(native(&made.columns["declared"]).unwrap(), "text(5)");
+        for (there, longest, wanted) in [
+            // It holds them, though with less room than it would be made with.
+            ("text(7)", Some(7), None),
+            ("text(70)", Some(1), None),
+            ("text(6)", Some(7), Some("text(70)")),
+            // Who does not measure wants all that there is.
+            ("text(70)", None, Some("text(9999)")),
+        ] {
+            let found = changes(Some(there), longest);
+            let widened = found.iter().map(|change| match change {
+                SchemaChange::WidenColumn { column, .. } => native(column).unwrap(),
+                other => panic!("{other:?}"),
+            });
+            assert_eq!(
+                widened.collect::<Vec<_>>(),
+                wanted.into_iter().collect::<Vec<_>>(),
+                "{there} {longest:?}"
+            );
+        }
+        // A text of a schema has no length of its own, and its hash knows none.
+        let json = serde_json::to_string(&made.columns["a"]).unwrap();
+        assert!(!json.contains("longest"), "{json}");
     }
 
     #[test]

@@ -339,6 +339,7 @@ mod tests {
             sha256,
             columns: vec![],
             bounds: BTreeMap::new(),
+            longest: BTreeMap::new(),
         }
     }
 

@@ -541,6 +541,7 @@ pub(super) fn completed(declared: Column, inferred: Column) -> Column {
         precision: declared.precision.or(inferred.precision),
         scale: declared.scale.or(inferred.scale),
         timezone: declared.timezone.or(inferred.timezone),
+        longest: None,
         hints,
     }
 }

@@ -397,6 +397,7 @@ mod tests {
                 sha256: Sha256Hex::of(b"{}\n"),
                 columns: vec![],
                 bounds: Default::default(),
+                longest: Default::default(),
             }],
             schema: Schema::from_json(include_str!("../../core/tests/data/dlt-schema.json"))
                 .unwrap(),

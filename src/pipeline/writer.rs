@@ -63,7 +63,7 @@ const ROW_GROUP_ROWS: usize = 122_880;
 
 impl WriterSettings {
     /// How files of this format are written to this folder, for a destination that others may follow. What it likes
-    /// best decides, but for slices: where only a follower has some, its files are good for all.
+    /// best decides, but for slices and the lengths of texts: where only a follower wants them, the files are good for all.
     pub(super) fn options<'a>(
         &self,
         destination: &'a Capabilities,
@@ -74,6 +74,7 @@ impl WriterSettings {
         let limit = |limit: Option<u64>| limit.filter(|limit| *limit > 0);
         let rows = |rows: u64| usize::try_from(rows).unwrap_or(usize::MAX);
         let row_group_size = limit(self.row_group_size).map(rows);
+        let all: Vec<&Capabilities> = std::iter::once(destination).chain(followers).collect();
         WriteOptions {
             literals: destination.literals.clone(),
             file_bytes: self.file_max_bytes.or(destination.file_bytes).unwrap_or(FILE_BYTES),
@@ -81,9 +82,8 @@ impl WriterSettings {
             row_group_rows: row_group_size.or(destination.row_group_rows).unwrap_or(ROW_GROUP_ROWS),
             compression: self.parquet_compression,
             gzip: !self.disable_compression,
-            slices: std::iter::once(destination)
-                .chain(followers)
-                .find_map(|capabilities| capabilities.slices),
+            sizes_text: all.iter().any(|capabilities| capabilities.sizes_text),
+            slices: all.iter().find_map(|capabilities| capabilities.slices),
             ..WriteOptions::new(format, folder)
         }
     }

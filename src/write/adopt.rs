@@ -1,6 +1,5 @@
 //! Files that go into the load as they are.
 
-use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
@@ -8,7 +7,7 @@ use std::sync::Arc;
 
 use ::parquet::arrow::arrow_reader::{ArrowReaderOptions, ParquetRecordBatchReaderBuilder};
 use arrow::array::{RecordBatch, RecordBatchReader as _};
-use transload_core::{Bounds, Column, DataFile, Error, ErrorKind, FileFormat, Result};
+use transload_core::{Column, DataFile, Error, ErrorKind, FileFormat, Result};
 
 use super::TableWriter;
 use super::bounds::Tally;
@@ -90,10 +89,10 @@ impl TableWriter {
         copy(File::open(path).map_err(unreadable)?, &mut part, unreadable)?;
         let copied = File::open(part.path())
             .map_err(|error| failed("could not read a data file", part.path(), bytes, error))?;
-        let (rows, bounds) = match look(&copied, part.bytes())
-            .and_then(|rows| every_value(copied, columns, defaults).map(|bounds| (rows, bounds)))
+        let (rows, tally) = match look(&copied, part.bytes())
+            .and_then(|rows| every_value(copied, columns, defaults).map(|tally| (rows, tally)))
         {
-            Ok((rows, bounds)) => (u64::try_from(rows).unwrap_or(0), bounds),
+            Ok((rows, tally)) => (u64::try_from(rows).unwrap_or(0), tally),
             Err(misfit) => return Ok(Adoption::Refused(misfit)),
         };
         let sealed =
@@ -109,7 +108,8 @@ impl TableWriter {
             bytes,
             sha256: sealed.sha256,
             columns: columns.iter().map(|column| column.name.clone()).collect(),
-            bounds,
+            longest: self.options.longest_in(&tally),
+            bounds: tally.finish(),
         });
         Ok(Adoption::Adopted { rows, bytes })
     }
@@ -127,13 +127,9 @@ fn copy(mut from: File, to: &mut PartFile, unreadable: impl Fn(io::Error) -> Err
     }
 }
 
-/// Decodes a file, and looks whether each value is one that would be written as it is. Returns the bounds of its columns:
+/// Decodes a file, and looks whether each value is one that would be written as it is. Returns what is to be said of its columns:
 /// from the values, since what a footer says may be cut short.
-fn every_value(
-    file: File,
-    columns: &[Column],
-    defaults: &Defaults,
-) -> Result<BTreeMap<String, Bounds>, Misfit> {
+fn every_value(file: File, columns: &[Column], defaults: &Defaults) -> Result<Tally, Misfit> {
     let damaged = |error: String| Misfit::Value(error);
     // What another program noted of its own types does not count for the reader of the load.
     let options = ArrowReaderOptions::new().with_skip_arrow_metadata(true);
@@ -160,5 +156,5 @@ fn every_value(
             Some(error) => return Err(Misfit::Value(error.to_string())),
         }
     }
-    Ok(tally.finish())
+    Ok(tally)
 }

@@ -33,6 +33,27 @@ pub(super) fn is_bounded(column: &Column) -> bool {
 #[derive(Debug, Default)]
 pub(super) struct Tally {
     columns: Vec<ColumnTally>,
+    texts: Vec<TextTally>,
+}
+
+/// How long the texts of a column are.
+#[derive(Debug)]
+struct TextTally {
+    /// Its place in the batches.
+    index: usize,
+    name: String,
+    /// Bytes of the longest. None once there were values that nobody measures.
+    longest: Option<u64>,
+}
+
+impl TextTally {
+    fn see(&mut self, array: &ArrayRef) {
+        let Some(longest) = self.longest else { return };
+        self.longest = array.as_string_opt::<i32>().map(|texts| {
+            let lengths = texts.value_offsets().windows(2).map(|ends| ends[1] - ends[0]);
+            longest.max(u64::try_from(lengths.max().unwrap_or(0)).unwrap_or(u64::MAX))
+        });
+    }
 }
 
 /// What was seen of a column.
@@ -61,13 +82,25 @@ impl Tally {
     /// Begins a file of these columns.
     pub(super) fn of(layout: &Layout) -> Self {
         let bounded = layout.columns.iter().enumerate().filter(|(_, column)| column.bounded);
-        Self { columns: bounded.map(|(index, column)| ColumnTally::of(index, column)).collect() }
+        let texts = layout.columns.iter().enumerate().filter(|(_, column)| column.is_text());
+        let text = |(index, column): (_, &FileColumn)| TextTally {
+            index,
+            name: column.name.clone(),
+            longest: Some(0),
+        };
+        Self {
+            columns: bounded.map(|(index, column)| ColumnTally::of(index, column)).collect(),
+            texts: texts.map(text).collect(),
+        }
     }
 
     /// Counts rows in.
     pub(super) fn see(&mut self, batch: &RecordBatch) {
         for column in &mut self.columns {
             column.see(batch.column(column.index));
+        }
+        for text in &mut self.texts {
+            text.see(batch.column(text.index));
         }
     }
 
@@ -80,6 +113,14 @@ impl Tally {
                 _ => None,
             };
         }
+        for (text, other) in self.texts.iter_mut().zip(other.texts) {
+            text.longest = text.longest.zip(other.longest).map(|(one, other)| one.max(other));
+        }
+    }
+
+    /// Bytes of the longest text, by column.
+    pub(super) fn longest(&self) -> BTreeMap<String, u64> {
+        self.texts.iter().filter_map(|text| Some((text.name.clone(), text.longest?))).collect()
     }
 
     /// The bounds, by column.

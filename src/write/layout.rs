@@ -23,6 +23,13 @@ pub(super) struct FileColumn {
     pub(super) bounded: bool,
 }
 
+impl FileColumn {
+    /// Whether its values are texts, and not JSON.
+    pub(super) fn is_text(&self) -> bool {
+        self.arrow_type == ArrowType::Utf8 && !self.json
+    }
+}
+
 /// The columns of a file, in their order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Layout {

@@ -27,7 +27,7 @@ mod workers;
 #[cfg(test)]
 mod tests;
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -79,6 +79,8 @@ pub(crate) struct WriteOptions {
     /// Whether JSON lines and CSV are compressed by gzip. Default: yes. Parquet compresses inside, and
     /// `insert_values` stays plain, so that it can be read and run by hand.
     pub(crate) gzip: bool,
+    /// Whether the longest text of each column is noted. Default: no.
+    pub(crate) sizes_text: bool,
     /// Who encodes. Files are the same, byte for byte, whoever does. Default: who writes.
     pub(crate) workers: Workers,
 }
@@ -97,6 +99,7 @@ impl WriteOptions {
             row_group_rows: 122_880,
             compression: ParquetCompression::Zstd(1),
             gzip: true,
+            sizes_text: false,
             workers: Workers::default(),
         }
     }
@@ -105,6 +108,11 @@ impl WriteOptions {
     fn spread_over(&self) -> Option<NonZeroUsize> {
         let is_spread = self.file_rows.is_none() && self.format != FileFormat::InsertValues;
         self.slices.filter(|_| is_spread)
+    }
+
+    /// The lengths of texts that a file is to note.
+    fn longest_in(&self, tally: &Tally) -> BTreeMap<String, u64> {
+        if self.sizes_text { tally.longest() } else { BTreeMap::new() }
     }
 
     /// Whether files of the format are compressed as a whole.
@@ -329,6 +337,7 @@ impl TableWriter {
             bytes: sealed.bytes,
             sha256: sealed.sha256,
             columns: self.layout.names(),
+            longest: self.options.longest_in(&tally),
             bounds: tally.finish(),
         });
         Ok(())

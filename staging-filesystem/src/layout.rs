@@ -304,6 +304,7 @@ mod tests {
             sha256,
             columns: vec![],
             bounds: Default::default(),
+            longest: Default::default(),
         }
     }
 

@@ -266,6 +266,7 @@ impl OneLoad {
             sha256,
             columns: vec![],
             bounds: Default::default(),
+            longest: Default::default(),
         };
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("t")).unwrap();

@@ -41,6 +41,7 @@ fn large(mebibytes: u32) -> Package {
         sha256,
         columns: vec!["id".into()],
         bounds: Default::default(),
+        longest: Default::default(),
     };
     let path = package.path(&file);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();

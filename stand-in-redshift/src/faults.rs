@@ -2,7 +2,8 @@
 //!
 //! `STAND_IN FAIL 'COMMIT' CODE 'XX000' MESSAGE '1023' DETAIL '…' FOR 'application'` fails the next statement of that
 //! application that begins so. `STAND_IN LOSE BEFORE 'COMMIT' FOR 'application'` ends its connection in the place of
-//! running it, `AFTER` instead of answering. `STAND_IN ASSUME 'role'` answers with temporary keys.
+//! running it, `AFTER` instead of answering. `STAND_IN ASSUME 'role'` answers with temporary keys. `STAND_IN EXPIRE 'user'`
+//! ends the password of a temporary user.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -34,6 +35,8 @@ pub(crate) enum Command {
     Fault(Fault),
     /// Temporary keys of a role.
     Assume(String),
+    /// The end of the password of a temporary user.
+    Expire(String),
 }
 
 /// A fault to come.
@@ -83,6 +86,9 @@ pub(crate) fn command(statement: &[Token]) -> Result<Option<Command>, Refusal> {
     };
     if let Some(role) = literal_behind("ASSUME") {
         return Ok(Some(Command::Assume(role)));
+    }
+    if let Some(user) = literal_behind("EXPIRE") {
+        return Ok(Some(Command::Expire(user)));
     }
     let (begins, action) = if let Some(begins) = literal_behind("FAIL") {
         let action = Action::Fail {

@@ -5,15 +5,18 @@
 //!
 //! It listens on the address that it is given, once all is ready. The S3 server and the keys with which it assumes roles
 //! stand in the variables of the test stack; its users `loader` (may make schemas) and `reader` (may not) have the password
-//! in `TRANSLOAD_TEST_REDSHIFT_PASSWORD`.
+//! in `TRANSLOAD_TEST_REDSHIFT_PASSWORD`. On the same address the services answer that give out temporary users, for the
+//! cluster `examples` and the workgroup `default`, to whoever signs with the keys of the S3 server.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on may panic"))]
 
 mod copy;
 mod faults;
+mod iam;
 mod postgres;
 mod rewrite;
 mod s3;
 mod session;
+mod signature;
 mod sql;
 mod wire;
 
@@ -44,10 +47,12 @@ async fn main() -> io::Result<()> {
     let mut interrupted = signal(SignalKind::interrupt())?;
     let mut terminated = signal(SignalKind::terminate())?;
     let postgres = Postgres::start(&postgres::programs()?, &password).await?;
+    let iam = iam::Iam::new(&storage);
     let shared = Arc::new(Shared {
         upstream: postgres.port,
         admin: postgres.admin().await?,
         storage,
+        iam,
         faults: faults::Faults::default(),
     });
     let listener = TcpListener::bind(&address).await?;

@@ -16,6 +16,9 @@ pub(crate) const DATABASE: &str = "dev";
 /// The user that owns everything; it logs in by the socket in the folder only.
 const ADMIN: &str = "stand_in";
 
+/// The group of users that may make schemas.
+pub(crate) const GROUP: &str = "loaders";
+
 /// The user of the system that Debian's package makes.
 const SYSTEM_USER: &str = "postgres";
 
@@ -95,7 +98,7 @@ impl Postgres {
             &client,
             &format!(
                 "CREATE ROLE loader LOGIN PASSWORD '{password}'; CREATE ROLE reader LOGIN PASSWORD '{password}'; \
-                 GRANT CREATE ON DATABASE {DATABASE} TO loader; \
+                 CREATE ROLE {GROUP}; GRANT CREATE ON DATABASE {DATABASE} TO loader, {GROUP}; \
                  ALTER DATABASE {DATABASE} SET search_path = redshift, pg_catalog, public; \
                  ALTER DATABASE {DATABASE} SET standard_conforming_strings = off; \
                  ALTER DATABASE {DATABASE} SET escape_string_warning = off"

@@ -10,6 +10,7 @@ use tokio_postgres::Client;
 
 use crate::copy::{self, BadRow, Column, Copy, Failure, Format};
 use crate::faults::{Action, Command, Faults, command};
+use crate::iam::{self, Iam};
 use crate::rewrite::{Refusal, rewrite};
 use crate::s3::Storage;
 use crate::sql::{Token, plain_literal, statements, text, words};
@@ -28,6 +29,8 @@ pub(crate) struct Shared {
     pub(crate) admin: Client,
     /// The bucket.
     pub(crate) storage: Storage,
+    /// Temporary users.
+    pub(crate) iam: Iam,
     /// Faults to come.
     pub(crate) faults: Faults,
 }
@@ -35,6 +38,11 @@ pub(crate) struct Shared {
 /// Serves one connection until either side ends it.
 pub(crate) async fn serve(client: TcpStream, shared: Arc<Shared>) -> io::Result<()> {
     client.set_nodelay(true)?;
+    // A session begins with a length, whose first byte is 0.
+    let mut first = [0];
+    if client.peek(&mut first).await? == 1 && first == *b"P" {
+        return iam::serve(client, shared).await;
+    }
     let (mut from_client, mut to_client) = client.into_split();
     let first = loop {
         let first = first_message(&mut from_client).await?;
@@ -200,6 +208,14 @@ impl Session {
             if first.first().is_some_and(|token| token.is("COPY")) {
                 return self.copy(statement).await;
             }
+            // Source: Amazon Redshift Database Developer Guide, "ALTER TABLE".
+            if self.status == b'T'
+                && first.first().is_some_and(|token| token.is("ALTER"))
+                && first.iter().any(|token| token.is("TYPE"))
+            {
+                let words = "ALTER TABLE ALTER COLUMN cannot run inside a transaction block";
+                return self.fail("25001", words, "").await;
+            }
             if first.first().is_some_and(|token| token.is("TRUNCATE")) {
                 return self.truncate(statement).await;
             }
@@ -254,6 +270,14 @@ impl Session {
             Command::Fault(fault) => {
                 self.shared.faults.add(fault);
                 self.answer([Frame::complete("STAND_IN"), Frame::ready(status)]).await
+            }
+            Command::Expire(user) => {
+                match self.shared.iam.expire(&self.shared.admin, &user).await {
+                    Ok(()) => {
+                        self.answer([Frame::complete("STAND_IN"), Frame::ready(status)]).await
+                    }
+                    Err(error) => self.fail("XX000", &error.to_string(), "").await,
+                }
             }
             Command::Assume(role) => match self.shared.storage.assume(&role).await {
                 Ok(keys) => {

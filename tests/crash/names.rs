@@ -50,7 +50,8 @@ pub(crate) fn unmet(passed: &BTreeSet<String>, with_s3: bool) -> Vec<String> {
     wrong
 }
 
-fn scan(folder: &Path, names: &mut BTreeSet<String>) {
+/// Adds the names of the failpoints in the sources below a folder.
+pub(crate) fn scan(folder: &Path, names: &mut BTreeSet<String>) {
     for entry in fs::read_dir(folder).expect("the sources are there").flatten() {
         let path = entry.path();
         if path.is_dir() {

@@ -111,12 +111,22 @@ pub(crate) fn login(name: &str) -> Vec<(&'static str, String)> {
 
 /// A pipeline of this name into this dataset.
 pub(crate) fn pipeline(name: &str, dataset: &str, folder: &Path) -> PipelineBuilder {
+    pipeline_as(login(dataset), name, dataset, folder)
+}
+
+/// The same, for whoever logs in so.
+pub(crate) fn pipeline_as(
+    login: Vec<(&'static str, String)>,
+    name: &str,
+    dataset: &str,
+    folder: &Path,
+) -> PipelineBuilder {
     let builder = transload::pipeline(name)
         .destination("redshift")
         .dataset_name(dataset)
         .folder(folder)
         .pipelines_dir("pipelines");
-    let builder = login(dataset).into_iter().fold(builder, |builder, (key, value)| {
+    let builder = login.into_iter().fold(builder, |builder, (key, value)| {
         builder.setting(format!("destination.redshift.credentials.{key}"), value)
     });
     if is_live() {
@@ -136,9 +146,37 @@ pub(crate) fn pipeline(name: &str, dataset: &str, folder: &Path) -> PipelineBuil
     })
 }
 
+/// The login at the stand-in by IAM, which says this besides.
+pub(crate) fn login_by_iam(
+    name: &str,
+    more: &[(&'static str, &str)],
+) -> Vec<(&'static str, String)> {
+    let mut all = login(name);
+    all.retain(|(key, _)| !matches!(*key, "username" | "password"));
+    let address = |key: &str| all.iter().find(|(name, _)| *name == key).expect("is set").1.clone();
+    let endpoint = format!("http://{}:{}", address("host"), address("port"));
+    all.extend([
+        ("iam", "true".to_owned()),
+        ("region_name", "eu-west-1".to_owned()),
+        ("endpoint_url", endpoint.clone()),
+        ("sts_endpoint_url", endpoint),
+        ("aws_access_key_id", variable("TRANSLOAD_TEST_S3_KEY")),
+        ("aws_secret_access_key", variable("TRANSLOAD_TEST_S3_SECRET")),
+    ]);
+    for (key, value) in more {
+        all.retain(|(name, _)| name != key);
+        all.push((*key, (*value).to_owned()));
+    }
+    all
+}
+
 /// The cluster, to be asked as its user would.
 pub(crate) fn cluster(application: &str) -> RedshiftDestination {
-    let login = login(application);
+    destination(login(application))
+}
+
+/// The same, for whoever logs in so.
+pub(crate) fn destination(login: Vec<(&'static str, String)>) -> RedshiftDestination {
     let keys: Vec<(String, String)> =
         login.into_iter().map(|(key, value)| (format!("credentials.{key}"), value)).collect();
     let pairs: Vec<(&str, &str)> =

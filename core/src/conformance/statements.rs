@@ -107,6 +107,7 @@ fn table(name: &str, rows: u64) -> TablePublication {
         sha256,
         columns: vec!["id".into()],
         bounds: BTreeMap::from([("id".to_owned(), key)]),
+        longest: BTreeMap::new(),
     };
     TablePublication { table: name.into(), rows, jobs: vec![Job::Load(LoadJob { file })] }
 }

@@ -169,6 +169,7 @@ impl World {
             sha256,
             columns: columns.iter().map(|column| (*column).to_owned()).collect(),
             bounds: BTreeMap::new(),
+            longest: BTreeMap::new(),
         };
         let path = self.folder.path().join(file.path());
         if let Some(parent) = path.parent() {

@@ -184,6 +184,7 @@ impl Case {
                 sha256,
                 columns: vec!["id".into()],
                 bounds: Default::default(),
+                longest: Default::default(),
             },
         })
     }

@@ -140,6 +140,7 @@ impl World {
             sha256,
             columns: columns.iter().map(|column| (*column).to_owned()).collect(),
             bounds: Default::default(),
+            longest: Default::default(),
         };
         let path = self.folder.join(file.path());
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

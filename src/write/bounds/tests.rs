@@ -193,6 +193,50 @@ fn each_file_has_its_own_bounds() {
 }
 
 #[test]
+fn the_longest_texts_are_measured_in_bytes_however_the_rows_get_into_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let columns = [
+        Column::new("t", DataType::Text),
+        Column::new("empty", DataType::Text),
+        Column::new("j", DataType::Json),
+        Column::new("n", DataType::Bigint),
+    ];
+    let texts =
+        |texts: [Option<&str>; 3]| -> ArrayRef { Arc::new(StringArray::from(texts.to_vec())) };
+    let rows = |long: &str| {
+        let arrays = vec![
+            texts([Some("abc"), None, Some(long)]),
+            texts([None; 3]),
+            texts([Some("{\"a\": 1}"); 3]),
+            integers(0, 3),
+        ];
+        batch(&columns, arrays)
+    };
+    let measuring = |format: FileFormat, table: &str| {
+        let options = WriteOptions { sizes_text: true, ..options(format, folder.path(), u64::MAX) };
+        TableWriter::new(table, Arc::new(options))
+    };
+    let expected = BTreeMap::from([("t".to_owned(), 8), ("empty".to_owned(), 0)]);
+    for format in FileFormat::ALL {
+        let mut writer = measuring(format, format.extension());
+        // Four characters, eight bytes; the part of a batch that is not written does not count.
+        let whole = rows("äöüß");
+        writer.write(&columns, &whole).unwrap();
+        writer.write(&columns, &rows("a text that is longer").slice(0, 2)).unwrap();
+        let file = writer.finish().unwrap().remove(0);
+        assert_eq!(file.longest, expected, "{format}");
+        if format == FileFormat::Parquet {
+            let path = folder.path().join(file.path());
+            let mut writer = measuring(format, "adopted");
+            let adopted = writer.adopt(&path, &columns, &Defaults::default(), Changes::default());
+            assert!(matches!(adopted.unwrap(), Adoption::Adopted { rows: 5, .. }));
+            assert_eq!(writer.finish().unwrap().remove(0).longest, expected);
+        }
+    }
+    assert!(file(FileFormat::Parquet, &columns, rows("x").columns().to_vec()).longest.is_empty());
+}
+
+#[test]
 fn a_file_that_is_taken_over_has_the_bounds_of_its_values() {
     let folder = tempfile::tempdir().unwrap();
     let columns = [key("k", DataType::Bigint), key("t", DataType::Text)];

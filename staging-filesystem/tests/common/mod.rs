@@ -327,6 +327,7 @@ impl Package {
             sha256,
             columns: vec!["id".into()],
             bounds: Default::default(),
+            longest: Default::default(),
         };
         let path = self.path(&file);
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();

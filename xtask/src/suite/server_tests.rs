@@ -27,6 +27,11 @@ pub(crate) const SNOWFLAKE_LIVE: &str = "cargo xtask e2e snowflake [--live]";
 /// What stands for every server that can be started here.
 pub(crate) const MARKS: &[&str] = &[FILESYSTEM, REDSHIFT, BIGQUERY, SNOWFLAKE];
 
+/// Tests that kill loaders at failpoints, with which nothing else is built, by the mark of the server that they need.
+const WITH_FAILPOINTS: &[(&str, &str)] = &[(REDSHIFT, "redshift_crash")];
+/// How the tests among them begin that are started by others.
+const CHILD: &str = "child_that";
+
 /// Runs the tests with these marks and no other ignored ones.
 pub(crate) fn run(workspace: &Workspace, environment: &Environment, marks: &[&str]) -> Outcome {
     let ignored = names(&process::output(&mut cargo_test(workspace, &["--ignored", "--list"]))?);
@@ -52,7 +57,15 @@ pub(crate) fn run(workspace: &Workspace, environment: &Environment, marks: &[&st
     let mut arguments = vec!["--ignored", "--exact"];
     arguments.extend(wanted.iter().map(String::as_str));
     let mut command = cargo_test(workspace, &arguments);
-    process::run(command.envs(environment.variables()))
+    process::run(command.envs(environment.variables()))?;
+    for (_, target) in WITH_FAILPOINTS.iter().filter(|(mark, _)| marks.contains(mark)) {
+        let mut command = process::cargo(workspace);
+        // The workspace, as the other tests: else what we depend on would be built once more.
+        command.args(["test", "--locked", "--workspace", "--features", "full,failpoints"]);
+        command.args(["--test", target, "--", "--ignored", "--skip", CHILD]);
+        process::run(command.envs(environment.variables()))?;
+    }
+    Ok(())
 }
 
 /// Runs what moves much, in a release build: it is about one crate.

@@ -96,6 +96,7 @@ impl StagingWorld {
             sha256,
             columns: vec!["c".into()],
             bounds: BTreeMap::new(),
+            longest: BTreeMap::new(),
         };
         self.write(&file, bytes)?;
         Ok(file)
