@@ -256,6 +256,7 @@ impl Loader<'_> {
         let load = published.leftovers();
         receipt.status = LoadStatus::Loaded;
         receipt.epoch = Some(load.epoch);
+        receipt.atomic = Some(self.destination.plugin.capabilities().atomic_publication);
         if let Some(commit) = commit {
             receipt.usage.add_all(&commit.usage);
             for warning in &commit.warnings {
