@@ -3,8 +3,12 @@
 
 #![allow(clippy::unwrap_used, reason = "a test may panic, its helpers too")]
 
+#[path = "bigquery/per_table.rs"]
+mod per_table;
 #[path = "bigquery/service.rs"]
 mod service;
+#[path = "bigquery/tables.rs"]
+mod tables;
 
 use std::process::{Command, Stdio};
 use std::sync::Arc;
@@ -242,16 +246,35 @@ async fn a_file_that_is_refused_is_told_and_nothing_is_loaded() {
     assert_eq!(case.counts(["events", "_dlt_loads"]).await, [1, 1]);
 }
 
-/// What tells a process that it is the one to be killed: `<dataset>;<folder>`.
+/// What tells a process that it is the one to be killed: `<dataset>;<folder>;<publication>`.
 const CHILD: &str = "TRANSLOAD_BIGQUERY_CHILD";
 
 #[tokio::test]
 #[ignore = "is started by the test below"]
 async fn child_that_is_killed() {
     let orders = std::env::var(CHILD).expect("it is not started by hand");
-    let (dataset, folder) = orders.split_once(';').expect("orders");
-    let builder = pipeline("killed", dataset, std::path::Path::new(folder)).staging("filesystem");
+    let [dataset, folder, publication] = orders.split(';').collect::<Vec<_>>()[..] else {
+        panic!("orders: {orders}")
+    };
+    let builder = pipeline("killed", dataset, std::path::Path::new(folder))
+        .staging("filesystem")
+        .setting("destination.bigquery.publication", publication);
     builder.build().unwrap().run(rows(3)).await.unwrap();
+}
+
+/// Runs a load in a process that is killed once so many jobs were done and never answered.
+async fn kill_when_held(case: &Case, publication: &str, held: u64) {
+    let orders = format!("{};{};{publication}", case.name, case.folder().display());
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "child_that_is_killed"])
+        .env(CHILD, orders)
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    case.held(held).await;
+    child.kill().unwrap();
+    child.wait().unwrap();
 }
 
 #[tokio::test]
@@ -264,16 +287,7 @@ async fn a_process_that_is_killed_between_a_job_and_its_answer_leads_to_no_secon
     // A load job, then the publication: each is done, and never answered.
     for (held, text) in [(1, LOAD), (2, "_transload_commits` (")] {
         case.fault(text, 1, json!("hold")).await;
-        let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "child_that_is_killed"])
-            .env(CHILD, format!("{};{}", case.name, case.folder().display()))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        case.held(held).await;
-        child.kill().unwrap();
-        child.wait().unwrap();
+        kill_when_held(&case, "transaction", held).await;
         let info = own().build().unwrap().resume().await.unwrap();
         assert_eq!(only(&info).status, LoadStatus::Loaded, "{text}: {info}");
     }

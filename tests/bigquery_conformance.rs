@@ -1,4 +1,4 @@
-//! The conformance suite on BigQuery: once by upload, and once by load jobs from a bucket.
+//! The conformance suite on BigQuery: by upload, by load jobs from a bucket, and by load jobs into the tables themselves.
 
 #![allow(dead_code, reason = "the service of the tests has more than is needed here")]
 
@@ -27,13 +27,30 @@ const LACKING: &[(&str, &str)] = &[
         "types::parquet::a_value_of_every_type",
         "the emulator reads decimals of more than 38 digits from Parquet as doubles",
     ),
-    ("types::parquet::wei_keeps", "the emulator reads such decimals from Parquet as doubles"),
+    ("::wei_keeps_every_digit", "the emulator reads decimals of more than 38 digits as doubles"),
+    ("csv::bytes_come_back", "the emulator's reader of CSV takes \"\" for NULL"),
+    ("csv::every_odd_character_comes_back", "the emulator's reader of CSV takes \"\" for NULL"),
+    (
+        "jsonl::json_comes_back",
+        "the emulator takes the JSON value null for one that it cannot read",
+    ),
     ("the_longest_names_of_tables_stay_apart", "the emulator's tables are folders: 255 bytes"),
     (
         "names_that_differ_in_case_are_two_tables",
         "the emulator does not look at the case of tables",
     ),
 ];
+
+/// What tables that are loaded one by one do not promise: a load job has loaded before its rows can be counted.
+const NOT_PROMISED: &[&str] = &[
+    "a_load_that_fails_changes_nothing",
+    "a_file_with_fewer_rows_than_it_should_have",
+    "a_file_with_more_rows_than_it_should_have",
+];
+
+/// What the stand-in does in two steps where BigQuery does it in one.
+const IN_TWO_STEPS: &[&str] =
+    &["a_replacement_that_fails_leaves_the_old_rows", "readers_see_the_old_rows_or_the_new_ones"];
 
 /// The cases by upload that are tried each time: some of each kind.
 const UPLOAD: &[&str] = &[
@@ -64,8 +81,20 @@ const COPY: &[&str] = &[
     "jobs_that_run_twice_bring_their_rows_once",
 ];
 
+/// The same from a bucket, into the tables themselves.
+const PER_TABLE: &[&str] = &[
+    "rows_are_added_behind_those_that_are_there",
+    "a_commit_counts_the_rows_of_each_table",
+    "a_loader_that_was_overtaken_is_fenced",
+    "the_same_publication_again_publishes_once",
+    "an_answer_to_the_publication_that_is_lost",
+    "truncate_and_insert::nested_tables_without_rows",
+    "a_replacement_whose_answer_is_lost",
+];
+
 struct Project {
     copies: bool,
+    publication: &'static str,
 }
 
 /// Each time by a client of its own: one that is kept would end with the runtime of the case that opened it.
@@ -80,7 +109,8 @@ fn quoted(name: &str) -> String {
 #[async_trait]
 impl Harness for Project {
     fn open(&self) -> Result<Arc<dyn Destination>> {
-        Ok(room::one_way(service::service(&[])?, self.copies))
+        let bigquery = service::service(&[("publication", self.publication)])?;
+        Ok(room::one_way(bigquery, self.copies))
     }
 
     fn broken(&self) -> Option<Arc<dyn Destination>> {
@@ -136,14 +166,28 @@ impl Harness for Project {
     }
 
     fn exempt(&self, case: &str) -> Option<&'static str> {
+        let is_among = |names: &[&str]| names.iter().any(|words| case.contains(words));
+        let is_per_table = self.publication == "per_table";
+        if is_per_table && is_among(NOT_PROMISED) {
+            return Some(
+                "a load that fails may leave rows where each table is published by itself",
+            );
+        }
         if service::is_live() {
             return None;
+        }
+        if is_per_table && is_among(IN_TWO_STEPS) {
+            return Some("the stand-in empties a table before it loads it");
         }
         let lacking = LACKING.iter().find(|(words, _)| case.contains(words));
         if let Some((_, reason)) = lacking {
             return Some(reason);
         }
-        let some = if self.copies { COPY } else { UPLOAD };
+        let some = match (self.copies, self.publication) {
+            (_, "per_table") => PER_TABLE,
+            (true, _) => COPY,
+            (false, _) => UPLOAD,
+        };
         let is_chosen = some.iter().any(|words| case.contains(words));
         let wants_all = std::env::var_os("TRANSLOAD_TEST_BIGQUERY_ALL").is_some();
         (!is_chosen && !wants_all).then_some(
@@ -157,8 +201,9 @@ impl Harness for Project {
 }
 
 fn main() -> ExitCode {
-    let suite = |name: &str, copies: bool| {
-        Suite::new().destination(move || Ok(Project { copies })).named(name)
+    let suite = |name: &str, copies: bool, publication: &'static str| {
+        Suite::new().destination(move || Ok(Project { copies, publication })).named(name)
     };
-    run(suite("upload", false).and(suite("copy", true)).needing(NEEDS))
+    let all = suite("upload", false, "transaction").and(suite("copy", true, "transaction"));
+    run(all.and(suite("per_table", true, "per_table")).needing(NEEDS))
 }

@@ -75,6 +75,12 @@ pub struct Capabilities {
     pub atomic_publication: bool,
     /// Tables that one publication may hold; `None` where there is no limit.
     pub max_tables_in_publication: Option<usize>,
+    /// Columns that a table may have; `None` where there is no limit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_columns: Option<usize>,
+    /// How long a publication may be that is sent as one text; `None` where its steps are sent one by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub publication_text: Option<PublicationText>,
     /// What names may look like.
     pub identifiers: IdentifierRules,
     /// Digits of a decimal before and after the point: precision and scale of a column that does not say.
@@ -105,6 +111,20 @@ pub struct Capabilities {
     pub row_group_rows: Option<usize>,
     /// Jobs that may run at once. `None`: the engine's own limit.
     pub max_parallel_jobs: Option<usize>,
+}
+
+/// The text of a publication: all its statements together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicationText {
+    /// Bytes that it may have. The engine reckons them, and leaves some room.
+    pub bytes: usize,
+    /// Bytes that stand around the statement of each step.
+    pub around_step: usize,
+    /// Bytes that stand before the name of a dataset, wherever it is named.
+    pub qualifier: usize,
+    /// Bytes of the longest text in it, as [`Dialect::max_text_bytes`](crate::sql::Dialect::max_text_bytes) says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub longest_value: Option<usize>,
 }
 
 /// A storage from which a destination copies.

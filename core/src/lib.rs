@@ -49,7 +49,7 @@ mod usage;
 pub use bounds::Bounds;
 pub use capabilities::{
     BinaryEncoding, BinaryLiteral, Capabilities, CopySource, IdentifierCase, IdentifierRules,
-    LiteralRules, StagingCapabilities, StorageKind,
+    LiteralRules, PublicationText, StagingCapabilities, StorageKind,
 };
 pub use copy_list::{CopyList, LIST_PREFIX};
 pub use destination::{

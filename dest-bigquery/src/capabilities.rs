@@ -2,10 +2,12 @@
 
 use transload_core::{
     AccessKind, Capabilities, CopySource, DataType, FileFormat, IdentifierCase, IdentifierRules,
-    MergeStrategy, ReplaceStrategy, StorageKind, WriteDisposition,
+    MergeStrategy, PublicationText, ReplaceStrategy, StorageKind, WriteDisposition,
 };
 
 use crate::BigQuerySettings;
+use crate::dialect::TEXT_BYTES;
+use crate::script::{AROUND_STEP, SCRIPT_BYTES};
 
 /// What BigQuery can do with these settings. Pages are those of the BigQuery documentation.
 pub(crate) fn capabilities(settings: &BigQuerySettings) -> Capabilities {
@@ -46,6 +48,15 @@ pub(crate) fn capabilities(settings: &BigQuerySettings) -> Capabilities {
         atomic_publication: true,
         // "Multi-statement transactions": at most 100 tables change. Fence, commit, loads, schema and state take five.
         max_tables_in_publication: Some(95),
+        // "Quotas and limits", standard tables.
+        max_columns: Some(10_000),
+        // The script is reckoned in plain SQL: a tenth of it is left for what BigQuery writes at greater length.
+        publication_text: Some(PublicationText {
+            bytes: SCRIPT_BYTES / 10 * 9,
+            around_step: AROUND_STEP,
+            qualifier: settings.project().len() + "``.".len(),
+            longest_value: Some(TEXT_BYTES),
+        }),
         identifiers: IdentifierRules {
             // "Lexical structure", case sensitivity: tables as the dataset says, columns never. The contract has one
             // rule for both, and columns that differ in case alone are rarer than such tables.
@@ -65,7 +76,7 @@ pub(crate) fn capabilities(settings: &BigQuerySettings) -> Capabilities {
         // "Data types", timestamp type: microseconds.
         timestamp_precision: 6,
         // "Quotas and limits", query jobs: an unresolved query has at most 1 MB.
-        max_statement_bytes: Some(1_000_000),
+        max_statement_bytes: Some(SCRIPT_BYTES),
         // Large enough for few files and small enough to be sent again. The limit is 4 GB where text is compressed
         // ("Quotas and limits", load jobs).
         file_bytes: Some(256 << 20),
@@ -82,6 +93,7 @@ pub(crate) fn capabilities(settings: &BigQuerySettings) -> Capabilities {
         claimed.loads_in_publication = true;
         claimed.atomic_publication = false;
         claimed.max_tables_in_publication = None;
+        claimed.publication_text = None;
     }
     claimed
 }
@@ -109,7 +121,7 @@ mod tests {
         "write_dispositions":["append","replace","merge"],
         "merge_strategies":["delete-insert","upsert","insert-only","scd2"],
         "replace_strategies":["truncate-and-insert","insert-from-staging"],
-        "loads_in_publication":false,"atomic_publication":true,"max_tables_in_publication":95,"identifiers":{"case":"sensitive","max_table_length":1024,"max_column_length":300,"in_bytes":false},"decimal":[38,9],
+        "loads_in_publication":false,"atomic_publication":true,"max_tables_in_publication":95,"max_columns":10000,"publication_text":{"bytes":900000,"around_step":260,"qualifier":4,"longest_value":300000},"identifiers":{"case":"sensitive","max_table_length":1024,"max_column_length":300,"in_bytes":false},"decimal":[38,9],
         "wei":[76,38],
         "timestamp_precision":6,"max_statement_bytes":1000000,"literals":null,"file_bytes":268435456,"row_group_rows":1048576,"max_parallel_jobs":null}
         "#);

@@ -12,7 +12,7 @@ use crate::types::{self, Type};
 
 /// Bytes of the longest text that is written into a statement as it is: two of them and what stands around them fit into
 /// a script.
-const TEXT_BYTES: usize = 300_000;
+pub(crate) const TEXT_BYTES: usize = 300_000;
 
 /// BigQuery's SQL.
 #[derive(Clone, Debug)]

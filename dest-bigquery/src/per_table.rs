@@ -3,7 +3,7 @@
 //! What is left for the transaction: the fence, the tables that become empty, and the rows of the system tables.
 
 use transload_core::{
-    Disposition, Error, ErrorKind, LoadId, Publication, Result, TableChain, TablePublication,
+    Disposition, Error, ErrorKind, Job, LoadId, Publication, Result, TableChain, TablePublication,
 };
 use transload_core::{Load, sql::Row};
 
@@ -34,6 +34,17 @@ pub(crate) fn direct(publication: &Publication) -> Result<Vec<Direct<'_>>> {
                 .with_hint("set `publication = \"transaction\"`"));
             }
         };
+        for table in chain.tables() {
+            let files = table.jobs.iter().flat_map(Job::data_files);
+            let rows: u64 = files.map(|file| file.rows).sum();
+            // The transaction would refuse it, too late.
+            if rows != table.rows {
+                return Err(Error::new(ErrorKind::Bug, "the jobs of a table bring other rows")
+                    .with("table", &table.table)
+                    .with("rows", table.rows)
+                    .with("found", rows));
+            }
+        }
         let with_rows = chain.tables().filter(|table| !table.jobs.is_empty());
         tables.extend(with_rows.map(|table| Direct { table, replaces }));
     }
@@ -83,14 +94,14 @@ pub(crate) fn check_fence(rows: &[Row], load: &Load, previous: Option<&LoadId>) 
 
 #[cfg(test)]
 mod tests {
-    use transload_core::{CopyJob, Dataset, Epoch, Job, MergeStrategy, ReplaceStrategy, Sha256Hex};
+    use transload_core::{CopyJob, Dataset, Epoch, MergeStrategy, ReplaceStrategy, Sha256Hex};
 
     use super::*;
 
     fn publication(disposition: Disposition) -> Publication {
         let table = |name: &str, jobs: usize| TablePublication {
             table: name.into(),
-            rows: jobs as u64,
+            rows: 0,
             jobs: vec![Job::Copy(CopyJob { table: name.into(), files: vec![] }); jobs],
         };
         Publication {
@@ -121,8 +132,11 @@ mod tests {
                 .iter()
                 .map(|chain| (chain.root.table.as_str(), chain.root.rows, chain.disposition))
                 .collect();
-            assert_eq!(shown, [("t", 1, Disposition::Append), ("t__l", 0, disposition)]);
+            assert_eq!(shown, [("t", 0, Disposition::Append), ("t__l", 0, disposition)]);
         }
+        let mut other = publication(Disposition::Append);
+        other.chains[0].root.rows = 1;
+        assert_eq!(direct(&other).unwrap_err().kind(), ErrorKind::Bug);
         let merge = publication(Disposition::Merge(MergeStrategy::Upsert));
         let error = direct(&merge).unwrap_err();
         assert!(error.hint().unwrap().contains("transaction"), "{error}");

@@ -8,6 +8,9 @@ use transload_core::{Error, ErrorKind, Result};
 /// Bytes of the longest script. "Quotas and limits", query jobs: an unresolved query has at most 1 MB.
 pub(crate) const SCRIPT_BYTES: usize = 1_000_000;
 
+/// Bytes around the statement of a step: what counts its rows and holds them against their number.
+pub(crate) const AROUND_STEP: usize = 260;
+
 /// How a script says that a step changed another number of rows than it must.
 const MARK: &str = "transload step ";
 
@@ -151,6 +154,17 @@ mod tests {
         assert_eq!(script.counts(&["1", "0", "3"].map(str::to_owned)).unwrap(), [1, 0, 3]);
         let error = script.counts(&["1".to_owned()]).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::OutcomeUnknown);
+    }
+
+    #[test]
+    fn what_stands_around_a_step_is_reckoned_with() {
+        let step = |name: &str| Step::rows(name, Statement::new("SELECT 1"), 1_000_000_000);
+        let bytes = |steps: usize| {
+            let steps = (0..steps).map(|_| step("publish t")).collect();
+            Script::of(&Transaction { steps }, &dialect()).unwrap().text.len()
+        };
+        let around = bytes(1000) - bytes(999) - "publish tSELECT 1".len();
+        assert!(around <= AROUND_STEP, "{around}");
     }
 
     #[test]

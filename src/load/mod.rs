@@ -4,6 +4,7 @@
 //! and begun again, on this machine or on another one.
 
 mod event;
+mod limits;
 mod lists;
 #[cfg(test)]
 mod model;
@@ -22,8 +23,8 @@ use std::time::Instant;
 
 use transload_core::{
     Column, Commit, DataFile, DataType, DatasetState, Destination, Disposition, Error, ErrorKind,
-    Inquiry, JobContext, Load, LoadId, Manifest, Result, SchemaChange, SealedManifest,
-    StagingAccess, StagingDestination,
+    FollowUp, Inquiry, Job, JobContext, Load, LoadId, Manifest, Result, SchemaChange,
+    SealedManifest, StagingAccess, StagingDestination,
 };
 
 pub use event::{Event, Observer, Step};
@@ -31,6 +32,7 @@ pub use receipt::{Endpoint, FileReceipt, LoadInfo, LoadStatus, Receipt, RunError
 
 use crate::package;
 use crate::stop::Stop;
+use limits::check_limits;
 use negotiate::{Route, check_disposition, negotiate};
 pub(crate) use protocol::Order;
 use protocol::{Claim, Doing, Held, Published, Recovery, Seen, Verdict, after_error, after_look};
@@ -267,6 +269,7 @@ impl Loader<'_> {
         let load = published.leftovers();
         receipt.status = LoadStatus::Loaded;
         receipt.epoch = Some(load.epoch);
+        receipt.atomic = Some(self.destination.plugin.capabilities().atomic_publication);
         if let Some(commit) = commit {
             receipt.usage.add_all(&commit.usage);
             for warning in &commit.warnings {
@@ -341,7 +344,7 @@ impl Loader<'_> {
         state: &DatasetState,
     ) -> Result<Vec<SchemaChange>> {
         let destination = &self.destination.plugin;
-        self.dispositions(manifest)?;
+        let dispositions = self.dispositions(manifest)?;
         self.route(manifest)?;
         let types = plan::Types {
             native: &|column: &Column| destination.native_type(column),
@@ -350,23 +353,19 @@ impl Loader<'_> {
         };
         let identifiers = &destination.capabilities().identifiers;
         let tables = plan::tables_of(manifest);
-        if let Some(most) = destination.capabilities().max_tables_in_publication
-            && tables.len() > most
-        {
-            return Err(Error::new(
-                ErrorKind::Unsupported,
-                "the load has more tables than can be published at once",
-            )
-            .with("destination", &self.destination.endpoint.name)
-            .with("tables", tables.len())
-            .with("at most", most)
-            .with_hint(
-                "split the resources over several pipelines, or lower `max_table_nesting`",
-            ));
-        }
+        let jobs = self.jobs_to_come(manifest);
+        check_limits(destination.capabilities(), manifest, &dispositions, state, &jobs)
+            .map_err(|error| error.with("destination", &self.destination.endpoint.name))?;
         plan::check_names(&manifest.schema, &tables, identifiers)?;
         plan::check_types(&manifest.schema, &tables, state, identifiers, types)?;
         plan::schema_changes(&manifest.schema, &tables, state, identifiers, types)
+    }
+
+    /// The jobs that will bring the rows of a load.
+    fn jobs_to_come(&self, manifest: &Manifest) -> Vec<Job> {
+        let Some(staging) = self.staging else { return plan::first_jobs(manifest, false) };
+        let files = plan::staged_files(manifest, |key| staging.plugin.url(key));
+        plan::coalesce(files.into_iter().map(FollowUp::Copy).collect())
     }
 
     fn route(&self, manifest: &Manifest) -> Result<Route> {

@@ -114,6 +114,9 @@ pub struct Receipt {
     pub digest: Option<Sha256Hex>,
     /// The value of the fence under which it was published.
     pub epoch: Option<Epoch>,
+    /// Whether all its tables became visible in one step, once they are visible.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub atomic: Option<bool>,
     /// What the jobs and the publication of this run have used of the destination, where it tells.
     #[serde(default, skip_serializing_if = "Usage::is_empty")]
     pub usage: Usage,
@@ -183,6 +186,9 @@ impl fmt::Display for Receipt {
                 codes.join(", "),
                 self.package.as_deref().unwrap_or(Path::new("")).join(&aside.reasons).display(),
             )?;
+        }
+        if self.atomic == Some(false) {
+            f.write_str("\n  its tables became visible one after another")?;
         }
         if !self.usage.is_empty() {
             write!(f, "\n  used: {}", self.usage)?;

@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use bytes::Bytes;
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Incoming;
-use hyper::header::{AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, TRANSFER_ENCODING};
+use hyper::header::{
+    AUTHORIZATION, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HOST, TRANSFER_ENCODING,
+};
 use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 use serde_json::{Value, json};
@@ -14,7 +16,7 @@ use serde_json::{Value, json};
 use crate::accounts::Accounts;
 use crate::backend::Backend;
 use crate::faults::{Action, Fault, Faults};
-use crate::jobs::{Jobs, id_of, running};
+use crate::jobs::{Jobs, billed, id_of, replacing, running};
 use crate::refusal::{Answer, Refusal, with_status};
 
 /// What all requests share.
@@ -53,8 +55,8 @@ impl Server {
                 self.accounts.end_tokens();
                 return Ok(Response::new(Full::default()));
             }
-            ("/_jobs", &Method::GET) => {
-                let with = self.jobs.with(head.uri.query().unwrap_or_default());
+            ("/_jobs", &Method::POST) => {
+                let with = self.jobs.with(&String::from_utf8_lossy(&body));
                 return Ok(with_status(200, &json!(with)));
             }
             ("/_held", &Method::GET) => {
@@ -115,6 +117,10 @@ impl Server {
                 Some(Action::RunFor(looks)) => self.jobs.run_for(id, *looks),
                 _ => {}
             }
+            if let Some((table, adding)) = replacing(&job) {
+                self.empty_before(path, id, &table).await?;
+                return self.pass_on(head, adding.to_string().into()).await;
+            }
         }
         if head.method == Method::GET {
             let id = path.rsplit('/').next().unwrap_or_default();
@@ -128,6 +134,24 @@ impl Server {
             }
         }
         self.pass_on(head, body.clone()).await
+    }
+
+    /// Empties a table, unless the job that is to fill it is there already.
+    async fn empty_before(&self, path: &str, id: &str, table: &str) -> Result<(), Refusal> {
+        let jobs = path.strip_prefix("/upload").unwrap_or(path);
+        let known = self.backend.passed_on(Method::GET, &format!("{jobs}/{id}")).send().await?;
+        if known.status().is_success() {
+            return Ok(());
+        }
+        let query =
+            json!({"query": format!("DELETE FROM {table} WHERE TRUE"), "useLegacySql": false});
+        let queries = jobs.trim_end_matches("/jobs").to_owned() + "/queries";
+        let emptied = self.backend.passed_on(Method::POST, &queries).body(query.to_string());
+        let emptied = emptied.header(CONTENT_TYPE, "application/json").send().await?;
+        match emptied.status().is_success() {
+            true => Ok(()),
+            false => Err(Refusal::new(404, "notFound", format!("Not found: Table {table}"))),
+        }
     }
 
     async fn pass_on(&self, head: &Parts, body: Bytes) -> Result<Answer, Refusal> {
@@ -144,13 +168,14 @@ impl Server {
             headers.remove(name);
         });
         let mut bytes = in_its_words(answered.bytes().await?);
-        // Here jobs end before they are answered for.
         if status.is_success()
             && let Ok(job) = serde_json::from_slice::<Value>(&bytes)
             && job["kind"] == "bigquery#job"
-            && id_of(&job).is_some_and(|id| self.jobs.looked_at(id))
         {
-            bytes = running(job).to_string().into();
+            // Here jobs end before they are answered for.
+            let runs = id_of(&job).is_some_and(|id| self.jobs.looked_at(id));
+            let job = if runs { running(job) } else { billed(job) };
+            bytes = job.to_string().into();
         }
         let mut answer = Response::new(Full::from(bytes));
         (*answer.status_mut(), *answer.headers_mut()) = (status, headers);

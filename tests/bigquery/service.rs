@@ -167,12 +167,18 @@ impl Case {
         }
     }
 
+    /// The kinds of the jobs with this text in their configuration, in their order.
+    pub(crate) async fn jobs_with(&self, text: &str) -> Vec<String> {
+        let jobs = submitted(text).await;
+        let mut kinds: Vec<String> =
+            jobs.iter().map(|job| job["kind"].as_str().expect("a kind").to_owned()).collect();
+        kinds.sort_unstable();
+        kinds
+    }
+
     /// The jobs of a kind of which the dataset is told: the id of each, and how often it was submitted.
     pub(crate) async fn jobs(&self, kind: &str) -> Vec<(String, u64)> {
-        let url = front(&format!("/_jobs?{}", self.name));
-        let answer = control().get(url).send().await.expect("the stand-in answers");
-        let jobs: Vec<Value> =
-            serde_json::from_slice(&answer.bytes().await.expect("a body")).expect("JSON");
+        let jobs = submitted(&self.name).await;
         jobs.iter()
             .filter(|job| job["kind"] == kind)
             .map(|job| {
@@ -187,6 +193,13 @@ impl Case {
 pub(crate) async fn end_tokens() {
     let sent = control().post(front("/_end_tokens")).send().await;
     assert!(sent.expect("the stand-in answers").status().is_success());
+}
+
+/// The jobs with this text in their configuration.
+async fn submitted(text: &str) -> Vec<Value> {
+    let sent = control().post(front("/_jobs")).body(text.to_owned()).send().await;
+    let answer = sent.expect("the stand-in answers").bytes().await.expect("a body");
+    serde_json::from_slice(&answer).expect("JSON")
 }
 
 fn front(path: &str) -> String {

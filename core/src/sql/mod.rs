@@ -13,6 +13,7 @@ mod destination;
 mod dialect;
 mod fence;
 mod inserts;
+mod measure;
 mod merge;
 mod migrate;
 mod publish;
@@ -30,6 +31,7 @@ pub use dialect::{
     double_quoted,
 };
 pub use inserts::{InsertFile, InsertStatements};
+pub use measure::publication_bytes;
 pub use migrate::{column_comments, migration};
 pub use publish::{PublicationPlan, plan_publication, staging_name};
 pub use statement::{Parameter, Statement};
