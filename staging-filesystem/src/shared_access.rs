@@ -26,7 +26,7 @@ enum With {
     /// The signature of the settings: what it opens and for how long is for whoever made it.
     Signature(Secret),
     /// The key of the account.
-    Key { key: hmac::Key, account: String, container: String, over_tls_alone: bool },
+    Key { key: Box<hmac::Key>, account: String, container: String, over_tls_alone: bool },
 }
 
 impl fmt::Debug for Signer {
@@ -46,7 +46,7 @@ impl Signer {
         let with = if let Some(key) = &credentials.azure_storage_account_key {
             let key = BASE64_STANDARD.decode(key.expose()).ok()?;
             With::Key {
-                key: hmac::Key::new(hmac::HMAC_SHA256, &key),
+                key: Box::new(hmac::Key::new(hmac::HMAC_SHA256, &key)),
                 account: account.to_owned(),
                 container: container.to_owned(),
                 over_tls_alone: address.scheme() == "https",
