@@ -197,7 +197,7 @@ class Session:
         if match := re.match(r"(?is)SELECT\s+COUNT\(\*\)\s+FROM\s+(\S+)\.INFORMATION_SCHEMA\.SCHEMATA\s+"
                              r"WHERE\s+SCHEMA_NAME\s*=\s*''\s*$", sql):
             # fakesnow shows the schemata of the session's own database alone.
-            return ["n"], [[str(len([name for name in self._schemata(names.read(match[1]), "") if not name]))]]
+            return ["n"], [[str(self._schemata(names.read(match[1]), "").count(""))]]
         if match := re.match(r"(?is)SELECT\s+TABLE_NAME, COLUMN_NAME, DATA_TYPE, .*\sFROM\s+(\S+)\.INFORMATION_SCHEMA\.COLUMNS\s+"
                              r"WHERE\s+TABLE_SCHEMA\s*=\s*('.*')\s+ORDER\s", sql):
             schema = names.of([names.read(match[1]), *loading.literals(match[2])])
@@ -224,8 +224,8 @@ class Session:
         self.duck.execute(expression.transform(_types_of_the_engine).sql(dialect="duckdb"))
         if counts:
             return [f"number of rows {counts}"], [[str(self.duck.fetchone()[0])]]
-        names = [column[0] for column in self.duck.description]
-        return names, [[_text(value) for value in row] for row in self.duck.fetchall()]
+        titles = [column[0] for column in self.duck.description]
+        return titles, [[_text(value) for value in row] for row in self.duck.fetchall()]
 
     def _overwrite(self, expression):
         """The rows of a query in the place of all that are there."""

@@ -1,5 +1,6 @@
 //! The account: a session for each transaction, and one that is kept for single statements.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use crate::config::{SnowflakeSettings, identity};
 use crate::copied;
 use crate::dialect::SnowflakeDialect;
 use crate::http::{Account, HttpSession};
-use crate::query_tag::{QueryTag, tag};
+use crate::query_tag::{QueryTag, step_of, tag};
 use crate::session::{Failure, SnowflakeSession};
 
 /// How long a session without work is kept: Snowflake itself keeps it for hours, a proxy between does not.
@@ -63,7 +64,8 @@ impl Snowflake {
     pub(crate) async fn run(&self, statement: &Statement, step: &str) -> Result<Answer> {
         let mut idle = self.idle.lock().await;
         let (sql, _) = statement.render(&self.dialect);
-        let tag = tag(self.tag.as_ref(), step);
+        let step = if step.is_empty() { Cow::Owned(step_of(&sql)) } else { Cow::Borrowed(step) };
+        let tag = tag(self.tag.as_ref(), &step);
         let mut has_ended = false;
         loop {
             let kept = idle.take().filter(|(_, used)| used.elapsed() < IDLE);

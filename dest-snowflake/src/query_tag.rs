@@ -136,23 +136,76 @@ pub(crate) fn tag(template: Option<&QueryTag>, step: &str) -> String {
     }
 }
 
-/// The table in the name of a step: its last word, `load players`.
+/// How the names of steps begin that are about one table, which stands behind.
+const ABOUT_A_TABLE: [&str; 21] = [
+    "load ",
+    "put ",
+    "publish ",
+    "gather ",
+    "empty ",
+    "write ",
+    "merge ",
+    "update ",
+    "make room in ",
+    "note rows to make room for ",
+    "note rows to bring to ",
+    "note new rows of ",
+    "close rows of ",
+    "open rows of ",
+    "look for rows of one key with different ",
+    // Statements that stand alone.
+    "create table ",
+    "alter table ",
+    "drop table ",
+    "comment on table ",
+    "comment on column ",
+    "insert into ",
+];
+
+/// The table in the name of a step: `load players`.
 fn table_of(step: &str) -> &str {
-    let is_of_a_table = ["load ", "publish ", "gather ", "empty ", "write ", "update ", "upsert "];
-    match is_of_a_table.iter().find_map(|begin| step.strip_prefix(begin)) {
-        Some(table) => table,
-        None => step.rsplit_once(' ').map_or("", |(before, table)| {
-            if before.ends_with(" of")
-                || before.ends_with(" for")
-                || before.ends_with(" in")
-                || before.ends_with(" to")
-            {
-                table
-            } else {
-                ""
-            }
-        }),
+    ABOUT_A_TABLE.iter().find_map(|begin| step.strip_prefix(begin)).unwrap_or_default()
+}
+
+/// The name of a step that is a statement by itself: its first words, and the table that they are about.
+pub(crate) fn step_of(sql: &str) -> String {
+    let is_keyword = |word: &&str| word.bytes().all(|byte| byte.is_ascii_uppercase());
+    let words: Vec<&str> = sql.split(' ').take_while(is_keyword).collect();
+    let rest = sql.get(words.join(" ").len()..).unwrap_or_default().trim_start();
+    let mut words: Vec<String> = words.iter().map(|word| word.to_ascii_lowercase()).collect();
+    if let Some(at) = words.iter().position(|word| word == "if") {
+        words.truncate(at);
     }
+    // Database, dataset, table.
+    if let Some(table) = quoted_names(rest).nth(2) {
+        words.push(table);
+    }
+    words.join(" ")
+}
+
+/// The names at the beginning of a text: quoted, with a point between two.
+fn quoted_names(text: &str) -> impl Iterator<Item = String> {
+    let mut rest = Some(text);
+    std::iter::from_fn(move || {
+        let mut name = String::new();
+        let mut chars = rest.take()?.strip_prefix('"')?.char_indices();
+        let text = chars.as_str();
+        while let Some((at, c)) = chars.next() {
+            let behind = &text[at + c.len_utf8()..];
+            match c {
+                '"' if behind.starts_with('"') => {
+                    chars.next();
+                    name.push('"');
+                }
+                '"' => {
+                    rest = behind.strip_prefix('.');
+                    return Some(name);
+                }
+                _ => name.push(c),
+            }
+        }
+        None
+    })
 }
 
 #[cfg(test)]
@@ -179,6 +232,46 @@ mod tests {
             of_a_load.await,
             r#"{"load_id":"1795369539.5","operation":"publish","pipeline":"it's \"chess\"","step":"load players","table":"players","tool":"transload"}"#
         );
+    }
+
+    #[test]
+    fn every_step_of_a_publication_says_its_table() {
+        let all = transload_core::conformance::statements(&crate::dialect::tests::dialect());
+        let all = all.unwrap();
+        let steps = all.lines().filter_map(|line| line.strip_prefix("-- "));
+        let steps = steps.map(|step| step.split(':').next().unwrap_or_default());
+        for step in steps.filter(|step| !step.ends_with(" the fence")) {
+            let table = table_of(step);
+            assert!(
+                ["players", "players__games"].contains(&table) || table.starts_with('_'),
+                "{step}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_statement_that_stands_alone_is_a_step() {
+        for (sql, step, table) in [
+            (
+                "CREATE TABLE IF NOT EXISTS \"RAW\".\"D\".\"IT'S \"\"A\"\" T\" (\n  \"A\" DATE)",
+                "create table IT'S \"A\" T",
+                "IT'S \"A\" T",
+            ),
+            (
+                "ALTER TABLE \"RAW\".\"D\".\"T\" ADD COLUMN IF NOT EXISTS \"A\" DATE",
+                "alter table T",
+                "T",
+            ),
+            ("COMMENT ON COLUMN \"RAW\".\"D\".\"T\".\"A\" IS 'x'", "comment on column T", "T"),
+            ("DROP TABLE IF EXISTS \"RAW\".\"D\".\"T\"", "drop table T", "T"),
+            ("SHOW COLUMNS IN SCHEMA \"RAW\".\"D\"", "show columns in schema", ""),
+            ("SELECT CAST(\"SEQ\" AS VARCHAR) FROM t", "select", ""),
+            ("INSERT INTO \"RAW\".\"D\".\"T\" (\"A\") SELECT 1", "insert into T", "T"),
+            ("\"", "", ""),
+            ("", "", ""),
+        ] {
+            assert_eq!((step_of(sql).as_str(), table_of(&step_of(sql))), (step, table), "{sql}");
+        }
     }
 
     #[tokio::test]

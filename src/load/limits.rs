@@ -111,6 +111,7 @@ mod tests {
                 sha256,
                 columns: Vec::new(),
                 bounds: BTreeMap::new(),
+                longest: BTreeMap::new(),
             });
         }
         Manifest {

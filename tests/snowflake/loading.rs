@@ -667,6 +667,17 @@ async fn every_statement_says_what_it_belongs_to() {
     let tag: serde_json::Value = serde_json::from_str(&copy[1]).unwrap();
     assert_eq!(tag["load_id"], load.as_str());
     assert_eq!((&tag["table"], &tag["step"]), (&"events".into(), &"load events".into()));
+    // Each statement that names a table says so, and each says what it is a step of.
+    for row in &history {
+        let tag: serde_json::Value = serde_json::from_str(&row[1]).unwrap();
+        assert!(tag["step"].is_string() && tag["operation"].is_string(), "{row:?}");
+        let is_of_a_load = tag["operation"] == "publish" || tag["operation"] == "clear";
+        assert_eq!(tag["load_id"].is_string(), is_of_a_load, "{row:?}");
+        let ddl = ["CREATE TABLE", "DROP TABLE", "ALTER TABLE", "COMMENT ON", "COPY", "PUT"];
+        if ddl.iter().any(|begins| row[0].starts_with(begins)) {
+            assert!(tag["table"].is_string(), "{row:?}");
+        }
+    }
 
     let case = Case::new("template");
     let builder = case

@@ -81,6 +81,10 @@ impl Dialect for Plain {
         format!("DELETE FROM {table} WHERE TRUE")
     }
 
+    fn overwrites(&self) -> bool {
+        false
+    }
+
     fn merges(&self) -> bool {
         false
     }

@@ -32,7 +32,7 @@ enum With {
     /// The signature of the settings: what it opens and for how long is for whoever made it.
     Signature(Secret),
     /// The key of the account.
-    Key(hmac::Key),
+    Key(Box<hmac::Key>),
     /// A key of whoever asks: a service principal, a workload, a machine.
     Delegation(Box<Delegation>),
 }
@@ -62,7 +62,7 @@ impl Signer {
         let key = credentials.azure_storage_account_key.as_ref();
         let key = key.and_then(|key| BASE64_STANDARD.decode(key.expose()).ok());
         let with = match (key, &credentials.azure_storage_sas_token) {
-            (Some(key), _) => With::Key(hmac::Key::new(hmac::HMAC_SHA256, &key)),
+            (Some(key), _) => With::Key(Box::new(hmac::Key::new(hmac::HMAC_SHA256, &key))),
             (None, Some(token)) => {
                 With::Signature(token.expose().trim().trim_start_matches('?').into())
             }
