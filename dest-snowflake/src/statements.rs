@@ -26,6 +26,7 @@ fn file(table: &str, number: usize, rows: u64) -> DataFile {
         sha256,
         columns: vec!["_dlt_id".into()],
         bounds: Default::default(),
+        longest: Default::default(),
     }
 }
 
