@@ -577,6 +577,28 @@ async fn nested_tables_and_replaced_ones_are_sized_too_and_declared_columns_stay
     assert_eq!((case.count("t").await, case.count("t__list").await), (1, 1));
 }
 
+#[tokio::test]
+#[ignore = "needs Redshift: cargo xtask e2e redshift [--live]"]
+async fn pipelines_that_make_one_table_at_the_same_time_find_room_for_all_texts() {
+    let case = Case::new("sizes_together");
+    let folders: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
+    let loads =
+        folders.iter().zip([3, 900, 5000]).map(|(folder, length)| {
+            let name = unique("pipeline");
+            let builder = pipeline(&name, &case.name, folder.path()).staging("filesystem");
+            let pipeline =
+                builder.setting("destination.redshift.text_size", "data").build().unwrap();
+            async move {
+                pipeline.run(texts("json", folder.path(), [("x", &"y".repeat(length)); 2])).await
+            }
+        });
+    for loaded in futures::future::join_all(loads).await {
+        loaded.unwrap();
+    }
+    assert_eq!(case.count("t").await, 6);
+    assert_eq!(sizes(&case, "t").await, ["a|(256)", "b|(16384)"]);
+}
+
 /// Rows with the columns `a` and `b`, from a source of this kind.
 fn texts(source: &str, folder: &std::path::Path, rows: [(&str, &str); 2]) -> Resource {
     let batch = || {
@@ -654,7 +676,7 @@ async fn conflicts_are_tried_again_and_what_will_not_work_is_not() {
 
 #[tokio::test]
 #[ignore = "needs Redshift: cargo xtask e2e redshift [--live]"]
-async fn pipelines_publish_into_one_dataset_at_the_same_time() {
+async fn pipelines_publish_into_one_dataset_of_redshift_at_the_same_time() {
     let case = Case::new("together");
     // The first load makes the tables, which is no matter of this test.
     case.staged().build().unwrap().run(rows(1)).await.unwrap();

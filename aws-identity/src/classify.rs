@@ -60,7 +60,7 @@ fn keys_of(table: &str) -> String {
     )
 }
 
-/// What an error of [`provider`](crate::provider) means, for a plugin that wants nothing but the keys. The error itself is not
+/// What an error of [`provider`](crate::provider()) means, for a plugin that wants nothing but the keys. The error itself is not
 /// kept: it may quote a whole answer.
 pub fn explain(error: &object_store::Error, table: &str) -> Error {
     let text = error.to_string();

@@ -454,11 +454,11 @@ mod tests {
             let size = |name: &str| name[5..name.len() - 1].parse::<u64>().unwrap();
             size(from) < size(to)
         }
-        let mut schema = Schema::new("s");
+        let mut schema = manifest(WriteDisposition::Append, vec![]).schema;
         let mut table = Table::root("t", WriteDisposition::Append);
         table.put(Column::new("a", DataType::Text));
         table.put(Column::new("declared", DataType::Text).with_precision(5));
-        schema.put(table);
+        schema.tables.insert("t".into(), table);
         let changes = |there: Option<&str>, longest: Option<u64>| {
             let tables = there.map(|native_type| {
                 let column = |name: &str, native_type: &str| ExistingColumn {

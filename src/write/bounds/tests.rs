@@ -212,13 +212,14 @@ fn the_longest_texts_are_measured_in_bytes_however_the_rows_get_into_a_file() {
         ];
         batch(&columns, arrays)
     };
-    let measuring = |format: FileFormat, table: &str| {
-        let options = WriteOptions { sizes_text: true, ..options(format, folder.path(), u64::MAX) };
+    let measuring = |format: FileFormat, table: &str, file_bytes: u64| {
+        let options =
+            WriteOptions { sizes_text: true, ..options(format, folder.path(), file_bytes) };
         TableWriter::new(table, Arc::new(options))
     };
     let expected = BTreeMap::from([("t".to_owned(), 8), ("empty".to_owned(), 0)]);
     for format in FileFormat::ALL {
-        let mut writer = measuring(format, format.extension());
+        let mut writer = measuring(format, format.extension(), u64::MAX);
         // Four characters, eight bytes; the part of a batch that is not written does not count.
         let whole = rows("äöüß");
         writer.write(&columns, &whole).unwrap();
@@ -227,7 +228,7 @@ fn the_longest_texts_are_measured_in_bytes_however_the_rows_get_into_a_file() {
         assert_eq!(file.longest, expected, "{format}");
         if format == FileFormat::Parquet {
             let path = folder.path().join(file.path());
-            let mut writer = measuring(format, "adopted");
+            let mut writer = measuring(format, "adopted", file.bytes);
             let adopted = writer.adopt(&path, &columns, &Defaults::default(), Changes::default());
             assert!(matches!(adopted.unwrap(), Adoption::Adopted { rows: 5, .. }));
             assert_eq!(writer.finish().unwrap().remove(0).longest, expected);

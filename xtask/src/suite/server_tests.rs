@@ -34,7 +34,25 @@ const CHILD: &str = "child_that";
 
 /// Runs the tests with these marks and no other ignored ones.
 pub(crate) fn run(workspace: &Workspace, environment: &Environment, marks: &[&str]) -> Outcome {
-    let ignored = names(&process::output(&mut cargo_test(workspace, &["--ignored", "--list"]))?);
+    for mark in marks {
+        run_marked(workspace, environment, mark)?;
+    }
+    Ok(())
+}
+
+/// Where tests with this mark are. Tests are chosen by name, and those of different destinations have the same ones.
+fn targets(mark: &str) -> &'static [&'static str] {
+    match mark {
+        REDSHIFT | REDSHIFT_LIVE => &["--test", "redshift", "--test", "redshift_conformance"],
+        BIGQUERY | BIGQUERY_LIVE => &["--test", "bigquery", "--test", "bigquery_conformance"],
+        SNOWFLAKE | SNOWFLAKE_LIVE => &["--test", "snowflake", "--test", "snowflake_conformance"],
+        _ => &["--lib", "--bins", "--tests"],
+    }
+}
+
+fn run_marked(workspace: &Workspace, environment: &Environment, mark: &str) -> Outcome {
+    let cargo_test = |harness: &[&str]| cargo_test(workspace, targets(mark), harness);
+    let ignored = names(&process::output(&mut cargo_test(&["--ignored", "--list"]))?);
     // A list has no reasons, a run has. Asked for ignored tests alone, and not told to run ignored
     // ones, it runs nothing and says why, for each.
     let reasons = if ignored.is_empty() {
@@ -42,23 +60,17 @@ pub(crate) fn run(workspace: &Workspace, environment: &Environment, marks: &[&st
     } else {
         let exact: Vec<&str> =
             ["--exact"].into_iter().chain(ignored.iter().map(String::as_str)).collect();
-        process::output(&mut cargo_test(workspace, &exact))?
+        process::output(&mut cargo_test(&exact))?
     };
-    let mut wanted = Vec::new();
-    for mark in marks {
-        let found = marked(&reasons, mark);
-        if found.is_empty() {
-            return Err(Failure::new(format!("no test says that it needs `{mark}`")).with_hint(
-                format!("such a test is marked #[ignore = \"needs a server: {mark}\"]"),
-            ));
-        }
-        wanted.extend(found);
+    let wanted = marked(&reasons, mark);
+    if wanted.is_empty() {
+        return Err(Failure::new(format!("no test says that it needs `{mark}`"))
+            .with_hint(format!("such a test is marked #[ignore = \"needs a server: {mark}\"]")));
     }
     let mut arguments = vec!["--ignored", "--exact"];
     arguments.extend(wanted.iter().map(String::as_str));
-    let mut command = cargo_test(workspace, &arguments);
-    process::run(command.envs(environment.variables()))?;
-    for (_, target) in WITH_FAILPOINTS.iter().filter(|(mark, _)| marks.contains(mark)) {
+    process::run(cargo_test(&arguments).envs(environment.variables()))?;
+    for (_, target) in WITH_FAILPOINTS.iter().filter(|(needed, _)| *needed == mark) {
         let mut command = process::cargo(workspace);
         // The workspace, as the other tests: else what we depend on would be built once more.
         command.args(["test", "--locked", "--workspace", "--features", "full,failpoints"]);
@@ -77,11 +89,10 @@ pub(crate) fn run_large(workspace: &Workspace, environment: &Environment) -> Out
 }
 
 /// Without documentation tests, where `ignored` means something else.
-fn cargo_test(workspace: &Workspace, harness: &[&str]) -> Command {
+fn cargo_test(workspace: &Workspace, targets: &[&str], harness: &[&str]) -> Command {
     let mut command = process::cargo(workspace);
     command.args(["test", "--locked", "--workspace", "--features", "full"]);
-    command.args(["--lib", "--bins", "--tests", "--"]);
-    command.args(harness);
+    command.args(targets).arg("--").args(harness);
     command
 }
 
