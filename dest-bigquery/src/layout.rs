@@ -61,7 +61,10 @@ pub(crate) fn options(table: &Table, labels: &Labels) -> Result<String> {
         let days = days.as_u64().filter(|days| *days > 0);
         let days =
             days.ok_or_else(|| refused(table, PARTITION_DAYS, "expected one day or more"))?;
-        partition(table)?.ok_or_else(|| not_partitioned(table, PARTITION_DAYS))?;
+        let by = partition(table)?.ok_or_else(|| not_partitioned(table, PARTITION_DAYS))?;
+        if by.starts_with("RANGE_BUCKET") {
+            return Err(refused(table, PARTITION_DAYS, "ranges of numbers have no time"));
+        }
         options.push(format!("partition_expiration_days={days}"));
     }
     if table.hints.get(REQUIRE_FILTER) == Some(&Value::Bool(true)) {
@@ -379,6 +382,8 @@ mod tests {
             json!({"x-bigquery-cluster-columns": ["x"]}),
             json!({"x-bigquery-partition-expiration-days": 30}),
             json!({"x-bigquery-partition": "_PARTITIONDATE", "x-bigquery-partition-expiration-days": 0}),
+            json!({"x-bigquery-partition": {"n": "RANGE_BUCKET({column_name}, GENERATE_ARRAY(0, 10, 1))"},
+                   "x-bigquery-partition-expiration-days": 30}),
             json!({"x-bigquery-require-partition-filter": true}),
         ] {
             all.push_str(&format!("{}\n", shown(&with(hints))));
