@@ -198,18 +198,12 @@ fn the_longest_texts_are_measured_in_bytes_however_the_rows_get_into_a_file() {
     let columns = [
         Column::new("t", DataType::Text),
         Column::new("empty", DataType::Text),
-        Column::new("j", DataType::Json),
         Column::new("n", DataType::Bigint),
     ];
     let texts =
         |texts: [Option<&str>; 3]| -> ArrayRef { Arc::new(StringArray::from(texts.to_vec())) };
     let rows = |long: &str| {
-        let arrays = vec![
-            texts([Some("abc"), None, Some(long)]),
-            texts([None; 3]),
-            texts([Some("{\"a\": 1}"); 3]),
-            integers(0, 3),
-        ];
+        let arrays = vec![texts([Some("abc"), None, Some(long)]), texts([None; 3]), integers(0, 3)];
         batch(&columns, arrays)
     };
     let measuring = |format: FileFormat, table: &str, file_bytes: u64| {
@@ -230,7 +224,8 @@ fn the_longest_texts_are_measured_in_bytes_however_the_rows_get_into_a_file() {
             let path = folder.path().join(file.path());
             let mut writer = measuring(format, "adopted", file.bytes);
             let adopted = writer.adopt(&path, &columns, &Defaults::default(), Changes::default());
-            assert!(matches!(adopted.unwrap(), Adoption::Adopted { rows: 5, .. }));
+            let adopted = adopted.unwrap();
+            assert!(matches!(adopted, Adoption::Adopted { rows: 5, .. }), "{adopted:?}");
             assert_eq!(writer.finish().unwrap().remove(0).longest, expected);
         }
     }
