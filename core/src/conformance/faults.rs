@@ -211,10 +211,9 @@ impl FaultyDestination {
     }
 
     /// The same with other claims: fewer than the destination has, so that one of its ways of loading is tried alone.
-    pub fn claiming(self, change: impl FnOnce(&mut Capabilities)) -> Self {
-        let mut claiming = self;
-        change(&mut claiming.capabilities);
-        claiming
+    pub fn claiming(mut self, change: impl FnOnce(&mut Capabilities)) -> Self {
+        change(&mut self.capabilities);
+        self
     }
 }
 
