@@ -55,16 +55,15 @@ pub(crate) fn azure(
         }
         None => builder,
     };
-    let misfit = |error: object_store::Error| {
+    let client = identified(settings, credentials, builder)?.build().map_err(|error| {
         // The words of the builder are not kept: they may quote what it was given.
         let _ = error;
         Error::new(ErrorKind::Configuration, "the settings of the container do not fit together")
             .with("container", container)
-    };
-    let client = identified(settings, credentials, builder)?.build().map_err(misfit)?;
+    })?;
     let client = Arc::new(client);
-    let signer = Signer::new(credentials, &client, &address, (name, container), &options);
-    Ok(Azure { signer: signer.map_err(misfit)?, client, address })
+    let signer = Signer::new(credentials, &client, &address, (name, container), options);
+    Ok(Azure { client, address, signer })
 }
 
 fn account_name<'a>(

@@ -51,8 +51,8 @@ impl Answer {
             status: between(&text, "status code: ", " ")
                 .or_else(|| between(&text, "(code: ", ")"))
                 .and_then(|status| status.parse().ok()),
-            code: between(&text, "<Code>", "</Code>"),
-            message: between(&text, "<Message>", "</Message>"),
+            code: element(&text, "Code"),
+            message: element(&text, "Message"),
             redirected: text.contains("redirect without LOCATION"),
             without_identity: text.contains("//169.254.")
                 || text.contains("//metadata.google.internal"),
@@ -94,6 +94,11 @@ impl Answer {
         }
         .map(|words| words.chars().take(300).collect())
     }
+}
+
+/// The text of an element, in which there is no markup.
+pub(crate) fn element(text: &str, name: &str) -> Option<String> {
+    between(text, &format!("<{name}>"), &format!("</{name}>"))
 }
 
 fn between(text: &str, before: &str, after: &str) -> Option<String> {

@@ -26,13 +26,18 @@ use crate::upload::{InTheWay, upload};
 /// Makes the destination. Opens no connection.
 pub(crate) fn create(settings: &Settings) -> Result<Arc<dyn Destination>> {
     let configured: FilesystemSettings = settings.read()?;
-    let layout =
-        Layout::parse(&configured.layout, &configured.extra_placeholders).map_err(|reason| {
-            settings
-                .wrong("layout", reason)
-                .with("layout", configured.layout.escape_debug())
-                .with_hint("the default is `{table_name}/{load_id}.{file_id}.{ext}`")
-        })?;
+    let own = &configured.extra_placeholders;
+    if let Some(reason) = Layout::clash(own) {
+        return Err(settings.wrong("extra_placeholders", reason));
+    }
+    let layout = Layout::parse(&configured.layout, own).map_err(|reason| {
+        settings
+            .wrong("layout", reason)
+            .with("layout", configured.layout.escape_debug())
+            .with_hint(
+                "the default is `{table_name}/{load_id}.{file_id}.{ext}`; placeholders of your own stand in `extra_placeholders`",
+            )
+    })?;
     Ok(Arc::new(FilesystemDestination {
         store: Store::new(settings, &configured)?,
         layout,

@@ -49,14 +49,15 @@ pub(crate) struct Naming<'a> {
 }
 
 impl Layout {
+    /// Why these cannot be placeholders of the user's own; `None` where they can.
+    pub(crate) fn clash(own: &BTreeMap<String, String>) -> Option<String> {
+        let name = own.keys().find(|name| Part::named(name).is_some())?;
+        Some(format!("`{{{name}}}` is a placeholder already: it needs another name"))
+    }
+
     /// Reads a layout, with placeholders of the user's own, which stand for the same text always. The error is the reason
     /// why it is none.
     pub(crate) fn parse(text: &str, own: &BTreeMap<String, String>) -> Result<Self, String> {
-        if let Some(name) = own.keys().find(|name| Part::named(name).is_some()) {
-            return Err(format!(
-                "`{{{name}}}` is a placeholder already, in `extra_placeholders` it needs another name"
-            ));
-        }
         let mut parts = split(text, own)?;
         if !parts.contains(&Part::Extension) {
             parts.push(Part::Text(".".into()));
@@ -454,12 +455,14 @@ mod tests {
             (layout, &[("region", "eu")][..], "it has no placeholder `{owner}`"),
             (layout, &[("region", ".."), ("owner", "x")], "it begins or ends with `/`"),
             (layout, &[("region", "a\nb"), ("owner", "x")], "it has the character `\\n`"),
-            (layout, &[("table_name", "x")], "`{table_name}` is a placeholder already"),
             ("{table_name}{sep}{file_id}", &[("sep", "x")], "behind `{table_name}` a character"),
         ] {
             let error = Layout::parse(layout, &own(pairs)).unwrap_err();
             assert!(error.starts_with(reason), "{error}");
         }
         assert!(Layout::parse("{table_name}{sep}{file_id}", &own(&[("sep", "/")])).is_ok());
+        let clash = Layout::clash(&own(&[("region", "eu"), ("table_name", "x")])).unwrap();
+        assert!(clash.starts_with("`{table_name}` is a placeholder already"), "{clash}");
+        assert_eq!(Layout::clash(&all), None);
     }
 }

@@ -8,13 +8,14 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use object_store::azure::{AzureAuthorizer, MicrosoftAzure};
-use object_store::client::{HttpClient, HttpConnector as _, HttpRequest, ReqwestConnector};
+use object_store::client::{HttpConnector as _, HttpRequest, ReqwestConnector};
 use object_store::{ClientOptions, Error, Result};
 use ring::hmac;
 use tokio::sync::Mutex;
 use url::Url;
 
 use super::shared_access::VERSION;
+use crate::classify::element;
 use crate::time::Moment;
 
 /// How long a key is asked for: signatures end with it at the latest.
@@ -25,10 +26,10 @@ const SKEW: Duration = Duration::from_secs(900);
 /// The name in every error of getting a key, by which it is known.
 const STORE: &str = "delegation";
 
-/// Gets the key.
+/// Gets the key, once somebody wants a signature.
 pub(super) struct Delegation {
     client: Arc<MicrosoftAzure>,
-    http: HttpClient,
+    options: ClientOptions,
     /// Where the account is asked.
     address: String,
     account: String,
@@ -60,8 +61,8 @@ impl DelegatedKey {
     }
 
     pub(super) fn from_answer(body: &str) -> Option<Self> {
-        let text = |name| text_of(body, name).map(str::to_owned);
-        let value = BASE64_STANDARD.decode(text_of(body, "Value")?).ok()?;
+        let text = |name| element(body, name);
+        let value = BASE64_STANDARD.decode(text("Value")?).ok()?;
         Some(Self {
             value: hmac::Key::new(hmac::HMAC_SHA256, &value),
             object: text("SignedOid")?,
@@ -79,15 +80,15 @@ impl Delegation {
         client: &Arc<MicrosoftAzure>,
         address: &Url,
         account: &str,
-        options: &ClientOptions,
-    ) -> Result<Self> {
-        Ok(Self {
+        options: ClientOptions,
+    ) -> Self {
+        Self {
             client: Arc::clone(client),
-            http: ReqwestConnector::default().connect(options)?,
+            options,
             address: address.as_str().trim_end_matches('/').to_owned(),
             account: account.to_owned(),
             kept: Mutex::default(),
-        })
+        }
     }
 
     /// A key that holds for as long as this from now on.
@@ -107,7 +108,8 @@ impl Delegation {
     async fn ask(&self, now: Moment, ends: Moment) -> Result<DelegatedKey> {
         let unreachable = |error| Error::Generic { store: STORE, source: Box::new(error) };
         let request = self.request(now, ends).await?;
-        let answer = self.http.execute(request).await.map_err(unreachable)?;
+        let http = ReqwestConnector::default().connect(&self.options)?;
+        let answer = http.execute(request).await.map_err(unreachable)?;
         let status = answer.status();
         let body = answer.into_body().bytes().await.map_err(unreachable)?;
         let body = String::from_utf8_lossy(&body);
@@ -116,7 +118,7 @@ impl Delegation {
             return key.ok_or_else(|| failed("there is no key in the answer"));
         }
         // Not the whole of it: nobody knows what else is in there.
-        let said = |name| text_of(&body, name).unwrap_or_default();
+        let said = |name| element(&body, name).unwrap_or_default();
         Err(failed(&format!(
             "status code: {} : <Code>{}</Code><Message>{}</Message>",
             status.as_u16(),
@@ -145,10 +147,4 @@ impl Delegation {
 
 fn failed(what: &str) -> Error {
     Error::Generic { store: STORE, source: what.into() }
-}
-
-/// The text of an element: of Base64, a time, an id or a code, in which there is no markup.
-fn text_of<'b>(body: &'b str, name: &str) -> Option<&'b str> {
-    let (_, rest) = body.split_once(&format!("<{name}>"))?;
-    Some(rest.split_once('<')?.0.trim())
 }

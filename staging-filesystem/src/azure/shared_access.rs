@@ -57,8 +57,8 @@ impl Signer {
         client: &Arc<MicrosoftAzure>,
         address: &Url,
         (account, name): (&str, &str),
-        options: &ClientOptions,
-    ) -> Result<Self> {
+        options: ClientOptions,
+    ) -> Self {
         let key = credentials.azure_storage_account_key.as_ref();
         let key = key.and_then(|key| BASE64_STANDARD.decode(key.expose()).ok());
         let with = match (key, &credentials.azure_storage_sas_token) {
@@ -67,7 +67,7 @@ impl Signer {
                 With::Signature(token.expose().trim().trim_start_matches('?').into())
             }
             (None, None) => {
-                With::Delegation(Box::new(Delegation::new(client, address, account, options)?))
+                With::Delegation(Box::new(Delegation::new(client, address, account, options)))
             }
         };
         let port = address.port().map(|port| format!(":{port}")).unwrap_or_default();
@@ -78,7 +78,7 @@ impl Signer {
             name: name.to_owned(),
             over_tls_alone: address.scheme() == "https",
         };
-        Ok(Self { host, with, container })
+        Self { host, with, container }
     }
 
     /// A signature that reads and lists the container, from now on and for as long as this.
