@@ -23,7 +23,7 @@ pub(super) fn check_limits(
     manifest: &Manifest,
     dispositions: &BTreeMap<String, Disposition>,
     state: &DatasetState,
-    jobs: &[Job],
+    jobs: impl FnOnce() -> Vec<Job>,
 ) -> Result<()> {
     let refused = |message: &'static str| Error::new(ErrorKind::Unsupported, message);
     let tables = plan::tables_of(manifest);
@@ -51,7 +51,7 @@ pub(super) fn check_limits(
     }
     if let Some(text) = &capabilities.publication_text {
         let previous = manifest.previous.clone();
-        let publication = plan::publication(manifest, dispositions, jobs, state, previous);
+        let publication = plan::publication(manifest, dispositions, &jobs(), state, previous);
         let load = Load {
             load_id: manifest.load_id.clone(),
             pipeline: manifest.pipeline.clone(),
@@ -135,7 +135,7 @@ mod tests {
     fn check(capabilities: &Capabilities, manifest: &Manifest) -> Result<()> {
         let jobs = plan::first_jobs(manifest, false);
         let state = DatasetState::default();
-        check_limits(capabilities, manifest, &BTreeMap::new(), &state, &jobs)
+        check_limits(capabilities, manifest, &BTreeMap::new(), &state, || jobs)
     }
 
     #[test]

@@ -353,8 +353,8 @@ impl Loader<'_> {
         };
         let identifiers = &destination.capabilities().identifiers;
         let tables = plan::tables_of(manifest);
-        let jobs = self.jobs_to_come(manifest);
-        check_limits(destination.capabilities(), manifest, &dispositions, state, &jobs)
+        let jobs = || self.jobs_to_come(manifest);
+        check_limits(destination.capabilities(), manifest, &dispositions, state, jobs)
             .map_err(|error| error.with("destination", &self.destination.endpoint.name))?;
         plan::check_names(&manifest.schema, &tables, identifiers)?;
         plan::check_types(&manifest.schema, &tables, state, identifiers, types)?;
