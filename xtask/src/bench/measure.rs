@@ -54,7 +54,7 @@ pub(super) fn run(
         .map_err(|failure| Failure::new(format!("{}: {}", system.name, failure.report())))?;
     let (steps, work_cpu, rows) = match system.kind {
         Kind::Transload { .. } => of_receipt(&said)?,
-        Kind::Dlt(_) | Kind::DuckDb(_) => of_peer(&said)?,
+        Kind::Dlt { .. } | Kind::DuckDb(_) => of_peer(&said)?,
     };
     let number = |name: &str| {
         usage[name].as_f64().ok_or_else(|| Failure::new(format!("nothing measured {name}")))

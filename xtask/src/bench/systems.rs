@@ -25,7 +25,7 @@ pub(super) struct System {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Transload { part: Part, is_staged: bool },
-    Dlt(Part),
+    Dlt { part: Part, reader: &'static str },
     DuckDb(&'static str),
 }
 
@@ -52,10 +52,10 @@ impl System {
             Kind::Transload { part, is_staged } => {
                 transload(program, *part, *is_staged, self.workers, input, scratch)
             }
-            Kind::Dlt(part) => {
+            Kind::Dlt { part, reader } => {
                 let mut command = script(workspace, python, "dlt_peer.py", input, scratch);
                 let until = if *part == Part::Normalise { "normalise" } else { "load" };
-                command.args(["--until", until]);
+                command.args(["--until", until, "--reader", reader]);
                 command.args(["--workers", &self.workers.unwrap_or(1).to_string()]);
                 command
             }
@@ -121,13 +121,17 @@ pub(super) fn systems(part: Part, workers: Option<usize>) -> Vec<System> {
     let transload =
         |name, is_staged, workers| System::new(name, Kind::Transload { part, is_staged }, workers);
     let duckdb = |name, mode| System::new(name, Kind::DuckDb(mode), None);
-    let dlt = |workers| System::new("dlt", Kind::Dlt(part), Some(workers));
+    let dlt = |workers| System::new("dlt", Kind::Dlt { part, reader: "orjson" }, Some(workers));
+    let dlt_source =
+        |workers| System::new("dlt, its source", Kind::Dlt { part, reader: "dlt" }, Some(workers));
     match part {
         Part::Normalise => vec![
             transload("transload", false, workers),
             transload("transload", false, Some(1)),
             dlt(1),
             dlt(2),
+            dlt_source(1),
+            dlt_source(2),
             duckdb("duckdb, one nested file", "copy"),
             duckdb("duckdb, a file a table", "parquet"),
         ],
@@ -136,6 +140,8 @@ pub(super) fn systems(part: Part, workers: Option<usize>) -> Vec<System> {
             transload("transload, direct", false, workers),
             dlt(1),
             dlt(2),
+            dlt_source(1),
+            dlt_source(2),
             duckdb("duckdb, through Parquet", "staged"),
             duckdb("duckdb, direct", "tables"),
             duckdb("duckdb, one nested table", "nested"),
