@@ -14,7 +14,7 @@ use transload_core::{Column, Error, ErrorKind, Result};
 
 use super::Opened;
 use crate::incremental::Judge;
-use crate::normalize::{Parser, Shredded, Snapshot};
+use crate::normalize::{Shredded, Snapshot, Worker};
 use crate::source::{ArrowRows, Chunk, JsonRows, ParquetFile};
 use crate::stop::Stop;
 
@@ -162,13 +162,13 @@ impl Deliveries {
 }
 
 fn shred(tasks: &Mutex<Receiver<Task>>, done: &Sender<(u64, Delivery)>, latest: &Latest) {
-    let mut parser = Parser::default();
+    let mut worker = Worker::default();
     loop {
         let task = tasks.lock().unwrap_or_else(PoisonError::into_inner).recv();
         let Ok(Task { number, resource, table, judge, chunk }) = task else { return };
         let work = match chunk {
             Chunk::Json(rows) => {
-                let shredded = latest.get().shred(&table, &rows, judge.as_deref(), &mut parser);
+                let shredded = latest.get().shred(&table, &rows, judge.as_deref(), &mut worker);
                 Work::Json(rows, shredded.map(Box::new))
             }
             Chunk::Arrow(rows) => Work::Arrow(rows),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 use transload_core::{ErrorKind, Result, Schema};
 
 use super::loaded::Loaded;
-use crate::normalize::{Naming, Normalizer, Options, Parser};
+use crate::normalize::{Naming, Normalizer, Options, Worker};
 use crate::source::csv::{CsvLimits, CsvOptions, CsvReader};
 use crate::source::{JsonLimits, JsonReader, JsonRow, JsonRows, JsonShape};
 
@@ -111,11 +111,11 @@ impl Case {
             let normalized = normalizer.json(TABLE, &first, None)?;
             loaded.take(first, normalized);
         }
-        let (snapshot, mut parser) = (normalizer.snapshot(), Parser::default());
+        let (snapshot, mut worker) = (normalizer.snapshot(), Worker::default());
         let mut shredded: Vec<_> = chunks
             .rev()
             .map(|chunk| {
-                let shredded = snapshot.shred(TABLE, &chunk, None, &mut parser);
+                let shredded = snapshot.shred(TABLE, &chunk, None, &mut worker);
                 (chunk, shredded)
             })
             .collect();

@@ -18,6 +18,7 @@ use transload_core::{Column, DataType, Error, ErrorKind, Result};
 
 use super::coerce::{self, Value};
 use super::layout::SlotId;
+use super::room::ColumnRoom;
 use super::timestamp;
 use crate::arrow_types::{Defaults, arrow_type};
 
@@ -68,13 +69,13 @@ struct Bytes {
     offsets: Vec<i32>,
 }
 
-impl Default for Bytes {
-    fn default() -> Self {
-        Self { data: Vec::new(), offsets: vec![0] }
-    }
-}
-
 impl Bytes {
+    fn new(room: ColumnRoom) -> Self {
+        let mut offsets = Vec::with_capacity(room.rows + 1);
+        offsets.push(0);
+        Self { data: Vec::with_capacity(room.bytes), offsets }
+    }
+
     /// None where the offsets of the column would not fit Arrow's 32 bits.
     #[inline]
     fn push(&mut self, value: &[u8]) -> Option<()> {
@@ -100,20 +101,21 @@ impl Bytes {
 }
 
 impl ColumnValues {
-    pub(super) fn new(column: Column, defaults: &Defaults) -> Result<Self> {
+    /// A column without values, with room for some.
+    pub(super) fn new(column: Column, defaults: &Defaults, room: ColumnRoom) -> Result<Self> {
         let arrow_type = arrow_type(&column, defaults)?;
         let values = match &arrow_type {
-            ArrowType::Utf8 => Values::Text(Bytes::default()),
-            ArrowType::Binary => Values::Binary(Bytes::default()),
-            ArrowType::Boolean => Values::Bool(Vec::new()),
-            ArrowType::Float64 => Values::Double(Vec::new()),
+            ArrowType::Utf8 => Values::Text(Bytes::new(room)),
+            ArrowType::Binary => Values::Binary(Bytes::new(room)),
+            ArrowType::Boolean => Values::Bool(Vec::with_capacity(room.rows)),
+            ArrowType::Float64 => Values::Double(Vec::with_capacity(room.rows)),
             ArrowType::Decimal128(precision, scale) => {
-                Values::Decimal128(Vec::new(), *precision, *scale)
+                Values::Decimal128(Vec::with_capacity(room.rows), *precision, *scale)
             }
             ArrowType::Decimal256(precision, scale) => {
-                Values::Decimal256(Vec::new(), *precision, *scale)
+                Values::Decimal256(Vec::with_capacity(room.rows), *precision, *scale)
             }
-            _ => Values::Integer(Vec::new()),
+            _ => Values::Integer(Vec::with_capacity(room.rows)),
         };
         let Some(data_type) = column.data_type else {
             return Err(Error::new(ErrorKind::Bug, "a column without a type has no values")
@@ -125,7 +127,7 @@ impl ColumnValues {
             writer: None,
             data_type,
             arrow_type,
-            nulls: NullBufferBuilder::new(0),
+            nulls: NullBufferBuilder::new(room.rows),
             values,
             scratch: String::new(),
             first_cut: None,

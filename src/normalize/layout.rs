@@ -10,6 +10,7 @@ use transload_core::{DataType, Error, ErrorKind, Result};
 
 use super::Snapshot;
 use super::naming::{self, lookalikes};
+use super::room::Room;
 use super::table::TableValues;
 use crate::contract::{ContractMode, SchemaContract};
 
@@ -115,6 +116,7 @@ pub(super) struct Mark {
 
 pub(super) struct Layout<'s> {
     pub(super) snapshot: &'s Snapshot,
+    room: &'s Room,
     /// The root table is the first.
     pub(super) tables: Vec<TableValues>,
     by_name: HashMap<String, usize>,
@@ -148,9 +150,10 @@ impl Site {
 
 impl<'s> Layout<'s> {
     /// The layout of a root table, and the site of its rows.
-    pub(super) fn new(snapshot: &'s Snapshot, table: &str) -> Result<(Self, u32)> {
+    pub(super) fn new(snapshot: &'s Snapshot, room: &'s Room, table: &str) -> Result<(Self, u32)> {
         let mut layout = Self {
             snapshot,
+            room,
             tables: Vec::new(),
             by_name: HashMap::new(),
             sites: Vec::new(),
@@ -201,7 +204,7 @@ impl<'s> Layout<'s> {
         }
         let above = parent.and_then(|parent| self.by_name.get(parent));
         let above = above.map(|index| &self.tables[*index]);
-        let table = TableValues::new(self.snapshot, name, above)?;
+        let table = TableValues::new(self.snapshot, self.room, name, above)?;
         self.tables.push(table);
         self.by_name.insert(name.to_owned(), self.tables.len() - 1);
         Ok(self.tables.len() - 1)

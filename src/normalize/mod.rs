@@ -16,6 +16,7 @@ mod ids;
 mod layout;
 mod naming;
 mod parser;
+mod room;
 mod root;
 mod rules;
 mod shred;
@@ -37,7 +38,7 @@ use transload_core::{Column, Error, ErrorKind, Result, Schema, Table, WriteDispo
 pub(crate) use arrow::{AddedColumns, fault_in};
 pub(crate) use ids::{random_id, shake128};
 pub(crate) use naming::Naming;
-pub(crate) use parser::Parser;
+pub(crate) use room::Worker;
 pub(crate) use root::{check_merge, is_filled_by_destination, is_key_of_merge, merge_strategy};
 pub(crate) use rules::{check_pattern, check_settings, moment};
 pub(crate) use shred::Shredded;
@@ -200,7 +201,7 @@ impl Snapshot {
 #[derive(Debug)]
 pub(crate) struct Normalizer {
     snapshot: Arc<Snapshot>,
-    parser: Parser,
+    worker: Worker,
     /// Table and column of the warnings that were given.
     warned: BTreeSet<(String, String)>,
 }
@@ -224,7 +225,7 @@ impl Normalizer {
         };
         Ok(Self {
             snapshot: Arc::new(snapshot),
-            parser: Parser::default(),
+            worker: Worker::default(),
             warned: BTreeSet::new(),
         })
     }
@@ -239,7 +240,7 @@ impl Normalizer {
         rows: &JsonRows,
         judge: Option<&Judge>,
     ) -> Result<Normalized> {
-        let shredded = self.snapshot().shred(table, rows, judge, &mut self.parser)?;
+        let shredded = self.snapshot().shred(table, rows, judge, &mut self.worker)?;
         self.accept(shredded)?.ok_or_else(|| {
             Error::new(ErrorKind::Bug, "the schema changed under a chunk")
                 .with("file", &rows.origin)

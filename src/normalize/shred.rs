@@ -16,7 +16,8 @@ use super::coerce::{self, Value, value_of};
 use super::columns::Outcome;
 use super::ids;
 use super::layout::{LEFT_OUT, Layout, List, Mark, NONE, Role, SlotId, no_new_table};
-use super::parser::{Offset, Parser, too_many_digits};
+use super::parser::{Offset, too_many_digits};
+use super::room::Worker;
 use super::root::RootIds;
 use super::table::{Cut, RowLinks, TableAdditions, TableValues};
 use super::text;
@@ -86,11 +87,12 @@ impl Snapshot {
         table: &str,
         rows: &JsonRows,
         judge: Option<&Judge>,
-        parser: &mut Parser,
+        worker: &mut Worker,
     ) -> Result<Shredded> {
+        let Worker { parser, room } = worker;
         let escaped_nul = Finder::new(br"\u0000");
         let some_nul = escaped_nul.find(&rows.bytes).is_some();
-        let (layout, site) = Layout::new(self, &self.root_name(table))?;
+        let (layout, site) = Layout::new(self, room, &self.root_name(table))?;
         let mut shredder = Shredder {
             pending_objects: Vec::new(),
             pending_lists: Vec::new(),
@@ -152,6 +154,7 @@ impl Snapshot {
         let discarded = std::mem::take(&mut shredder.discarded);
         let mut shredded = shredder.finish(rows)?;
         shredded.discarded = discarded;
+        room.note(&shredded.batches);
         if let Some(judge) = judge {
             // Rows that share the last value are known again by their hashes: they are few, and read once more for that.
             shredded.seen = tally.finish(|input| {

@@ -11,6 +11,7 @@ use transload_core::{Column, DataType, Error, ErrorKind, Result, Schema, Table};
 use super::coerce::Value;
 use super::columns::{ColumnValues, Outcome};
 use super::layout::Role;
+use super::room::{Room, TableRoom};
 use super::root::{self, RowPlan, is_key};
 use super::rules::Rules;
 use super::{Snapshot, SystemNames, TableBatch};
@@ -83,6 +84,7 @@ pub(super) struct TableValues {
     /// Columns that no row may lack, the loader's own not among them.
     required: Vec<usize>,
     system: Option<SystemColumns>,
+    room: Arc<TableRoom>,
     rows: usize,
     /// The row of the input that each row comes from: for errors that are found at the end.
     inputs: Vec<u32>,
@@ -92,7 +94,12 @@ pub(super) struct TableValues {
 
 impl TableValues {
     /// A table as the snapshot has it, or a new one nested in the one above.
-    pub(super) fn new(snapshot: &Snapshot, name: &str, above: Option<&Self>) -> Result<Self> {
+    pub(super) fn new(
+        snapshot: &Snapshot,
+        room: &Room,
+        name: &str,
+        above: Option<&Self>,
+    ) -> Result<Self> {
         let known = snapshot.schema.tables.get(name);
         let parent = match known {
             Some(table) => table.parent.clone(),
@@ -124,6 +131,7 @@ impl TableValues {
             completed: Vec::new(),
             required: Vec::new(),
             system: None,
+            room: room.of(name),
             rows: 0,
             inputs: Vec::new(),
             last_list: None,
@@ -281,7 +289,8 @@ impl TableValues {
             self.required.push(index);
         }
         self.by_name.insert(column.name.clone(), index);
-        let values = ColumnValues::new(column, &snapshot.options.defaults)
+        let room = self.room.column(&column.name);
+        let values = ColumnValues::new(column, &snapshot.options.defaults, room)
             .map_err(|error| error.with("table", &self.name))?;
         self.columns.push(values);
         Ok(index)

@@ -10,6 +10,7 @@ pub(crate) mod json;
 pub(crate) mod options;
 mod parquet;
 pub(crate) mod remote;
+mod spare;
 mod warnings;
 
 use std::fmt;

@@ -190,6 +190,18 @@ impl TableWriter {
         Ok(std::mem::take(&mut self.files))
     }
 
+    /// Hands the last rows to the workers. More must not follow; [`TableWriter::finish`] waits for them.
+    fn hand_in_rest(&mut self) -> Result<()> {
+        self.attempt(|writer| {
+            writer.write_waiting()?;
+            match &mut writer.open {
+                // The last piece of files that are spread is not known before it is encoded.
+                Some(open) if writer.spread.is_none() => open.hand_in_rest(),
+                _ => Ok(()),
+            }
+        })
+    }
+
     /// Does a step, and sees to it that none follows one that failed: what it left half done would look complete.
     fn attempt(&mut self, step: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
         let done = if self.failed {
@@ -374,6 +386,17 @@ impl OpenFile {
         match &mut self.content {
             Content::Parquet(file) => file.write(&batch, raw),
             Content::Text(file) => file.write(batch, raw),
+        }
+    }
+
+    /// Hands the last rows to the workers.
+    fn hand_in_rest(&mut self) -> Result<()> {
+        match &mut self.content {
+            Content::Parquet(file) => file.hand_in_rest(),
+            Content::Text(file) => {
+                file.hand_over();
+                Ok(())
+            }
         }
     }
 

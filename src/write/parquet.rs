@@ -22,6 +22,7 @@ use arrow::array::{Array, ArrayRef, BinaryArray, RecordBatch, StringArray};
 use arrow::buffer::Buffer;
 use arrow::compute::{CastOptions, cast_with_options};
 use arrow::datatypes::{DataType as ArrowType, Field, Schema, SchemaRef, TimeUnit};
+use foldhash::fast::RandomState as FastHash;
 use transload_core::{Error, ErrorKind, Result};
 
 use super::WriteOptions;
@@ -39,6 +40,10 @@ const BLOCK_BYTES: u64 = 4 << 20;
 
 /// Values of a column that are looked at to see whether they repeat.
 const SAMPLE_VALUES: usize = 8192;
+
+/// One run of so many values in so many is looked at first.
+const RUN: usize = 128;
+const GLANCE: usize = 8;
 
 /// Bytes of a page before it is compressed, and of the pages of all columns that are begun at a time.
 const PAGE_BYTES: (usize, usize) = (1 << 20, 100 << 20);
@@ -219,11 +224,14 @@ impl ParquetFile {
         }
     }
 
+    /// Hands in what is left, for a file that takes no more rows, and does not wait until it is encoded.
+    pub(super) fn hand_in_rest(&mut self) -> Result<()> {
+        if self.group_rows > 0 { self.hand_over(true) } else { Ok(()) }
+    }
+
     /// Encodes what is left.
     fn end(&mut self) -> Result<()> {
-        if self.group_rows > 0 {
-            self.hand_in(true)?;
-        }
+        self.hand_in_rest()?;
         self.settle()
     }
 
@@ -237,9 +245,17 @@ impl ParquetFile {
         appended.map(drop).map_err(|error| self.failed(error))
     }
 
+    /// Hands over rows, more of which will follow.
+    fn hand_in(&mut self, ends: bool) -> Result<()> {
+        let is_first = self.pace.knows_nothing();
+        self.hand_over(ends)?;
+        // The first block says how large the others will be.
+        if is_first { self.settle() } else { Ok(()) }
+    }
+
     /// Hands the gathered rows to the workers, once they are done with those before; `ends` where they are the last ones
     /// of their row group.
-    fn hand_in(&mut self, ends: bool) -> Result<()> {
+    fn hand_over(&mut self, ends: bool) -> Result<()> {
         let blocks = std::mem::take(&mut self.gathered);
         if blocks.is_empty() && !ends {
             return Ok(());
@@ -253,11 +269,9 @@ impl ParquetFile {
             self.settle()?;
             self.group_rows = blocks.iter().map(RecordBatch::num_rows).sum();
         }
-        let is_first = self.pace.knows_nothing();
         self.submit(blocks, ends)?;
         self.pace.hand_in();
-        // The first block says how large the others will be.
-        if is_first { self.settle() } else { Ok(()) }
+        Ok(())
     }
 
     fn submit(&mut self, blocks: Vec<RecordBatch>, ends: bool) -> Result<()> {
@@ -437,13 +451,33 @@ fn repeats(arrays: &[&ArrayRef]) -> bool {
     let present = arrays.iter().zip(&columns).flat_map(|(array, bytes)| {
         (0..array.len()).filter(|row| array.is_valid(*row)).map(move |row| (bytes, row))
     });
-    let mut looked_at = 0usize;
-    let mut distinct = HashSet::new();
-    for (bytes, row) in present.step_by(step) {
+    let sample = present.step_by(step);
+    // Most columns hold few values again and again, or never one twice: a glance tells. Its values stand in runs, for those
+    // that repeat only where they stand side by side.
+    if values >= SAMPLE_VALUES {
+        let glance =
+            sample.clone().enumerate().filter(|(index, _)| (index / RUN).is_multiple_of(GLANCE));
+        let (looked_at, distinct) = count_distinct(glance.map(|(_, value)| value));
+        if distinct * 10 <= looked_at {
+            return true;
+        }
+        if distinct * 20 >= looked_at * 19 {
+            return false;
+        }
+    }
+    let (looked_at, distinct) = count_distinct(sample);
+    looked_at > 1 && distinct * 2 <= looked_at
+}
+
+/// How many values there are, and how many of them are different.
+fn count_distinct<'a>(values: impl Iterator<Item = (&'a Bytes<'a>, usize)>) -> (usize, usize) {
+    let mut looked_at = 0;
+    let mut distinct: HashSet<_, FastHash> = HashSet::default();
+    for (bytes, row) in values {
         looked_at += 1;
         distinct.insert(bytes.at(row));
     }
-    looked_at > 1 && distinct.len() * 2 <= looked_at
+    (looked_at, distinct.len())
 }
 
 /// The bytes of the values of a column, to tell them apart.
@@ -479,6 +513,30 @@ impl<'a> Bytes<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn values_repeat_if_most_of_them_were_there_before() {
+        let texts = |value: fn(usize) -> usize, rows: usize| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values((0..rows).map(|row| value(row).to_string())))
+        };
+        for (value, expected) in [
+            ((|row| row % 7) as fn(usize) -> usize, true),
+            (|row| row, false),
+            // Side by side, as the ids of parents in a table of children.
+            (|row| row / 3, true),
+            // Not clear at a glance.
+            (|row| row % 3000, true),
+            (|row| row - row % 3 % 2, false),
+        ] {
+            for rows in [100, SAMPLE_VALUES - 1, SAMPLE_VALUES] {
+                let is_seen = rows > 3000 || value(3000) != 0;
+                assert_eq!(repeats(&[&texts(value, rows)]), expected && is_seen, "{rows}");
+            }
+        }
+        assert!(!repeats(&[&texts(|row| row, 10 * SAMPLE_VALUES)]));
+        assert!(repeats(&[&texts(|row| row % 500, 10 * SAMPLE_VALUES)]));
+        assert!(!repeats(&[&texts(|row| row, 1)]));
+    }
 
     #[test]
     fn pages_of_wide_tables_are_small() {

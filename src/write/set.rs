@@ -79,7 +79,9 @@ impl TableWriters {
     ///
     /// # Errors
     /// As [`TableWriter::finish`].
-    pub(crate) fn finish(self) -> Result<Vec<DataFile>> {
+    pub(crate) fn finish(mut self) -> Result<Vec<DataFile>> {
+        // All of them first: so the workers encode those of one table while the file of another is brought to the disk.
+        self.tables.values_mut().try_for_each(TableWriter::hand_in_rest)?;
         let mut files = Vec::new();
         for writer in self.tables.into_values() {
             files.extend(writer.finish()?);

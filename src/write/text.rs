@@ -208,8 +208,23 @@ impl TextFile {
 
     /// Hands the gathered rows to the workers, and takes what was handed to them so many blocks ago.
     fn hand_in(&mut self) -> Result<()> {
+        let is_first = self.is_first;
+        self.hand_over();
+        // The first one says how large the others will be.
+        while self.under_way.len() > if is_first { 0 } else { BLOCKS } {
+            let Some(ticket) = self.under_way.pop_front() else { break };
+            let block = ticket.wait()??;
+            let before = self.out.bytes();
+            self.take(block)?;
+            self.pace.done(self.out.bytes() - before);
+        }
+        Ok(())
+    }
+
+    /// Hands the gathered rows to the workers, and does not wait until they are encoded.
+    pub(super) fn hand_over(&mut self) {
         if self.gathered.is_empty() {
-            return Ok(());
+            return;
         }
         let (rows, is_first) = (std::mem::take(&mut self.gathered), self.is_first);
         let (format, layout, gzip) =
@@ -220,15 +235,6 @@ impl TextFile {
             block(text, gzip)
         }));
         self.pace.hand_in();
-        // The first one says how large the others will be.
-        while self.under_way.len() > if is_first { 0 } else { BLOCKS } {
-            let Some(ticket) = self.under_way.pop_front() else { break };
-            let block = ticket.wait()??;
-            let before = self.out.bytes();
-            self.take(block)?;
-            self.pace.done(self.out.bytes() - before);
-        }
-        Ok(())
     }
 
     fn take(&mut self, block: Block) -> Result<()> {

@@ -269,12 +269,12 @@ fn rows_of_json_after_arrow_rows_bring_ids_that_may_be_null() {
 fn a_chunk_shredded_before_arrow_rows_came_is_shredded_again() {
     let columns = json!({"a": {"name": "a", "data_type": "bigint"}});
     let mut normalizer = normalizer(columns);
-    let mut parser = Parser::default();
+    let mut worker = Worker::default();
     let rows = split("{\"a\":1}").remove(0);
-    let early = normalizer.snapshot().shred("t", &rows, None, &mut parser).unwrap();
+    let early = normalizer.snapshot().shred("t", &rows, None, &mut worker).unwrap();
     normalizer.arrow("t", &third_on(one_column())).unwrap();
     assert!(normalizer.accept(early).unwrap().is_none());
-    let again = normalizer.snapshot().shred("t", &rows, None, &mut parser).unwrap();
+    let again = normalizer.snapshot().shred("t", &rows, None, &mut worker).unwrap();
     assert!(normalizer.accept(again).unwrap().is_some());
     assert!(normalizer.schema().tables["t"].columns["_dlt_id"].nullable);
 }

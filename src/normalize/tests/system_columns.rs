@@ -134,16 +134,16 @@ fn a33_a_child_table_without_parent_is_a_root() {
 fn chunks_shredded_out_of_order_give_the_schema_of_the_order() {
     let chunks = ["{\"a\":1}", "{\"a\":\"x\",\"b\":1}", "{\"a\":2}", "{\"c\":[1]}"];
     let mut normalizer = Normalizer::new(empty_schema(), Options::new("1")).unwrap();
-    let mut parser = Parser::default();
+    let mut worker = Worker::default();
     let old = normalizer.snapshot();
     let all: Vec<_> = chunks.iter().flat_map(|chunk| split(chunk)).collect();
     let early: Vec<_> =
-        all.iter().map(|rows| old.shred("t", rows, None, &mut parser).unwrap()).collect();
+        all.iter().map(|rows| old.shred("t", rows, None, &mut worker).unwrap()).collect();
     let mut again = 0;
     for (rows, shredded) in all.iter().zip(early) {
         if normalizer.accept(shredded).unwrap().is_none() {
             again += 1;
-            let shredded = normalizer.snapshot().shred("t", rows, None, &mut parser).unwrap();
+            let shredded = normalizer.snapshot().shred("t", rows, None, &mut worker).unwrap();
             assert!(normalizer.accept(shredded).unwrap().is_some());
         }
     }
@@ -158,9 +158,9 @@ fn chunks_shredded_out_of_order_give_the_schema_of_the_order() {
 }
 
 fn old_snapshot_of_known(normalizer: &mut Normalizer) -> Shredded {
-    let mut parser = Parser::default();
+    let mut worker = Worker::default();
     let old = normalizer.snapshot();
-    let shredded = old.shred("t", &split("{\"a\":3}")[0], None, &mut parser).unwrap();
+    let shredded = old.shred("t", &split("{\"a\":3}")[0], None, &mut worker).unwrap();
     normalizer.json("t", &split("{\"z\":1}").remove(0), None).unwrap();
     shredded
 }

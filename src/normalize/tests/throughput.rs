@@ -8,6 +8,7 @@ use std::time::Instant;
 
 use transload_core::FileFormat;
 
+use super::super::parser::Parser;
 use super::*;
 use crate::write::{TableWriter, WriteOptions};
 
