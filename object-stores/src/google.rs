@@ -1,115 +1,110 @@
-//! The client of a bucket of Google Cloud Storage, as the settings want it.
+//! The client of a bucket of Google Cloud Storage.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use object_store::StaticCredentialProvider;
 use object_store::gcp::{GcpCredential, GoogleCloudStorage, GoogleCloudStorageBuilder};
-use serde_json::Value;
-use transload_core::settings::Settings;
 use transload_core::{Error, ErrorKind, Result};
 use url::{Host, Url};
 
-use crate::client::{endpoint, options, retries};
-use crate::config::StoreCredentials;
+use crate::{Clients, retries};
 
 const EMAIL: &str = "credentials.client_email";
 const KEY: &str = "credentials.private_key";
 const FILE: &str = "credentials.application_credentials";
 
-/// Makes the client. Opens no connection; of the environment `HOME` is read where nothing says who asks, to find the
-/// application default credentials.
-pub(crate) fn google(
-    settings: &Settings,
-    credentials: &StoreCredentials,
-    bucket: &str,
-) -> Result<GoogleCloudStorage> {
-    let url = endpoint(settings, credentials)?;
-    let is_http = url.as_ref().is_some_and(|url| url.scheme() == "http");
-    let mut builder = GoogleCloudStorageBuilder::new()
-        .with_bucket_name(bucket)
-        .with_retry(retries())
-        .with_client_options(options().with_allow_http(is_http));
-    if let Some(url) = &url {
-        builder = builder.with_base_url(url.as_str().trim_end_matches('/'));
-    }
-    let (builder, key) = identified(settings, credentials, url.as_ref(), builder)?;
-    builder.build().map_err(|error| {
-        // The words of the builder are not kept: they may quote what it was given.
-        let _ = error;
-        match key {
-            Some((key, reason)) => settings.wrong(key, reason),
-            None => Error::new(
-                ErrorKind::Configuration,
-                "the application default credentials cannot be read",
-            )
-            .with_hint(
-                "log in again (`gcloud auth application-default login`), or set \
-                 `credentials.client_email` and `credentials.private_key`",
-            ),
-        }
-    })
-}
-
 /// A key of the settings, with what is wrong with it if no client can be made.
 type Suspect = (&'static str, &'static str);
 
-/// Adds whoever asks: a service account, whoever a file names, nobody on a server of this machine; else what the machine
-/// has: the application default credentials, or its own identity.
-fn identified(
-    settings: &Settings,
-    credentials: &StoreCredentials,
-    endpoint: Option<&Url>,
-    builder: GoogleCloudStorageBuilder,
-) -> Result<(GoogleCloudStorageBuilder, Option<Suspect>)> {
-    match (&credentials.client_email, &credentials.private_key) {
-        (Some(email), Some(key)) => {
-            if !email.contains('@') {
-                return Err(settings.wrong(EMAIL, "it is no address of a service account"));
-            }
-            let account = serde_json::json!({
-                "client_email": email,
-                // In a variable of the environment the ends of lines are often written out.
-                "private_key": key.expose().replace("\\n", "\n"),
-                "private_key_id": credentials.private_key_id.as_deref().unwrap_or_default(),
-            });
-            let suspect = "it is no private key in PEM, from `-----BEGIN PRIVATE KEY-----` on";
-            Ok((builder.with_service_account_key(account.to_string()), Some((KEY, suspect))))
+impl Clients<'_> {
+    /// The client of a bucket of Google Cloud Storage. Of the environment `HOME` is read where nothing says who asks, to find
+    /// the application default credentials.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] where the settings are wrong or not whole.
+    pub fn google(&self, bucket: &str) -> Result<GoogleCloudStorage> {
+        let url = self.endpoint()?;
+        let is_http = url.as_ref().is_some_and(|url| url.scheme() == "http");
+        let mut builder = GoogleCloudStorageBuilder::new()
+            .with_bucket_name(bucket)
+            .with_retry(retries())
+            .with_client_options(self.options().with_allow_http(is_http));
+        if let Some(url) = &url {
+            builder = builder.with_base_url(url.as_str().trim_end_matches('/'));
         }
-        (Some(_), None) => Err(settings.missing(KEY)),
-        (None, Some(_)) => Err(settings.missing(EMAIL)),
-        (None, None) => match (file_of(settings, credentials, endpoint), endpoint) {
-            (Some(path), _) => {
-                let suspect = "it names no file with the key of a service account or with application default credentials";
-                let builder = builder.with_application_credentials(path.display().to_string());
-                Ok((builder, Some((FILE, suspect))))
+        let (builder, key) = self.as_account(url.as_ref(), builder)?;
+        builder.build().map_err(|error| {
+            // The words of the builder are not kept: they may quote what it was given.
+            let _ = error;
+            match key {
+                Some((key, reason)) => self.settings.wrong(key, reason),
+                None => Error::new(
+                    ErrorKind::Configuration,
+                    "the application default credentials cannot be read",
+                )
+                .with_hint(format!(
+                    "log in again (`gcloud auth application-default login`), or set `{}` and `{}`",
+                    self.settings.full_key(EMAIL),
+                    self.settings.full_key(KEY)
+                )),
             }
-            (None, Some(url)) if is_loopback(url) => {
-                let nobody = GcpCredential { bearer: String::new() };
-                let nobody = Arc::new(StaticCredentialProvider::new(nobody));
-                Ok((builder.with_credentials(nobody), Some(("credentials", "they do not fit"))))
-            }
-            // What the machine has opens Google's stores: it is shown to no one else.
-            (None, Some(url)) if !is_google(url) => Err(settings.missing(KEY)),
-            (None, _) => Ok((builder, None)),
-        },
+        })
     }
-}
 
-/// The file that says who asks: that of the settings, or of Google's own tools. Source: Google Cloud, "How Application
-/// Default Credentials works".
-fn file_of(
-    settings: &Settings,
-    credentials: &StoreCredentials,
-    endpoint: Option<&Url>,
-) -> Option<PathBuf> {
-    let configured = credentials.application_credentials.as_deref();
-    let of_tools = || {
-        let file = settings.variable("GOOGLE_APPLICATION_CREDENTIALS");
-        file.filter(|_| endpoint.is_none_or(is_google))
-    };
-    configured.or_else(of_tools).map(|file| settings.path(file))
+    /// Adds whoever asks: a service account, whoever a file names, nobody on a server of this machine; else what the machine
+    /// has: the application default credentials, or its own identity.
+    fn as_account(
+        &self,
+        endpoint: Option<&Url>,
+        builder: GoogleCloudStorageBuilder,
+    ) -> Result<(GoogleCloudStorageBuilder, Option<Suspect>)> {
+        let (settings, credentials) = (self.settings, self.credentials);
+        match (&credentials.client_email, &credentials.private_key) {
+            (Some(email), Some(key)) => {
+                if !email.contains('@') {
+                    return Err(settings.wrong(EMAIL, "it is no address of a service account"));
+                }
+                let account = serde_json::json!({
+                    "client_email": email,
+                    // In a variable of the environment the ends of lines are often written out.
+                    "private_key": key.expose().replace("\\n", "\n"),
+                    "private_key_id": credentials.private_key_id.as_deref().unwrap_or_default(),
+                });
+                let suspect = "it is no private key in PEM, from `-----BEGIN PRIVATE KEY-----` on";
+                Ok((builder.with_service_account_key(account.to_string()), Some((KEY, suspect))))
+            }
+            (Some(_), None) => Err(settings.missing(KEY)),
+            (None, Some(_)) => Err(settings.missing(EMAIL)),
+            (None, None) => match (self.file_of(endpoint), endpoint) {
+                (Some(path), _) => {
+                    let suspect = "it names no file with the key of a service account or with application default credentials";
+                    let builder = builder.with_application_credentials(path.display().to_string());
+                    Ok((builder, Some((FILE, suspect))))
+                }
+                (None, Some(url)) if is_loopback(url) => {
+                    let nobody = GcpCredential { bearer: String::new() };
+                    let nobody = Arc::new(StaticCredentialProvider::new(nobody));
+                    Ok((builder.with_credentials(nobody), Some(("credentials", "they do not fit"))))
+                }
+                // What the machine has opens Google's stores: it is shown to no one else.
+                (None, Some(url)) if !is_google(url) => Err(settings.missing(KEY)),
+                (None, _) => Ok((builder, None)),
+            },
+        }
+    }
+
+    /// The file that says who asks: that of the settings, or of Google's own tools. Source: Google Cloud, "How Application
+    /// Default Credentials works".
+    fn file_of(&self, endpoint: Option<&Url>) -> Option<PathBuf> {
+        let (settings, credentials) = (self.settings, self.credentials);
+        let configured = credentials.application_credentials.as_deref();
+        let of_tools = || {
+            let file = settings.variable("GOOGLE_APPLICATION_CREDENTIALS");
+            file.filter(|_| endpoint.is_none_or(is_google))
+        };
+        configured.or_else(of_tools).map(|file| settings.path(file))
+    }
 }
 
 fn is_google(url: &Url) -> bool {
@@ -125,49 +120,12 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-/// What one text means that stands for all credentials: the content of a key file, another JSON object of the keys, or the
-/// path of a file. The text is never shown: it holds a key.
-pub(crate) fn from_text(text: &str) -> Result<BTreeMap<String, String>> {
-    let refused = |reason: String| {
-        Error::new(ErrorKind::Configuration, "the text of the credentials cannot be read")
-            .with("reason", reason)
-            .with_hint("write a table, the content of a service account's key file, or the path of that file")
-    };
-    let text = text.trim();
-    if !text.starts_with('{') {
-        let is_path = text.ends_with(".json") || text.contains(['/', '\\']);
-        if !is_path || text.contains("://") || text.chars().any(char::is_control) {
-            return Err(refused("it is neither JSON nor the path of a file".into()));
-        }
-        return Ok([("application_credentials".to_owned(), text.to_owned())].into());
-    }
-    let object: BTreeMap<String, Value> = serde_json::from_str(text).map_err(|error| {
-        refused(format!("not JSON from line {}, column {} on", error.line(), error.column()))
-    })?;
-    let kind = object.get("type").and_then(Value::as_str);
-    if kind.is_some_and(|kind| kind != "service_account") {
-        return Err(refused("its `type` is not `service_account`".into())
-            .with_hint("name the file instead, in `credentials.application_credentials`"));
-    }
-    let is_key_file = kind.is_some();
-    // A key file holds addresses of Google's besides, which nothing here follows.
-    const OF_AN_ACCOUNT: [&str; 4] =
-        ["project_id", "client_email", "private_key", "private_key_id"];
-    object
-        .into_iter()
-        .filter(|(name, _)| !is_key_file || OF_AN_ACCOUNT.contains(&name.as_str()))
-        .map(|(name, value)| match value {
-            Value::String(text) => Ok((name, text)),
-            Value::Bool(value) => Ok((name, value.to_string())),
-            _ => Err(refused(format!("its `{}` is not a text", name.escape_debug()))),
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
+    use transload_core::settings::{Setting as _, Settings};
+
     use super::*;
-    use crate::config::FilesystemSettings;
+    use crate::{StoreCredentials, TABLE};
 
     /// Of the right form, and nobody's.
     const PEM: &str = concat!(
@@ -179,12 +137,12 @@ mod tests {
     fn made(keys: &[(&str, &str)]) -> Result<GoogleCloudStorage> {
         let keys: Vec<(String, &str)> =
             keys.iter().map(|(key, value)| (format!("credentials.{key}"), *value)).collect();
-        let mut pairs: Vec<(&str, &str)> =
+        let pairs: Vec<(&str, &str)> =
             keys.iter().map(|(key, value)| (key.as_str(), *value)).collect();
-        pairs.push(("bucket_url", "gs://lake/a"));
         let settings = Settings::from_pairs("filesystem", &pairs);
-        let configured: FilesystemSettings = settings.read()?;
-        google(&settings, &configured.credentials, "lake")
+        let credentials = StoreCredentials::read(&settings, TABLE)?;
+        Clients { settings: &settings, credentials: &credentials, whole_answer: None }
+            .google("lake")
     }
 
     #[test]
@@ -234,41 +192,5 @@ mod tests {
     fn nothing_but_this_machine_is_spoken_to_without_encryption() {
         let error = made(&[("endpoint_url", "http://gcs.example")]).unwrap_err();
         assert_eq!(error.context("code"), Some("E_TLS_REQUIRED"));
-    }
-
-    #[test]
-    fn one_text_stands_for_the_credentials() {
-        let pairs = |text: &str| from_text(text).unwrap().into_iter().collect::<Vec<_>>();
-        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
-        let file = r#"{"type": "service_account", "project_id": "p", "client_email": "a@b",
-            "private_key": "k\nk", "private_key_id": "i", "client_id": "1", "token_uri": "https://t"}"#;
-        let expected = [
-            pair("client_email", "a@b"),
-            pair("private_key", "k\nk"),
-            pair("private_key_id", "i"),
-            pair("project_id", "p"),
-        ];
-        assert_eq!(pairs(file), expected);
-        let table = pairs(r#"{"aws_access_key_id": "id", "allow_insecure": true}"#);
-        assert_eq!(table, [pair("allow_insecure", "true"), pair("aws_access_key_id", "id")]);
-        for path in ["/keys/loader.json", "loader.json", "keys/loader"] {
-            assert_eq!(pairs(path), [pair("application_credentials", path)]);
-        }
-    }
-
-    #[test]
-    fn a_text_that_is_no_credentials_is_refused_and_not_shown() {
-        for text in [
-            "CANARY",
-            "",
-            "s3://CANARY/x",
-            "{\"private_key\": CANARY}",
-            r#"{"type": "authorized_user", "refresh_token": "CANARY"}"#,
-            r#"{"type": "service_account", "private_key": ["CANARY"]}"#,
-        ] {
-            let error = from_text(text).unwrap_err();
-            assert_eq!(error.kind(), ErrorKind::Configuration, "{text}");
-            assert!(!format!("{error:?}").contains("CANARY") && error.hint().is_some());
-        }
     }
 }
