@@ -70,12 +70,13 @@ pub use schema_files::SchemaFormat;
 pub use set_aside::SetAsideRows;
 pub use source::csv::{CsvOptions, Quote};
 pub use source::options::SourceFormat;
-pub use source::remote::{SourceCredentials, SourceSettings};
+pub use source::remote::SourceSettings;
 pub use stop::Stop;
 pub use transload_core::{
     Column, DataType, Dataset, Error, ErrorKind, FileFormat, LoadId, MergeStrategy, Registry,
     ReplaceStrategy, Result, WriteDisposition,
 };
+pub use transload_object_stores::StoreCredentials;
 
 /// Arrow, as this crate uses it.
 pub use arrow;

@@ -158,11 +158,14 @@ impl fmt::Display for Origin {
     }
 }
 
-/// The settings of one destination or staging destination, resolved.
+/// The settings of one destination or staging destination, or of a section of the engine, resolved.
 #[derive(Clone, Debug, Default)]
 pub struct Settings {
     /// The name under which it was configured: the plugin's, or one of the user's own.
     pub name: String,
+    /// The table that the keys stand in, with those around it, joined by dots; empty for keys of no table. Without it
+    /// `destination.<name>`. Example: `sources.filesystem`.
+    pub section: Option<String>,
     /// The pipeline that it is made for.
     pub pipeline: String,
     /// The folder that relative paths start from.
@@ -230,14 +233,15 @@ impl Settings {
         if !places.is_empty() {
             error = error.with("looked at", format!("\n  {places}\n"));
         }
-        let (table, last) = match key.rsplit_once('.') {
-            Some((table, last)) => (format!("destination.{}.{table}", self.name), last),
-            None => (format!("destination.{}", self.name), key),
+        let full = self.full_key(key);
+        let line = match full.rsplit_once('.') {
+            Some((table, last)) => format!("[{table}]\n{last}"),
+            None => full.clone(),
         };
         let paste = format!(
-            "add to `.transload/secrets.toml` or `.transload/config.toml`:\n[{table}]\n{last} = \"…\""
+            "add to `.transload/secrets.toml` or `.transload/config.toml`:\n{line} = \"…\""
         );
-        let variable = self.full_key(key).replace('.', "__").to_uppercase();
+        let variable = full.replace('.', "__").to_uppercase();
         error.with_hint(match places.contains("no environment variables") {
             true => paste,
             false => format!("{paste}\nor set {variable}"),
@@ -253,9 +257,12 @@ impl Settings {
             .with("reason", reason)
     }
 
-    /// The key with the section that it stands in, which has the name that the user gave to the destination.
+    /// The key with the section that it stands in: for a destination one with the name that the user gave to it.
     pub fn full_key(&self, key: &str) -> String {
-        format!("destination.{}.{key}", self.name)
+        match &self.section {
+            Some(section) => join_key(section, key),
+            None => format!("destination.{}.{key}", self.name),
+        }
     }
 }
 
@@ -623,6 +630,26 @@ mod tests {
                  or set DESTINATION__REDSHIFT__CREDENTIALS__PASSWORD"
             )
         );
+    }
+
+    #[test]
+    fn keys_outside_of_destinations_are_called_by_their_own_section() {
+        let missing = |section: &str| {
+            let mut settings = Settings::from_pairs("filesystem", &[]);
+            settings.section = Some(section.into());
+            settings.missing("credentials.username")
+        };
+        let error = missing("sources.filesystem");
+        assert_eq!(error.context("key"), Some("sources.filesystem.credentials.username"));
+        assert_eq!(
+            error.hint(),
+            Some(
+                "add to `.transload/secrets.toml` or `.transload/config.toml`:\n\
+                 [sources.filesystem.credentials]\nusername = \"…\"\n\
+                 or set SOURCES__FILESYSTEM__CREDENTIALS__USERNAME"
+            )
+        );
+        assert_eq!(missing("").context("key"), Some("credentials.username"));
     }
 
     #[test]

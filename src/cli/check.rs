@@ -108,7 +108,7 @@ fn problems(
         (&["load"], LoadSettings::KEYS),
         (&["normalize"], NormalizeSettings::KEYS),
         (&["schema"], SchemaSettings::KEYS),
-        (&["sources", "filesystem"], SourceSettings::KEYS),
+        (&SourceSettings::SECTION, SourceSettings::KEYS),
     ];
     let shared = destinations.iter().map(|path| (&path[..], DestinationSettings::KEYS));
     for (path, keys) in shared.chain(engine) {
@@ -123,7 +123,7 @@ fn problems(
     problems.extend(layers.read_section::<LoadSettings>(pipeline, &["load"]).err());
     problems.extend(layers.read_section::<NormalizeSettings>(pipeline, &["normalize"]).err());
     problems.extend(layers.read_section::<SchemaSettings>(pipeline, &["schema"]).err());
-    let sources = layers.read_section::<SourceSettings>(pipeline, &["sources", "filesystem"]);
+    let sources = layers.read_section::<SourceSettings>(pipeline, &SourceSettings::SECTION);
     problems.extend(sources.err());
     problems
 }

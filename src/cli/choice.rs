@@ -152,10 +152,9 @@ impl Choice {
             secrets.extend(secrets_of(&resolved.settings, resolved.plugin.settings));
         }
         let pipeline = self.name.as_deref().unwrap_or_default();
-        let sources = layers.read_section::<SourceSettings>(pipeline, &["sources", "filesystem"]);
-        if let Ok(mut sources) = sources {
-            sources.fill_from(&world.environment);
-            secrets.extend(sources.secrets().cloned());
+        let (section, keys) = (&SourceSettings::SECTION, SourceSettings::KEYS);
+        if let Ok(sources) = layers.resolve_section(pipeline, section, keys) {
+            secrets.extend(SourceSettings::secrets(&sources));
         }
         Redactor::new(&secrets)
     }

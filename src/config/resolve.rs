@@ -67,6 +67,7 @@ impl Layers {
     ) -> Result<Settings> {
         let mut settings = Settings {
             name: sections.last().copied().unwrap_or_default().to_owned(),
+            section: Some(sections.join(".")),
             pipeline: pipeline.to_owned(),
             folder: self.folder().to_owned(),
             environment: self.environment.handed_on(),
@@ -86,8 +87,7 @@ impl Layers {
             SettingKind::Group(group) => group.keys,
             _ => &[],
         };
-        let settings = self.resolve_section(pipeline, sections, keys)?;
-        settings.read().map_err(|error| outside_of_destinations(&error, sections))
+        self.resolve_section(pipeline, sections, keys)?.read()
     }
 
     fn fill(
@@ -328,32 +328,4 @@ fn unknown_part(part: String, keys: &[SettingKey]) -> Problem {
 
 fn full(scope: Scope<'_>, key: &str) -> String {
     join_key(&scope.sections.join("."), key)
-}
-
-/// [`Settings`] knows destinations only and says `destination.<name>` before every key.
-fn outside_of_destinations(error: &Error, sections: &[&str]) -> Error {
-    let name = sections.last().copied().unwrap_or_default();
-    let prefix = |separator: &str| match sections {
-        [] => String::new(),
-        _ => format!("{}{separator}", sections.join(separator)),
-    };
-    let upper = format!("DESTINATION__{}__", name.to_uppercase());
-    let report = error.report().map(|text| {
-        text.replace(
-            &format!("[destination.{name}]\n"),
-            &match sections {
-                [] => String::new(),
-                _ => format!("[{}]\n", sections.join(".")),
-            },
-        )
-        .replace(&format!("destination.{name}."), &prefix("."))
-        .replace(&upper, &prefix("__").to_uppercase())
-    });
-    let moved = Error::new(report.kind, report.message);
-    let moved =
-        report.context.into_iter().fold(moved, |error, (name, value)| error.with(name, value));
-    match report.hint {
-        Some(hint) => moved.with_hint(hint),
-        None => moved,
-    }
 }

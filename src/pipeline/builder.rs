@@ -349,7 +349,6 @@ impl PipelineBuilder {
                 .with("pipeline", &name)
                 .with_hint("name one: `--destination duckdb`, `destination = \"duckdb\"`, `.destination(\"duckdb\")`"));
         };
-        let variables = self.environment.clone();
         let named = |key: &str, naming: Option<&str>| {
             naming.map(|naming| hints::naming_from(key, naming)).transpose()
         };
@@ -429,9 +428,9 @@ impl PipelineBuilder {
                 self.home.as_deref().unwrap_or(&self.folder).join(".transload").join("pipelines")
             });
         let load: LoadSettings = layers.read_section(&name, &["load"])?;
-        let sources: SourceSettings = layers.read_section(&name, &["sources", "filesystem"])?;
-        let stores = Stores::new(sources, &variables);
-        secrets.extend(stores.settings().secrets().cloned());
+        let (section, keys) = (&SourceSettings::SECTION, SourceSettings::KEYS);
+        let stores = Stores::new(layers.resolve_section(&name, section, keys)?)?;
+        secrets.extend(stores.secrets());
         let mut pipeline = Pipeline {
             working: WorkingFolder::of(&pipelines_dir, &name),
             schema_name: hints::schema_name(&name),

@@ -4,10 +4,8 @@ use std::error::Error as StdError;
 use std::io;
 
 use object_store::client::{HttpError, HttpErrorKind};
-use transload_aws_identity::role_refused;
 use transload_core::{Error, ErrorKind, Redactor, StorageKind};
-
-use crate::client::TABLE;
+use transload_object_stores::{TABLE, role_refused};
 
 const CREDENTIALS: &str = "check `credentials.aws_access_key_id`, `credentials.aws_secret_access_key` and \
                            `credentials.aws_session_token`";

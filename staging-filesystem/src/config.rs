@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use transload_core::settings::Settings;
-use transload_core::{Error, ErrorKind, Result, Secret, settings};
-
-use crate::google::from_text;
+use transload_core::{Error, ErrorKind, Result, settings};
+pub(crate) use transload_object_stores::{Account, StoreCredentials};
 
 settings! {
     /// Where the files lie and how to get there.
@@ -37,75 +36,6 @@ settings! {
     }
 }
 
-settings! {
-    /// The keys to a bucket: those of its vendor are read, the others passed over. Without any, the identity of the
-    /// machine is asked: the instance's metadata service. One text may stand for them: the key file of a service account
-    /// of Google's, its path, or a JSON object of these keys.
-    pub struct StoreCredentials (from_text = from_text) {
-        /// The id of the access key.
-        pub aws_access_key_id: Option<String>,
-        /// The secret access key.
-        pub aws_secret_access_key: Option<Secret>,
-        /// The session token that belongs to temporary keys.
-        pub aws_session_token: Option<Secret>,
-        /// The region of the bucket; without it `us-east-1`.
-        pub region_name: Option<String>,
-        /// The address of a store that is not the vendor's own, `https://host:port`; of one that stands in for Azure with
-        /// the account in its path. With `http://` everything but the secret key itself is readable on the way; so it is
-        /// for this machine, unless `allow_insecure` is set.
-        pub endpoint_url: Option<String>,
-        /// Whether the store may be another machine and `endpoint_url` begin with `http://`.
-        pub allow_insecure: bool = "false",
-        /// Whether the bucket stands in the `path` of a URL (the default) or in its host name (`virtual`).
-        pub s3_url_style: Option<String>,
-        /// A profile of `~/.aws/config` and `~/.aws/credentials`, in place of keys: its own keys, or its role.
-        pub profile_name: Option<String>,
-        /// A role to take on, by whoever asks else. Example: `arn:aws:iam::123456789012:role/loader`.
-        pub role_arn: Option<String>,
-        /// A role whose keys a destination gets for its COPY, narrowed to the files of the load and over after an hour, in place of
-        /// the keys of whoever stages; that one must be trusted by it. Example: `arn:aws:iam::123456789012:role/reader`.
-        pub access_role_arn: Option<String>,
-        /// What the role wants to be told besides.
-        pub role_external_id: Option<String>,
-        /// What the session of the role is called in Amazon's logs; without it `transload`.
-        pub role_session_name: Option<String>,
-        /// The file with a token for which the role is given out without keys, as in Kubernetes.
-        pub web_identity_token_file: Option<String>,
-        /// The address that gives out roles; without it `endpoint_url`, or Amazon's own in the region.
-        pub sts_endpoint_url: Option<String>,
-        /// The project of the service account. It is in its key file; nothing here needs it.
-        pub project_id: Option<String>,
-        /// The address of the service account, for `gs://`. Example: `loader@analytics-prod.iam.gserviceaccount.com`.
-        pub client_email: Option<String>,
-        /// The private key of the service account in PEM, from `-----BEGIN PRIVATE KEY-----` on.
-        pub private_key: Option<Secret>,
-        /// The id of that key, which tokens then name.
-        pub private_key_id: Option<String>,
-        /// The file with the key of a service account, or with the application default credentials of a user. Without it,
-        /// and without a key, the usual file of `gcloud` is looked for, then the identity of the machine.
-        pub application_credentials: Option<String>,
-        /// The storage account, for `az://container`. `abfss://container@account.dfs.core.windows.net` names it itself.
-        pub azure_storage_account_name: Option<String>,
-        /// The key of the storage account.
-        pub azure_storage_account_key: Option<Secret>,
-        /// A shared access signature in place of the key; beside the key it is not used.
-        pub azure_storage_sas_token: Option<Secret>,
-        /// The host of the storage account; without it `account.blob.core.windows.net`.
-        pub azure_account_host: Option<String>,
-        /// The tenant of the service principal: with its id and its secret it stands in place of the key.
-        pub azure_tenant_id: Option<String>,
-        /// The id of the service principal.
-        pub azure_client_id: Option<String>,
-        /// The secret of the service principal.
-        pub azure_client_secret: Option<Secret>,
-        /// The file with a token that stands in place of the secret: workload identity, as in Kubernetes.
-        pub azure_federated_token_file: Option<String>,
-        /// Where the service principal logs in; without it `https://login.microsoftonline.com`. Other clouds of Azure have
-        /// their own.
-        pub azure_authority_host: Option<String>,
-    }
-}
-
 /// The place that a `bucket_url` names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Root {
@@ -117,14 +47,6 @@ pub(crate) enum Root {
     Google { bucket: String, prefix: String },
     /// The same in a container of Azure. The account is here where the URL names it.
     Container { container: String, account: Option<Account>, prefix: String },
-}
-
-/// A storage account, as an `abfss://` names it: `name.dfs.domain`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Account {
-    pub(crate) name: String,
-    /// `core.windows.net`, or that of another cloud of the vendor's.
-    pub(crate) domain: String,
 }
 
 impl Root {
@@ -226,26 +148,15 @@ fn container(settings: &Settings, rest: &str) -> Result<Root> {
         Some((container, host)) => (container, Some(host)),
         None => (place, None),
     };
-    let is_name = |name: &str, lengths: std::ops::RangeInclusive<usize>, others: &str| {
-        let proper = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || others.contains(c);
-        lengths.contains(&name.len()) && name.chars().all(proper)
-    };
-    if !is_name(container, 3..=63, "-") {
+    let proper = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if !(3..=63).contains(&container.len()) || !container.chars().all(proper) {
         return Err(wrong("it names no container: 3 to 63 lower-case letters, digits and hyphens"));
     }
-    let account = match host.map(|host| host.split('.').collect::<Vec<_>>()) {
-        None => None,
-        Some(parts) => match parts[..] {
-            [name, "dfs" | "blob", ref domain @ ..]
-                if is_name(name, 3..=24, "")
-                    && !domain.is_empty()
-                    && domain.iter().all(|part| is_name(part, 1..=63, "-")) =>
-            {
-                Some(Account { name: name.to_owned(), domain: domain.join(".") })
-            }
-            _ => return Err(wrong("behind the `@` stands no host of a storage account")),
-        },
-    };
+    let account = host.map(|host| {
+        Account::of_host(host)
+            .ok_or_else(|| wrong("behind the `@` stands no host of a storage account"))
+    });
+    let account = account.transpose()?;
     let prefix = prefix_of(settings, rest)?;
     Ok(Root::Container { container: container.to_owned(), account, prefix })
 }

@@ -10,7 +10,6 @@ mod client;
 mod commit_log;
 mod config;
 mod destination;
-mod google;
 mod layout;
 mod lend;
 #[cfg(test)]

@@ -22,9 +22,8 @@ use transload_core::{
 
 use crate::azure::{Signer, azure};
 use crate::classify::{bucket_is_missing, classify, leaves_open, says_only_a_status};
-use crate::client::{amazon_s3, without_userinfo};
+use crate::client::{amazon_s3, google, without_userinfo};
 use crate::config::{Account, FilesystemSettings, Root, root};
-use crate::google::google;
 use crate::lend::Lender;
 use crate::marks::Marks;
 use crate::time::Moment;

@@ -139,8 +139,10 @@ fn a_url_that_cannot_be_read_is_refused_without_its_secrets() {
     sandbox.write(".transload/secrets.toml", keys);
     let ran = sandbox.run(&[&["run"], &THROUGH_STAGING[..], &source].concat()).with_code(2);
     ran.says(&[
-        "error: a setting is missing (key: sources.filesystem.credentials.aws_secret_access_key)",
+        "error: a setting is missing (key: sources.filesystem.credentials.aws_secret_access_key, looked at: ",
+        "./.transload/secrets.toml (sources.filesystem.credentials.aws_secret_access_key)",
         "[sources.filesystem.credentials]",
+        "or set SOURCES__FILESYSTEM__CREDENTIALS__AWS_SECRET_ACCESS_KEY",
     ]);
     assert!(!ran.stderr.contains("CANARY"), "{}", ran.stderr);
 }

@@ -9,15 +9,14 @@ use super::{c, judged, row};
 use crate::incremental::Memory;
 use crate::resource::Resource;
 use crate::source::input::find_files;
-use crate::source::remote::{SourceSettings, Stores};
+use crate::source::remote::Stores;
 use crate::state::PipelineState;
 
 /// A resource whose files were looked for.
 fn looked_for(mut resource: Resource) -> Resource {
     let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-    let settings: SourceSettings =
-        transload_core::settings::Settings::from_pairs("filesystem", &[]).read().unwrap();
-    let stores = Stores::new(settings, &[]);
+    let settings = transload_core::settings::Settings::from_pairs("filesystem", &[]);
+    let stores = Stores::new(settings).unwrap();
     runtime.block_on(find_files(std::slice::from_mut(&mut resource), &stores)).unwrap();
     resource
 }

@@ -6,12 +6,10 @@ use transload_core::WriteDisposition;
 use super::find::expand;
 use super::*;
 use crate::resource::{Resource, RowSource};
-use crate::source::remote::{SourceSettings, Stores};
+use crate::source::remote::Stores;
 
 fn stores() -> Stores {
-    let settings: SourceSettings =
-        transload_core::settings::Settings::from_pairs("filesystem", &[]).read().unwrap();
-    Stores::new(settings, &[])
+    Stores::new(transload_core::settings::Settings::from_pairs("filesystem", &[])).unwrap()
 }
 
 fn found(named: &[PathBuf], options: &SourceOptions) -> Result<Vec<Input>> {

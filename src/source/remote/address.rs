@@ -4,6 +4,7 @@ use std::path::Path;
 
 use sha2::{Digest as _, Sha256};
 use transload_core::{Error, ErrorKind, Result};
+use transload_object_stores::Account;
 use url::Url;
 
 /// What a URL names.
@@ -21,7 +22,7 @@ pub(super) enum Bucket {
     S3(String),
     Google(String),
     /// The container, and the account where the URL names it.
-    Azure(String, Option<String>),
+    Azure(String, Option<Account>),
 }
 
 /// Whether this is a URL and no path of this machine.
@@ -88,8 +89,13 @@ pub(super) fn parse(text: &str) -> Result<Address> {
         // The driver of Hadoop puts the container where a user would stand.
         "az" | "azure" | "abfs" | "abfss" => match host.split_once('@') {
             Some((container, host)) => {
-                let account = host.split('.').next().unwrap_or_default();
-                Bucket::Azure(bucket_of(container)?, Some(bucket_of(account)?))
+                let container = bucket_of(container)?;
+                let account = account_of(host).ok_or_else(|| {
+                    wrong(text, "behind the `@` stands no host of a storage account").with_hint(
+                        "write `abfss://container@account.dfs.core.windows.net/folder/*.jsonl`",
+                    )
+                })?;
+                Bucket::Azure(container, Some(account))
             }
             None => Bucket::Azure(bucket_of(host)?, None),
         },
@@ -108,6 +114,14 @@ pub(super) fn parse(text: &str) -> Result<Address> {
         return Err(wrong(text, "a query has no meaning in it"));
     }
     Ok(Address::Store { bucket, key: key.to_owned() })
+}
+
+/// The account that a host is of. One without a domain is in the public cloud.
+fn account_of(host: &str) -> Option<Account> {
+    match host.contains('.') {
+        true => Account::of_host(host),
+        false => Account::of_host(&format!("{host}.dfs.{}", Account::PUBLIC)),
+    }
 }
 
 /// A `?` of a bucket's URL is a sign of a glob, but what looks like the settings of a query may be a signature.
@@ -166,6 +180,10 @@ mod tests {
         Address::Store { bucket, key: key.into() }
     }
 
+    fn account(domain: &str) -> Account {
+        Account { name: "acc".into(), domain: domain.into() }
+    }
+
     #[test]
     fn urls_name_objects() {
         for (url, expected) in [
@@ -175,7 +193,15 @@ mod tests {
             ("az://c/x.json", store(Bucket::Azure("c".into(), None), "x.json")),
             (
                 "abfss://c@acc.dfs.core.windows.net/d/x.json",
-                store(Bucket::Azure("c".into(), Some("acc".into())), "d/x.json"),
+                store(Bucket::Azure("c".into(), Some(account(Account::PUBLIC))), "d/x.json"),
+            ),
+            (
+                "az://c@acc/x.json",
+                store(Bucket::Azure("c".into(), Some(account(Account::PUBLIC))), "x.json"),
+            ),
+            (
+                "abfss://c@acc.blob.core.chinacloudapi.cn/x.json",
+                store(Bucket::Azure("c".into(), Some(account("core.chinacloudapi.cn"))), "x.json"),
             ),
         ] {
             assert_eq!(parse(url).unwrap(), expected, "{url}");
@@ -190,6 +216,8 @@ mod tests {
             ("s3://", ErrorKind::Configuration),
             ("s3://id:CANARY@lake/x", ErrorKind::Configuration),
             ("s3://lake/x?token=CANARY", ErrorKind::Configuration),
+            ("abfss://lake@CANARY:key@acc/x", ErrorKind::Configuration),
+            ("abfss://lake@acc.dfs.core.windows.net:1/x", ErrorKind::Configuration),
             ("https://me:CANARY@host/*.jsonl?sig=CANARY", ErrorKind::Configuration),
             ("ftp://me:CANARY@host/x.jsonl", ErrorKind::Unsupported),
         ] {

@@ -4,7 +4,9 @@ use std::error::Error as StdError;
 
 use object_store::client::HttpError;
 use transload_core::{Error, ErrorKind, Redactor};
+use transload_object_stores::role_refused;
 
+const TABLE: &str = "sources.filesystem.credentials";
 const CREDENTIALS: &str = "check `[sources.filesystem.credentials]`";
 const NETWORK: &str = "check the network, and `endpoint_url` where it is set";
 
@@ -12,36 +14,19 @@ const NETWORK: &str = "check the network, and `endpoint_url` where it is set";
 ///
 /// The error itself is not kept: it quotes the URL and the body of the answer, which may hold keys and signatures.
 pub(super) fn of_store(error: &object_store::Error, redactor: &Redactor, origin: &str) -> Error {
-    use ErrorKind::{Configuration, Terminal, Transient};
+    use ErrorKind::Transient;
     let text = error.to_string();
     let status = between(&text, "status code: ", " ").and_then(|status| status.parse().ok());
     let code = between(&text, "<Code>", "</Code>");
     let (transport, innermost) = innermost(error);
-    let (kind, message, hint) = match (code, error) {
-        (Some("NoSuchBucket" | "ContainerNotFound"), _) => {
-            (Configuration, "the bucket of the source does not exist", "check the URL")
-        }
-        (Some("ExpiredToken" | "TokenRefreshRequired"), _) => {
-            (Terminal, "the credentials of the source have expired", CREDENTIALS)
-        }
-        (Some("RequestTimeTooSkewed"), _) => (
-            Terminal,
-            "the clock of this machine is wrong",
-            "set it: signatures hold for 15 minutes",
-        ),
-        (_, object_store::Error::NotFound { .. }) => {
-            (Configuration, "there is no such source file", "check the URL")
-        }
-        _ if text.contains("//169.254.") || text.contains("metadata.google.internal") => (
-            Terminal,
-            "there are no credentials for the source",
-            "add them to `[sources.filesystem.credentials]`; what everyone may read has an `https://` URL",
-        ),
-        _ => by_status(status).unwrap_or(if transport {
-            by_transport(&innermost)
-        } else {
-            (Terminal, "the store of the source failed", "")
-        }),
+    let (kind, message, hint) = if text.contains("Generic STS error") {
+        role_refused(code, status, transport, TABLE)
+    } else {
+        let (kind, message, hint) = by_answer(error, &text, code)
+            .or_else(|| by_status(status))
+            .or_else(|| transport.then(|| by_transport(&innermost)))
+            .unwrap_or((ErrorKind::Terminal, "the store of the source failed", ""));
+        (kind, message, hint.to_owned())
     };
     // A refusal that passes if it is asked again.
     let kind = match code {
@@ -60,6 +45,40 @@ pub(super) fn of_store(error: &object_store::Error, redactor: &Redactor, origin:
         classified = classified.with("answer", redactor.scrub(&words));
     }
     if hint.is_empty() { classified } else { classified.with_hint(hint) }
+}
+
+type Row = (ErrorKind, &'static str, &'static str);
+
+/// What it means by the code in it, or by whom it is from.
+fn by_answer(error: &object_store::Error, text: &str, code: Option<&str>) -> Option<Row> {
+    use ErrorKind::{Configuration, Terminal};
+    Some(match (code, error) {
+        (Some("NoSuchBucket" | "ContainerNotFound"), _) => {
+            (Configuration, "the bucket of the source does not exist", "check the URL")
+        }
+        (Some("ExpiredToken" | "TokenRefreshRequired"), _) => {
+            (Terminal, "the credentials of the source have expired", CREDENTIALS)
+        }
+        (Some("RequestTimeTooSkewed"), _) => (
+            Terminal,
+            "the clock of this machine is wrong",
+            "set it: signatures hold for 15 minutes",
+        ),
+        (_, object_store::Error::NotFound { .. }) => {
+            (Configuration, "there is no such source file", "check the URL")
+        }
+        _ if text.contains("Error reading federated token file") => (
+            Configuration,
+            "the file with the token cannot be read",
+            "check `sources.filesystem.credentials.azure_federated_token_file`, or AZURE_FEDERATED_TOKEN_FILE",
+        ),
+        _ if text.contains("//169.254.") || text.contains("metadata.google.internal") => (
+            Terminal,
+            "there are no credentials for the source",
+            "add them to `[sources.filesystem.credentials]`; what everyone may read has an `https://` URL",
+        ),
+        _ => return None,
+    })
 }
 
 /// What an error of the client means. It quotes the URL, which is left out.
@@ -96,7 +115,7 @@ pub(super) fn of_status(status: u16, origin: &str) -> Error {
     if hint.is_empty() { error } else { error.with_hint(hint) }
 }
 
-fn by_status(status: Option<u16>) -> Option<(ErrorKind, &'static str, &'static str)> {
+fn by_status(status: Option<u16>) -> Option<Row> {
     use ErrorKind::{Configuration, Terminal, Transient};
     Some(match status? {
         301 | 302 | 307 | 308 => {
@@ -111,7 +130,7 @@ fn by_status(status: Option<u16>) -> Option<(ErrorKind, &'static str, &'static s
     })
 }
 
-fn by_transport(innermost: &str) -> (ErrorKind, &'static str, &'static str) {
+fn by_transport(innermost: &str) -> Row {
     if innermost.to_lowercase().contains("certificate") {
         let hint = "it must be one that this machine trusts, for the name in the URL";
         return (ErrorKind::Terminal, "the certificate of the server is not trusted", hint);
@@ -192,6 +211,25 @@ mod tests {
         let alone = answered("Error performing PUT http://169.254.169.254/latest/api/token");
         let alone = of_store(&alone, &redactor, "s3://b/x");
         assert_eq!(alone.message(), "there are no credentials for the source");
+    }
+
+    #[test]
+    fn whoever_takes_on_no_role_is_told_which_setting_says_so() {
+        let refused = |text: &str| {
+            let source = text.to_owned().into();
+            let error = object_store::Error::Generic { store: "STS", source };
+            of_store(&error, &Redactor::default(), "s3://b/x")
+        };
+        let denied = "status code: 403 : <Code>AccessDenied</Code><Message>no</Message>";
+        let error = refused(denied);
+        assert_eq!(
+            (error.kind(), error.message()),
+            (ErrorKind::Configuration, "the role cannot be taken on")
+        );
+        assert!(error.hint().unwrap().contains("`sources.filesystem.credentials.role_arn`"));
+        assert_eq!(error.context("answer"), Some("AccessDenied: no"));
+        let busy = refused("status code: 503 : ");
+        assert_eq!(busy.kind(), ErrorKind::Transient);
     }
 
     #[test]

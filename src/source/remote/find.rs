@@ -8,10 +8,11 @@ use reqwest::StatusCode;
 use reqwest::header::RANGE;
 use std::sync::Arc;
 use tokio::runtime::Handle;
-use transload_core::{Error, ErrorKind, Result};
+use transload_core::{Error, ErrorKind, Redactor, Result};
 
 use super::address::{self, Address};
 use super::get::{ContentRange, Version};
+use super::stores::Opened;
 use super::{Object, Patience, Place, Stores, failure, shown};
 use crate::source::identity::FileIdentity;
 
@@ -32,8 +33,10 @@ impl Stores {
             Address::Web(url) => return Ok(vec![self.look(url).await?]),
             Address::Store { bucket, key } => (bucket, key),
         };
+        let Opened { store, redactor } = self.bucket(&bucket)?;
         let bucket = Bucket {
-            store: self.bucket(&bucket)?,
+            store,
+            redactor,
             is_azure: matches!(bucket, address::Bucket::Azure(..)),
             url: source[..source.len() - key.len()].to_owned(),
             stores: self,
@@ -55,7 +58,7 @@ impl Stores {
             {
                 Err(is_folder(source))
             }
-            Err(error) => Err(failure::of_store(&error, &self.redactor, &shown(source))),
+            Err(error) => Err(failure::of_store(&error, &bucket.redactor, &shown(source))),
         }
     }
 
@@ -106,6 +109,7 @@ impl Stores {
 
 struct Bucket<'s> {
     store: Arc<dyn ObjectStore>,
+    redactor: Redactor,
     /// With a slash at its end.
     url: String,
     is_azure: bool,
@@ -128,7 +132,7 @@ impl Bucket<'_> {
             })
             .try_collect()
             .await
-            .map_err(|error| failure::of_store(&error, &self.stores.redactor, &shown(source)))?;
+            .map_err(|error| failure::of_store(&error, &self.redactor, &shown(source)))?;
         if metas.is_empty() {
             return Err(no_such(source, "no object has such a name"));
         }
@@ -153,7 +157,7 @@ impl Bucket<'_> {
             },
             place: Place::Store { store: Arc::clone(&self.store), path: meta.location },
             has_ranges: true,
-            redactor: self.stores.redactor.clone(),
+            redactor: self.redactor.clone(),
             patience: self.stores.patience,
             runtime: Handle::current(),
         }

@@ -23,7 +23,7 @@ use transload_core::{Error, ErrorKind, Redactor};
 
 pub(crate) use address::{is_url, local_path, shown};
 pub(crate) use read::Failure;
-pub use settings::{SourceCredentials, SourceSettings};
+pub use settings::SourceSettings;
 pub(crate) use stores::Stores;
 
 use super::identity::FileIdentity;

@@ -1,132 +1,100 @@
 //! What is configured for sources in stores, and what the usual variables of the vendors add to it.
 
-use std::ffi::OsString;
+use transload_core::Secret;
+use transload_core::settings::{Origin, SettingValue, Settings};
+use transload_object_stores::{StoreCredentials, TABLE};
 
-use transload_core::{Redactor, Secret};
+use crate::config::secrets_of;
 
 transload_core::settings! {
     /// The settings under `[sources.filesystem]`: how to get at sources in stores.
     pub struct SourceSettings {
         /// The keys to the buckets.
-        pub credentials: SourceCredentials,
+        pub credentials: StoreCredentials,
         /// Bytes that may come out for each byte of a compressed file. What grows more is taken for a bomb: a small file made
         /// to fill memory or disk. The first 16 MiB are never held against it.
         pub max_unpack_ratio: u64 = "1000",
     }
 }
 
-transload_core::settings! {
-    /// The keys to the buckets that rows are read from.
-    pub struct SourceCredentials {
-        /// The id of the access key, for `s3://`. Without keys the identity of the machine is asked.
-        pub aws_access_key_id: Option<String>,
-        /// The secret access key.
-        pub aws_secret_access_key: Option<Secret>,
-        /// The session token that belongs to temporary keys.
-        pub aws_session_token: Option<Secret>,
-        /// The region of the bucket; without it `us-east-1`.
-        pub region_name: Option<String>,
-        /// The address of a store that is not the vendor's own, `https://host:port`.
-        pub endpoint_url: Option<String>,
-        /// Whether the store may be another machine and `endpoint_url` begin with `http://`.
-        pub allow_insecure: bool = "false",
-        /// Whether the bucket stands in the `path` of a URL (the default) or in its host name (`virtual`).
-        pub s3_url_style: Option<String>,
-        /// The address of the service account, for `gs://`.
-        pub client_email: Option<String>,
-        /// The private key of the service account.
-        pub private_key: Option<Secret>,
-        /// The id of that key.
-        pub private_key_id: Option<String>,
-        /// The file with the key of a service account or with the application default credentials.
-        pub application_credentials: Option<String>,
-        /// The storage account, for `az://`. `abfss://container@account.dfs.core.windows.net/` names it itself.
-        pub azure_storage_account_name: Option<String>,
-        /// The key of the storage account.
-        pub azure_storage_account_key: Option<Secret>,
-        /// A shared access signature in place of the key.
-        pub azure_storage_sas_token: Option<Secret>,
-        /// The id of an application that may read the account.
-        pub azure_client_id: Option<String>,
-        /// Its secret.
-        pub azure_client_secret: Option<Secret>,
-        /// The tenant that it belongs to.
-        pub azure_tenant_id: Option<String>,
+impl SourceSettings {
+    /// The table that they stand in.
+    pub(crate) const SECTION: [&str; 2] = ["sources", "filesystem"];
+
+    /// What must never be shown: what these settings hold, and the variables that may stand in for them.
+    pub(crate) fn secrets(settings: &Settings) -> Vec<Secret> {
+        const VARIABLES: [&str; 6] = [
+            "AWS_SECRET_ACCESS_KEY",
+            "AWS_SESSION_TOKEN",
+            "AZURE_CLIENT_SECRET",
+            "AZURE_STORAGE_KEY",
+            "AZURE_STORAGE_ACCOUNT_KEY",
+            "AZURE_STORAGE_SAS_TOKEN",
+        ];
+        let variables = VARIABLES.iter().filter_map(|name| settings.variable(name));
+        let mut secrets = secrets_of(settings, Self::KEYS);
+        secrets.extend(variables.map(Secret::from));
+        secrets
     }
 }
 
-impl SourceSettings {
-    /// Fills from the variables that the vendors' own tools read what the configuration leaves out. Keys that belong
-    /// together come from one place.
-    ///
-    /// Source: AWS CLI User Guide, "Environment variables to configure the AWS CLI"; Google Cloud, "How Application
-    /// Default Credentials works"; Azure CLI, `az storage`, environment variables.
-    pub(crate) fn fill_from(&mut self, environment: &[(OsString, OsString)]) {
-        let variable = |names: &[&str]| {
-            names.iter().find_map(|wanted| {
-                let (_, value) = environment.iter().find(|(name, _)| name == wanted)?;
-                value.to_str().filter(|value| !value.is_empty()).map(str::to_owned)
-            })
-        };
-        let secret = |names: &[&str]| variable(names).map(Secret::from);
-        let keys = &mut self.credentials;
-        if keys.aws_access_key_id.is_none() && keys.aws_secret_access_key.is_none() {
-            keys.aws_access_key_id = variable(&["AWS_ACCESS_KEY_ID"]);
-            keys.aws_secret_access_key = secret(&["AWS_SECRET_ACCESS_KEY"]);
-            keys.aws_session_token =
-                keys.aws_session_token.take().or_else(|| secret(&["AWS_SESSION_TOKEN"]));
-        }
-        let fill = |value: &mut Option<String>, names: &[&str]| {
-            if value.is_none() {
-                *value = variable(names);
-            }
-        };
-        fill(&mut keys.region_name, &["AWS_REGION", "AWS_DEFAULT_REGION"]);
-        if keys.private_key.is_none() {
-            fill(&mut keys.application_credentials, &["GOOGLE_APPLICATION_CREDENTIALS"]);
-        }
-        fill(
-            &mut keys.azure_storage_account_name,
-            &["AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME"],
-        );
-        let has_azure = keys.azure_storage_account_key.is_some()
-            || keys.azure_storage_sas_token.is_some()
-            || keys.azure_client_secret.is_some();
-        if !has_azure {
-            keys.azure_storage_account_key =
-                secret(&["AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY"]);
-            keys.azure_storage_sas_token = secret(&["AZURE_STORAGE_SAS_TOKEN"]);
-            keys.azure_client_secret = secret(&["AZURE_CLIENT_SECRET"]);
-            fill(&mut keys.azure_client_id, &["AZURE_CLIENT_ID"]);
-            fill(&mut keys.azure_tenant_id, &["AZURE_TENANT_ID"]);
-        }
+/// Puts what the vendors' own tools read into the keys that the configuration leaves out: which store is meant, and the keys
+/// that belong to it. Keys that belong together come from one place. Whoever asks is found where a client is made.
+///
+/// A staging destination does without this: its place is the same on every machine only if its settings alone say it.
+///
+/// Source: Google Cloud, "How Application Default Credentials works"; Azure CLI, `az storage`, environment variables.
+pub(super) fn fill(settings: &mut Settings) {
+    // Here it names the keys of any store that speaks Google's protocol, as `application_credentials` would.
+    if !has(settings, &["private_key"]) {
+        put(settings, "application_credentials", &["GOOGLE_APPLICATION_CREDENTIALS"]);
     }
-
-    /// The address of Amazon's store by the variables for it: they mean no other vendor's.
-    pub(super) fn s3_endpoint(environment: &[(OsString, OsString)]) -> Option<String> {
-        ["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"].iter().find_map(|wanted| {
-            let (_, value) = environment.iter().find(|(name, _)| name == wanted)?;
-            value.to_str().filter(|value| !value.is_empty()).map(str::to_owned)
-        })
+    let account = ["AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME"];
+    put(settings, "azure_storage_account_name", &account);
+    let proofs = [
+        "azure_storage_account_key",
+        "azure_storage_sas_token",
+        "azure_client_secret",
+        "azure_federated_token_file",
+    ];
+    if has(settings, &proofs) {
+        return;
     }
-
-    /// What must never be shown.
-    pub(crate) fn secrets(&self) -> impl Iterator<Item = &Secret> {
-        let keys = &self.credentials;
-        [
-            &keys.aws_secret_access_key,
-            &keys.aws_session_token,
-            &keys.private_key,
-            &keys.azure_storage_account_key,
-            &keys.azure_storage_sas_token,
-            &keys.azure_client_secret,
-        ]
-        .into_iter()
-        .flatten()
+    let key = ["AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY"];
+    put(settings, "azure_storage_account_key", &key);
+    put(settings, "azure_storage_sas_token", &["AZURE_STORAGE_SAS_TOKEN"]);
+    // A principal of which nothing is configured is found with the client.
+    if !has(settings, &proofs) && has(settings, &["azure_tenant_id", "azure_client_id"]) {
+        put(settings, "azure_tenant_id", &["AZURE_TENANT_ID"]);
+        put(settings, "azure_client_id", &["AZURE_CLIENT_ID"]);
+        put(settings, "azure_client_secret", &["AZURE_CLIENT_SECRET"]);
+        put(settings, "azure_federated_token_file", &["AZURE_FEDERATED_TOKEN_FILE"]);
     }
+}
 
-    pub(super) fn redactor(&self) -> Redactor {
-        Redactor::new(self.secrets())
+/// The settings with the addresses in Amazon's variables, which mean no other vendor's. Source: AWS SDKs and Tools Reference
+/// Guide, "Service-specific endpoints".
+pub(super) fn of_amazon(settings: &Settings) -> Settings {
+    let mut settings = settings.clone();
+    put(&mut settings, "endpoint_url", &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]);
+    put(&mut settings, "sts_endpoint_url", &["AWS_ENDPOINT_URL_STS"]);
+    settings
+}
+
+fn has(settings: &Settings, names: &[&str]) -> bool {
+    names.iter().any(|name| settings.has(&format!("{TABLE}.{name}")))
+}
+
+/// Puts the first of these variables that is set into a key that is not.
+fn put(settings: &mut Settings, name: &str, variables: &[&str]) {
+    if has(settings, &[name]) {
+        return;
+    }
+    let found = variables.iter().find_map(|name| Some((name, settings.variable(name)?)));
+    if let Some((variable, text)) = found {
+        let origin = Origin::Environment { variable: (*variable).to_owned() };
+        let value = (SettingValue::text(text), origin);
+        settings.values.insert(format!("{TABLE}.{name}"), value);
     }
 }
 
@@ -134,46 +102,92 @@ impl SourceSettings {
 mod tests {
     use super::*;
 
-    fn filled(pairs: &[(&str, &str)], environment: &[(&str, &str)]) -> SourceCredentials {
-        let mut settings: SourceSettings =
-            transload_core::settings::Settings::from_pairs("filesystem", pairs).read().unwrap();
-        let environment: Vec<(OsString, OsString)> =
-            environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        settings.fill_from(&environment);
-        settings.credentials
+    fn given(pairs: &[(&str, &str)], environment: &[(&str, &str)]) -> Settings {
+        let mut settings = Settings::from_pairs("filesystem", pairs);
+        settings.environment = environment
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), Secret::from(*value)))
+            .collect();
+        settings
     }
+
+    fn filled(pairs: &[(&str, &str)], environment: &[(&str, &str)]) -> StoreCredentials {
+        let mut settings = given(pairs, environment);
+        fill(&mut settings);
+        settings.read::<SourceSettings>().unwrap().credentials
+    }
+
+    const PRINCIPAL: [(&str, &str); 3] =
+        [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "c"), ("AZURE_CLIENT_SECRET", "s")];
 
     #[test]
     fn variables_fill_what_is_not_configured() {
         let environment = [
-            ("AWS_ACCESS_KEY_ID", "id"),
-            ("AWS_SECRET_ACCESS_KEY", "secret"),
-            ("AWS_DEFAULT_REGION", "eu-central-1"),
+            ("GOOGLE_APPLICATION_CREDENTIALS", "/keys/loader.json"),
+            ("AZURE_STORAGE_ACCOUNT", "account"),
             ("AZURE_STORAGE_KEY", "azure"),
         ];
         let keys = filled(&[], &environment);
-        assert_eq!(keys.aws_access_key_id.as_deref(), Some("id"));
-        assert_eq!(keys.aws_secret_access_key.unwrap().expose(), "secret");
-        assert_eq!(keys.region_name.as_deref(), Some("eu-central-1"));
+        assert_eq!(keys.application_credentials.as_deref(), Some("/keys/loader.json"));
+        assert_eq!(keys.azure_storage_account_name.as_deref(), Some("account"));
         assert_eq!(keys.azure_storage_account_key.unwrap().expose(), "azure");
+        assert!(filled(&[], &PRINCIPAL).azure_client_secret.is_none());
+        let begun = filled(&[("credentials.azure_tenant_id", "own")], &PRINCIPAL);
+        assert_eq!(begun.azure_tenant_id.as_deref(), Some("own"));
+        assert_eq!(begun.azure_client_secret.unwrap().expose(), "s");
     }
 
     #[test]
     fn keys_that_belong_together_come_from_one_place() {
-        let environment = [("AWS_SECRET_ACCESS_KEY", "other"), ("AWS_SESSION_TOKEN", "other")];
-        let keys = filled(
-            &[
-                ("credentials.aws_access_key_id", "id"),
-                ("credentials.aws_secret_access_key", "own"),
-            ],
-            &environment,
+        let key = [("AZURE_STORAGE_KEY", "other")];
+        let variables = [&PRINCIPAL[..], &key].concat();
+        for proof in [
+            "credentials.azure_storage_sas_token",
+            "credentials.azure_client_secret",
+            "credentials.azure_federated_token_file",
+        ] {
+            let keys = filled(&[(proof, "own")], &variables);
+            assert!(keys.azure_storage_account_key.is_none(), "{proof}");
+            assert!(keys.azure_client_id.is_none(), "{proof}");
+        }
+        let own = [("credentials.client_email", "a@b"), ("credentials.private_key", "own")];
+        let keys = filled(&own, &[("GOOGLE_APPLICATION_CREDENTIALS", "/other.json")]);
+        assert!(keys.application_credentials.is_none());
+    }
+
+    #[test]
+    fn the_variables_of_amazon_name_its_addresses_only() {
+        let environment = [
+            ("AWS_ENDPOINT_URL", "http://here:1"),
+            ("AWS_ENDPOINT_URL_S3", "http://here:2"),
+            ("AWS_ENDPOINT_URL_STS", "http://here:3"),
+        ];
+        assert!(filled(&[], &environment).endpoint_url.is_none());
+        let read = |pairs: &[(&str, &str)]| {
+            let settings = of_amazon(&given(pairs, &environment));
+            settings.read::<SourceSettings>().unwrap().credentials
+        };
+        assert_eq!(read(&[]).endpoint_url.as_deref(), Some("http://here:2"));
+        assert_eq!(read(&[]).sts_endpoint_url.as_deref(), Some("http://here:3"));
+        let own = read(&[("credentials.endpoint_url", "http://own")]);
+        assert_eq!(own.endpoint_url.as_deref(), Some("http://own"));
+    }
+
+    #[test]
+    fn what_a_variable_says_wrongly_is_blamed_on_it() {
+        let mut settings = given(&[], &[("AZURE_STORAGE_ACCOUNT", "CANARY")]);
+        fill(&mut settings);
+        let error = settings.wrong("credentials.azure_storage_account_name", "no account");
+        assert_eq!(error.context("from"), Some("environment variable AZURE_STORAGE_ACCOUNT"));
+    }
+
+    #[test]
+    fn what_stands_in_variables_is_as_secret_as_what_is_configured() {
+        let settings = given(
+            &[("credentials.aws_secret_access_key", "own-CANARY")],
+            &[("AWS_SESSION_TOKEN", "token-CANARY"), ("AZURE_STORAGE_KEY", "key-CANARY")],
         );
-        assert_eq!(keys.aws_secret_access_key.unwrap().expose(), "own");
-        assert!(keys.aws_session_token.is_none());
-        let azure = filled(
-            &[("credentials.azure_storage_sas_token", "sas")],
-            &[("AZURE_STORAGE_KEY", "other")],
-        );
-        assert!(azure.azure_storage_account_key.is_none());
+        let redactor = transload_core::Redactor::new(&SourceSettings::secrets(&settings));
+        assert!(!redactor.scrub("own-CANARY token-CANARY key-CANARY").contains("CANARY"));
     }
 }

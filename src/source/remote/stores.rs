@@ -1,33 +1,46 @@
 //! The clients of stores and web servers, as the settings want them.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
+use std::convert::identity;
 use std::fmt;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use object_store::aws::AmazonS3Builder;
-use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
-use object_store::gcp::GoogleCloudStorageBuilder;
-use object_store::{ClientOptions, ObjectStore, RetryConfig};
-use transload_core::{Error, ErrorKind, Redactor, Result, check_encrypted};
+use object_store::ObjectStore;
+use transload_core::settings::{Setting as _, Settings};
+use transload_core::{Error, ErrorKind, Redactor, Result, Secret};
+use transload_object_stores::{Account, Clients, StoreCredentials, TABLE};
 
 use super::address::Bucket;
+use super::settings::{fill, of_amazon};
 use super::{Patience, SourceSettings};
 use crate::source::compress::UnpackLimits;
 
 const CONNECT: Duration = Duration::from_secs(10);
-/// How long a server may send nothing. There is no limit on a whole answer, which may be a file of any size.
+/// How long a server may send nothing.
 const SILENCE: Duration = Duration::from_secs(30);
+
+/// The domains of accounts in the clouds of Azure. Source: Azure, "Storage account overview" and those of its sovereign clouds;
+/// Microsoft Fabric, "Connecting to OneLake".
+const CLOUDS: [&str; 4] =
+    [Account::PUBLIC, "core.chinacloudapi.cn", "core.usgovcloudapi.net", "fabric.microsoft.com"];
 
 /// The stores that sources are read from. Each is made when it is first asked for; nothing is opened before.
 pub(crate) struct Stores {
-    settings: SourceSettings,
-    s3_endpoint: Option<String>,
-    opened: Mutex<BTreeMap<Bucket, Arc<dyn ObjectStore>>>,
+    settings: Settings,
+    read: SourceSettings,
+    opened: Mutex<BTreeMap<Bucket, Opened>>,
     web: OnceLock<reqwest::Client>,
     pub(super) redactor: Redactor,
     pub(super) patience: Patience,
+}
+
+/// A bucket or container that can be asked.
+#[derive(Clone)]
+pub(super) struct Opened {
+    pub(super) store: Arc<dyn ObjectStore>,
+    /// Knows what must never be shown of whoever asks it.
+    pub(super) redactor: Redactor,
 }
 
 impl fmt::Debug for Stores {
@@ -38,60 +51,58 @@ impl fmt::Debug for Stores {
 }
 
 impl Stores {
-    /// The stores that these settings open, filled from the environment that the program was handed.
-    pub(crate) fn new(mut settings: SourceSettings, environment: &[(OsString, OsString)]) -> Self {
-        settings.fill_from(environment);
-        let s3_endpoint = settings
-            .credentials
-            .endpoint_url
-            .clone()
-            .or_else(|| SourceSettings::s3_endpoint(environment));
-        Self {
-            redactor: settings.redactor(),
+    /// The stores that these settings open, filled from the environment that they hand on.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] for the first value that is wrong.
+    pub(crate) fn new(mut settings: Settings) -> Result<Self> {
+        fill(&mut settings);
+        Ok(Self {
+            read: settings.read()?,
+            redactor: Redactor::new(&SourceSettings::secrets(&settings)),
             settings,
-            s3_endpoint,
             opened: Mutex::default(),
             web: OnceLock::new(),
             patience: Patience::default(),
-        }
+        })
     }
 
     /// How far compressed files may grow when they are unpacked.
     pub(crate) fn unpack_limits(&self) -> UnpackLimits {
-        UnpackLimits { max_ratio: self.settings.max_unpack_ratio, ..UnpackLimits::default() }
+        UnpackLimits { max_ratio: self.read.max_unpack_ratio, ..UnpackLimits::default() }
     }
 
     #[cfg(test)]
-    pub(super) fn impatient(settings: SourceSettings) -> Self {
+    pub(super) fn impatient(settings: Settings) -> Self {
         let patience = Patience { first: Duration::from_millis(1), ..Patience::default() };
-        Self { patience, ..Self::new(settings, &[]) }
+        Self { patience, ..Self::new(settings).unwrap() }
     }
 
     /// A bucket that is this store.
     #[cfg(test)]
     pub(super) fn put(&self, bucket: Bucket, store: Arc<dyn ObjectStore>) {
-        self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(bucket, store);
+        let opened = self.opened(store);
+        self.opened.lock().unwrap_or_else(PoisonError::into_inner).insert(bucket, opened);
     }
 
     /// What must never be shown.
-    pub(crate) fn settings(&self) -> &SourceSettings {
-        &self.settings
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        SourceSettings::secrets(&self.settings)
     }
 
     /// The client of a bucket. Opens no connection.
-    pub(super) fn bucket(&self, bucket: &Bucket) -> Result<Arc<dyn ObjectStore>> {
+    pub(super) fn bucket(&self, bucket: &Bucket) -> Result<Opened> {
         let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(store) = opened.get(bucket) {
-            return Ok(Arc::clone(store));
+        if let Some(known) = opened.get(bucket) {
+            return Ok(known.clone());
         }
-        install_crypto();
-        let store: Arc<dyn ObjectStore> = match bucket {
+        let made = match bucket {
             Bucket::S3(name) => self.amazon(name)?,
             Bucket::Google(name) => self.google(name)?,
-            Bucket::Azure(container, account) => self.azure(container, account.as_deref())?,
+            Bucket::Azure(container, account) => self.azure(container, account.as_ref())?,
         };
-        opened.insert(bucket.clone(), Arc::clone(&store));
-        Ok(store)
+        opened.insert(bucket.clone(), made.clone());
+        Ok(made)
     }
 
     /// The client of web servers.
@@ -99,7 +110,8 @@ impl Stores {
         if let Some(client) = self.web.get() {
             return Ok(client.clone());
         }
-        install_crypto();
+        // reqwest panics where no provider is installed; one that is installed already serves as well.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let redirects = reqwest::redirect::Policy::custom(|attempt| {
             let was_safe = attempt.previous().iter().any(|url| url.scheme() == "https");
             if attempt.previous().len() >= 10 {
@@ -125,177 +137,55 @@ impl Stores {
         Ok(self.web.get_or_init(|| client).clone())
     }
 
-    fn amazon(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>> {
-        let keys = &self.settings.credentials;
-        let is_virtual = match keys.s3_url_style.as_deref() {
-            None | Some("path") => false,
-            Some("virtual") => true,
-            Some(_) => return Err(wrong("s3_url_style", "it is neither `path` nor `virtual`")),
-        };
-        let mut builder = AmazonS3Builder::new()
-            .with_bucket_name(bucket)
-            .with_retry(retries())
-            .with_virtual_hosted_style_request(is_virtual);
-        let mut options = options();
-        if let Some(endpoint) = &self.s3_endpoint {
-            let mut url = endpoint_url(endpoint, keys.allow_insecure)?;
-            if is_virtual {
-                let host = format!("{bucket}.{}", url.host_str().unwrap_or_default());
-                url.set_host(Some(&host)).map_err(|_| {
-                    wrong(
-                        "endpoint_url",
-                        "with `s3_url_style = \"virtual\"` it must be a host name",
-                    )
-                })?;
-            }
-            options = options.with_allow_http(url.scheme() == "http");
-            builder = builder.with_endpoint(url.as_str().trim_end_matches('/'));
-        }
-        if let Some(region) = &keys.region_name {
-            builder = builder.with_region(region);
-        }
-        match (&keys.aws_access_key_id, &keys.aws_secret_access_key) {
-            (Some(id), Some(secret)) => {
-                builder = builder.with_access_key_id(id).with_secret_access_key(secret.expose());
-            }
-            (Some(_), None) => return Err(missing("aws_secret_access_key")),
-            (None, Some(_)) => return Err(missing("aws_access_key_id")),
-            (None, None) => {}
-        }
-        if let Some(token) = &keys.aws_session_token {
-            builder = builder.with_token(token.expose());
-        }
-        Ok(Arc::new(builder.with_client_options(options).build().map_err(unfit)?))
+    fn amazon(&self, bucket: &str) -> Result<Opened> {
+        let settings = of_amazon(&self.settings);
+        let credentials = StoreCredentials::read(&settings, TABLE)?;
+        let amazon = clients(&settings, &credentials).amazon(bucket, identity)?;
+        // Profiles and the variables hold keys too.
+        let secrets = SourceSettings::secrets(&settings).into_iter().chain(amazon.secrets);
+        let redactor = Redactor::new(&secrets.collect::<Vec<_>>());
+        Ok(Opened { store: Arc::new(amazon.client), redactor })
     }
 
-    fn google(&self, bucket: &str) -> Result<Arc<dyn ObjectStore>> {
-        let keys = &self.settings.credentials;
-        let mut builder =
-            GoogleCloudStorageBuilder::new().with_bucket_name(bucket).with_retry(retries());
-        let mut options = options();
-        let mut is_google = true;
-        if let Some(endpoint) = &keys.endpoint_url {
-            let url = endpoint_url(endpoint, keys.allow_insecure)?;
-            is_google = url.host_str().is_some_and(|host| host.ends_with(".googleapis.com"));
-            options = options.with_allow_http(url.scheme() == "http");
-            builder = builder.with_base_url(url.as_str().trim_end_matches('/'));
-        }
-        match (&keys.client_email, &keys.private_key) {
-            (Some(email), Some(key)) => {
-                let account = serde_json::json!({
-                    "type": "service_account",
-                    "client_email": email,
-                    "private_key": key.expose().replace("\\n", "\n"),
-                    "private_key_id": keys.private_key_id.as_deref().unwrap_or_default(),
-                });
-                builder = builder.with_service_account_key(account.to_string());
-            }
-            (Some(_), None) => return Err(missing("private_key")),
-            (None, Some(_)) => return Err(missing("client_email")),
-            (None, None) => {
-                if let Some(path) = &keys.application_credentials {
-                    builder = builder.with_application_credentials(path);
-                } else if !is_google {
-                    // What the machine has opens Google's stores: it is shown to no one else.
-                    return Err(missing("private_key"));
-                }
-            }
-        }
-        Ok(Arc::new(builder.with_client_options(options).build().map_err(unfit)?))
+    fn google(&self, bucket: &str) -> Result<Opened> {
+        let client = clients(&self.settings, &self.read.credentials).google(bucket)?;
+        Ok(self.opened(Arc::new(client)))
     }
 
-    fn azure(&self, container: &str, account: Option<&str>) -> Result<Arc<dyn ObjectStore>> {
-        let keys = &self.settings.credentials;
-        let account = account.or(keys.azure_storage_account_name.as_deref());
-        let account = account.ok_or_else(|| missing("azure_storage_account_name"))?;
-        let mut builder = MicrosoftAzureBuilder::new()
-            .with_container_name(container)
-            .with_account(account)
-            .with_retry(retries());
-        let mut options = options();
-        if let Some(endpoint) = &keys.endpoint_url {
-            let url = endpoint_url(endpoint, keys.allow_insecure)?;
-            options = options.with_allow_http(url.scheme() == "http");
-            builder = builder
-                .with_endpoint(url.as_str().trim_end_matches('/').to_owned())
-                .with_allow_http(url.scheme() == "http");
+    fn azure(&self, container: &str, account: Option<&Account>) -> Result<Opened> {
+        let credentials = &self.read.credentials;
+        let is_elsewhere =
+            credentials.endpoint_url.is_some() || credentials.azure_account_host.is_some();
+        if let Some(account) = account
+            && !is_elsewhere
+            && !CLOUDS.contains(&account.domain.as_str())
+        {
+            // What opens accounts is shown to their vendor, and to whom the settings name.
+            let host = self.settings.full_key("credentials.azure_account_host");
+            return Err(Error::new(
+                ErrorKind::Configuration,
+                "the account of the source is in no cloud of Azure that is known",
+            )
+            .with("domain", &account.domain)
+            .with_hint(format!("set `{host}` to the host of the account")));
         }
-        if let Some(key) = &keys.azure_storage_account_key {
-            builder = builder.with_access_key(key.expose());
-        } else if let Some(sas) = &keys.azure_storage_sas_token {
-            builder = builder.with_config(AzureConfigKey::SasKey, sas.expose());
-        } else if let Some(secret) = &keys.azure_client_secret {
-            let id = keys.azure_client_id.as_ref().ok_or_else(|| missing("azure_client_id"))?;
-            let tenant = keys.azure_tenant_id.as_ref();
-            let tenant = tenant.ok_or_else(|| missing("azure_tenant_id"))?;
-            builder = builder.with_client_secret_authorization(id, secret.expose(), tenant);
-        }
-        Ok(Arc::new(builder.with_client_options(options).build().map_err(unfit)?))
+        let azure = clients(&self.settings, credentials).azure(container, account)?;
+        Ok(self.opened(azure.client))
+    }
+
+    fn opened(&self, store: Arc<dyn ObjectStore>) -> Opened {
+        Opened { store, redactor: self.redactor.clone() }
     }
 }
 
-fn install_crypto() {
-    // reqwest panics where no provider is installed; one that is installed already serves as well.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-}
-
-fn options() -> ClientOptions {
-    // The limit on a whole answer is taken away: reading stops where the rows are normalised more slowly than they come.
-    ClientOptions::new()
-        .with_connect_timeout(CONNECT)
-        .with_read_timeout(SILENCE)
-        .with_timeout_disabled()
-}
-
-fn retries() -> RetryConfig {
-    RetryConfig { max_retries: 5, retry_timeout: Duration::from_secs(60), ..RetryConfig::default() }
-}
-
-fn key(name: &str) -> String {
-    format!("sources.filesystem.credentials.{name}")
-}
-
-fn missing(name: &str) -> Error {
-    Error::new(ErrorKind::Configuration, "a setting is missing")
-        .with("key", key(name))
-        .with_hint(format!(
-            "add to `.transload/secrets.toml`:\n[sources.filesystem.credentials]\n{name} = \"…\"\nor set {}",
-            key(name).replace('.', "__").to_uppercase()
-        ))
-}
-
-fn wrong(name: &str, reason: &'static str) -> Error {
-    Error::new(ErrorKind::Configuration, "a setting is wrong")
-        .with("key", key(name))
-        .with("reason", reason)
-}
-
-/// The words of the builder are not kept: they may quote what it was given.
-fn unfit(_: object_store::Error) -> Error {
-    Error::new(ErrorKind::Configuration, "the settings of the store do not fit together")
-        .with("section", "sources.filesystem.credentials")
-}
-
-fn endpoint_url(text: &str, allow_insecure: bool) -> Result<url::Url> {
-    let url = url::Url::parse(text)
-        .ok()
-        .filter(|url| matches!(url.scheme(), "http" | "https"))
-        .filter(|url| {
-            url.username().is_empty() && url.password().is_none() && url.query().is_none()
-        })
-        .ok_or_else(|| {
-            wrong("endpoint_url", "it is no address").with_hint("write `https://host:port`")
-        })?;
-    let host = url.host_str().unwrap_or_default();
-    let key = "sources.filesystem.credentials.allow_insecure";
-    check_encrypted(url.scheme() == "https", host, allow_insecure, key)?;
-    Ok(url)
+/// There is no limit on a whole answer, which may be a file of any size: reading stops where the rows are normalised more
+/// slowly than they come.
+fn clients<'a>(settings: &'a Settings, credentials: &'a StoreCredentials) -> Clients<'a> {
+    Clients { settings, credentials, whole_answer: None }
 }
 
 #[cfg(test)]
 mod tests {
-    use transload_core::settings::Settings;
-
     use super::*;
 
     fn stores(pairs: &[(&str, &str)]) -> Stores {
@@ -303,8 +193,13 @@ mod tests {
             pairs.iter().map(|(name, value)| (format!("credentials.{name}"), *value)).collect();
         let pairs: Vec<(&str, &str)> =
             pairs.iter().map(|(name, value)| (name.as_str(), *value)).collect();
-        let settings = Settings::from_pairs("filesystem", &pairs).read().unwrap();
-        Stores::new(settings, &[])
+        let mut settings = Settings::from_pairs("filesystem", &pairs);
+        settings.section = Some(SourceSettings::SECTION.join("."));
+        Stores::new(settings).unwrap()
+    }
+
+    fn refused(stores: &Stores, bucket: &Bucket) -> Error {
+        stores.bucket(bucket).map(drop).unwrap_err()
     }
 
     #[test]
@@ -318,9 +213,12 @@ mod tests {
                 "azure_storage_account_name",
             ),
         ] {
-            let error = stores(&[(given, "CANARY")]).bucket(&bucket).unwrap_err();
-            let wanted = format!("sources.filesystem.credentials.{wanted}");
-            assert_eq!(error.context("key"), Some(wanted.as_str()));
+            let error = refused(&stores(&[(given, "CANARY")]), &bucket);
+            let key = format!("sources.filesystem.credentials.{wanted}");
+            assert_eq!(error.context("key"), Some(key.as_str()));
+            let variable = key.replace('.', "__").to_uppercase();
+            let hint = error.hint().unwrap();
+            assert!(hint.contains("[sources.filesystem.credentials]") && hint.contains(&variable));
             assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
         }
     }
@@ -328,23 +226,32 @@ mod tests {
     #[test]
     fn what_the_machine_has_for_google_is_shown_to_no_one_else() {
         let bucket = Bucket::Google("b".into());
-        let error = stores(&[("endpoint_url", "https://gcs.example")]).bucket(&bucket).unwrap_err();
+        let error = refused(&stores(&[("endpoint_url", "https://gcs.example")]), &bucket);
         assert_eq!(error.context("key"), Some("sources.filesystem.credentials.private_key"));
     }
 
     #[test]
     fn an_endpoint_with_a_user_is_refused_and_not_shown() {
         let stores = stores(&[("endpoint_url", "http://me:CANARY@host")]);
-        let error = stores.bucket(&Bucket::S3("b".into())).unwrap_err();
+        let error = refused(&stores, &Bucket::S3("b".into()));
         assert_eq!(error.message(), "a setting is wrong");
         assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
     }
 
     #[test]
-    fn the_variables_of_amazon_name_its_endpoint_only() {
-        let environment = [("AWS_ENDPOINT_URL".into(), "http://here:1".into())];
-        let stores = Stores::new(Settings::from_pairs("f", &[]).read().unwrap(), &environment);
-        assert_eq!(stores.s3_endpoint.as_deref(), Some("http://here:1"));
-        assert!(stores.settings.credentials.endpoint_url.is_none());
+    fn an_account_of_a_url_is_asked_where_its_cloud_is_and_nowhere_else() {
+        let of = |domain: &str| {
+            let account = Account { name: "acc".into(), domain: domain.into() };
+            Bucket::Azure("lake".into(), Some(account))
+        };
+        let key = ("azure_storage_account_key", "a2V5");
+        for domain in CLOUDS {
+            assert!(stores(&[key]).bucket(&of(domain)).is_ok(), "{domain}");
+        }
+        let error = refused(&stores(&[key]), &of("evil.example"));
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert!(error.hint().unwrap().contains("credentials.azure_account_host"), "{error:?}");
+        let named = stores(&[key, ("azure_account_host", "acc.blob.stack.example")]);
+        assert!(named.bucket(&of("stack.example")).is_ok());
     }
 }

@@ -5,9 +5,9 @@ use crate::failure::Outcome;
 use crate::metadata::{Graph, Package};
 
 const CONTRACT: &str = "transload-core";
-/// What plugins of one vendor share: who asks it. It is no plugin, has no settings of its own and knows the contract alone;
-/// without it each of them would find out for itself in whose name it asks, and not the same.
-const SHARED: &str = "transload-aws-identity";
+/// What plugins share: who asks a vendor, and the clients of its stores. They are no plugins, and know the contract and one
+/// another alone; without them each plugin would find out for itself in whose name it asks, and not the same.
+const SHARED: [&str; 2] = ["transload-aws-identity", "transload-object-stores"];
 const MANIFEST: &str = "Cargo.toml";
 
 pub(super) fn check(subject: &Subject<'_>) -> Outcome<Vec<Finding>> {
@@ -18,7 +18,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Outcome<Vec<Finding>> {
         findings.extend(heavy(package, &subject.graph, &place));
     }
     // Without these, every rule above would hold of nothing.
-    for name in ["transload", CONTRACT, SHARED, "xtask"] {
+    for name in ["transload", CONTRACT, "xtask"].into_iter().chain(SHARED) {
         if subject.graph.member(name).is_err() {
             let what = format!("the workspace has no crate {name}");
             findings.push(Finding::new(
@@ -38,10 +38,10 @@ fn direct(package: &Package, graph: &Graph, place: &str) -> Vec<Finding> {
         match package.name.as_str() {
             CONTRACT if ours(name) => Some("the contract knows no other crate of the workspace"),
             "xtask" if ours(name) => Some("xtask drives cargo and links nothing of ours"),
-            SHARED if ours(name) && name != CONTRACT => {
-                Some("what plugins share knows the contract alone")
+            shared if is_shared(shared) && ours(name) && name != CONTRACT && !is_shared(name) => {
+                Some("what plugins share knows the contract, and what else they share")
             }
-            plugin if is_plugin(plugin) && ours(name) && ![CONTRACT, SHARED].contains(&name) => {
+            plugin if is_plugin(plugin) && ours(name) && name != CONTRACT && !is_shared(name) => {
                 Some("a plugin knows the contract, neither the engine nor another plugin")
             }
             plugin if is_plugin(plugin) && is_arrow(name) => {
@@ -82,6 +82,10 @@ fn heavy(package: &Package, graph: &Graph, place: &str) -> Option<Finding> {
     ))
 }
 
+fn is_shared(name: &str) -> bool {
+    SHARED.contains(&name)
+}
+
 pub(super) fn is_plugin(name: &str) -> bool {
     name.starts_with("transload-dest-") || name.starts_with("transload-staging-")
 }
@@ -102,7 +106,8 @@ mod tests {
     #[test]
     fn names_tell_what_a_crate_is() {
         assert!(is_plugin("transload-dest-duckdb") && is_plugin("transload-staging-filesystem"));
-        assert!(!is_plugin(CONTRACT) && !is_plugin(SHARED) && !is_plugin("transload"));
+        assert!(!is_plugin(CONTRACT) && !is_plugin("transload"));
+        assert!(SHARED.iter().all(|name| is_shared(name) && !is_plugin(name)));
         assert!(is_heavy("arrow-array") && is_heavy("tokio"));
         assert!(!is_heavy("arrowhead") && !is_heavy("tokio-macros"));
     }

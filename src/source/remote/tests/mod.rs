@@ -1,3 +1,6 @@
+mod identity;
+#[path = "../../../../staging-filesystem/tests/common/scripted.rs"]
+mod scripted;
 mod server;
 
 use std::io::Read as _;
@@ -16,7 +19,7 @@ use crate::source::Chunk;
 use server::{Behaviour, Server};
 
 fn stores(pairs: &[(&str, &str)]) -> Stores {
-    Stores::impatient(Settings::from_pairs("filesystem", pairs).read().unwrap())
+    Stores::impatient(Settings::from_pairs("filesystem", pairs))
 }
 
 /// Finds the one object of a URL.

@@ -1,0 +1,196 @@
+//! The client of a bucket of Google Cloud Storage.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use object_store::StaticCredentialProvider;
+use object_store::gcp::{GcpCredential, GoogleCloudStorage, GoogleCloudStorageBuilder};
+use transload_core::{Error, ErrorKind, Result};
+use url::{Host, Url};
+
+use crate::{Clients, retries};
+
+const EMAIL: &str = "credentials.client_email";
+const KEY: &str = "credentials.private_key";
+const FILE: &str = "credentials.application_credentials";
+
+/// A key of the settings, with what is wrong with it if no client can be made.
+type Suspect = (&'static str, &'static str);
+
+impl Clients<'_> {
+    /// The client of a bucket of Google Cloud Storage. Of the environment `HOME` is read where nothing says who asks, to find
+    /// the application default credentials.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] where the settings are wrong or not whole.
+    pub fn google(&self, bucket: &str) -> Result<GoogleCloudStorage> {
+        let url = self.endpoint()?;
+        let is_http = url.as_ref().is_some_and(|url| url.scheme() == "http");
+        let mut builder = GoogleCloudStorageBuilder::new()
+            .with_bucket_name(bucket)
+            .with_retry(retries())
+            .with_client_options(self.options().with_allow_http(is_http));
+        if let Some(url) = &url {
+            builder = builder.with_base_url(url.as_str().trim_end_matches('/'));
+        }
+        let (builder, key) = self.as_account(url.as_ref(), builder)?;
+        builder.build().map_err(|error| {
+            // The words of the builder are not kept: they may quote what it was given.
+            let _ = error;
+            match key {
+                Some((key, reason)) => self.settings.wrong(key, reason),
+                None => Error::new(
+                    ErrorKind::Configuration,
+                    "the application default credentials cannot be read",
+                )
+                .with_hint(format!(
+                    "log in again (`gcloud auth application-default login`), or set `{}` and `{}`",
+                    self.settings.full_key(EMAIL),
+                    self.settings.full_key(KEY)
+                )),
+            }
+        })
+    }
+
+    /// Adds whoever asks: a service account, whoever a file names, nobody on a server of this machine; else what the machine
+    /// has: the application default credentials, or its own identity.
+    fn as_account(
+        &self,
+        endpoint: Option<&Url>,
+        builder: GoogleCloudStorageBuilder,
+    ) -> Result<(GoogleCloudStorageBuilder, Option<Suspect>)> {
+        let (settings, credentials) = (self.settings, self.credentials);
+        match (&credentials.client_email, &credentials.private_key) {
+            (Some(email), Some(key)) => {
+                if !email.contains('@') {
+                    return Err(settings.wrong(EMAIL, "it is no address of a service account"));
+                }
+                let account = serde_json::json!({
+                    "client_email": email,
+                    // In a variable of the environment the ends of lines are often written out.
+                    "private_key": key.expose().replace("\\n", "\n"),
+                    "private_key_id": credentials.private_key_id.as_deref().unwrap_or_default(),
+                });
+                let suspect = "it is no private key in PEM, from `-----BEGIN PRIVATE KEY-----` on";
+                Ok((builder.with_service_account_key(account.to_string()), Some((KEY, suspect))))
+            }
+            (Some(_), None) => Err(settings.missing(KEY)),
+            (None, Some(_)) => Err(settings.missing(EMAIL)),
+            (None, None) => match (self.file_of(endpoint), endpoint) {
+                (Some(path), _) => {
+                    let suspect = "it names no file with the key of a service account or with application default credentials";
+                    let builder = builder.with_application_credentials(path.display().to_string());
+                    Ok((builder, Some((FILE, suspect))))
+                }
+                (None, Some(url)) if is_loopback(url) => {
+                    let nobody = GcpCredential { bearer: String::new() };
+                    let nobody = Arc::new(StaticCredentialProvider::new(nobody));
+                    Ok((builder.with_credentials(nobody), Some(("credentials", "they do not fit"))))
+                }
+                // What the machine has opens Google's stores: it is shown to no one else.
+                (None, Some(url)) if !is_google(url) => Err(settings.missing(KEY)),
+                (None, _) => Ok((builder, None)),
+            },
+        }
+    }
+
+    /// The file that says who asks: that of the settings, or of Google's own tools. Source: Google Cloud, "How Application
+    /// Default Credentials works".
+    fn file_of(&self, endpoint: Option<&Url>) -> Option<PathBuf> {
+        let (settings, credentials) = (self.settings, self.credentials);
+        let configured = credentials.application_credentials.as_deref();
+        let of_tools = || {
+            let file = settings.variable("GOOGLE_APPLICATION_CREDENTIALS");
+            file.filter(|_| endpoint.is_none_or(is_google))
+        };
+        configured.or_else(of_tools).map(|file| settings.path(file))
+    }
+}
+
+fn is_google(url: &Url) -> bool {
+    url.host_str().is_some_and(|host| host.ends_with(".googleapis.com"))
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use transload_core::settings::{Setting as _, Settings};
+
+    use super::*;
+    use crate::{StoreCredentials, TABLE};
+
+    /// Of the right form, and nobody's.
+    const PEM: &str = concat!(
+        "-----BEGIN PRIVATE KEY-----\n",
+        include_str!("../../xtask/src/stack/gcs.key"),
+        "-----END PRIVATE KEY-----\n"
+    );
+
+    fn made(keys: &[(&str, &str)]) -> Result<GoogleCloudStorage> {
+        let keys: Vec<(String, &str)> =
+            keys.iter().map(|(key, value)| (format!("credentials.{key}"), *value)).collect();
+        let pairs: Vec<(&str, &str)> =
+            keys.iter().map(|(key, value)| (key.as_str(), *value)).collect();
+        let settings = Settings::from_pairs("filesystem", &pairs);
+        let credentials = StoreCredentials::read(&settings, TABLE)?;
+        Clients { settings: &settings, credentials: &credentials, whole_answer: None }
+            .google("lake")
+    }
+
+    #[test]
+    fn every_way_to_show_who_asks_is_taken() {
+        let escaped = PEM.replace('\n', "\\n");
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key.json");
+        let account = serde_json::json!({
+            "type": "service_account", "client_email": "a@b", "private_key": PEM, "private_key_id": "k",
+        });
+        std::fs::write(&file, account.to_string()).unwrap();
+        for keys in [
+            &[("client_email", "a@b"), ("private_key", PEM)][..],
+            &[("client_email", "a@b"), ("private_key", &escaped), ("private_key_id", "k")],
+            &[("application_credentials", file.to_str().unwrap())],
+            &[("endpoint_url", "http://127.0.0.1:9")],
+            &[("endpoint_url", "http://[::1]:9")],
+        ] {
+            assert!(made(keys).is_ok(), "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_named_and_not_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("CANARY.json");
+        std::fs::write(&file, "{\"type\": \"CANARY\"}").unwrap();
+        for (keys, named) in [
+            (&[("client_email", "CANARY@b")][..], KEY),
+            (&[("private_key", "CANARY")], EMAIL),
+            (&[("client_email", "CANARY"), ("private_key", PEM)], EMAIL),
+            (&[("client_email", "CANARY@b"), ("private_key", "CANARY")], KEY),
+            (&[("application_credentials", file.to_str().unwrap())], FILE),
+            (&[("application_credentials", "/nowhere/CANARY")], FILE),
+            (&[("endpoint_url", "https://me:CANARY@host")], "credentials.endpoint_url"),
+            (&[("endpoint_url", "https://storage.example")], KEY),
+        ] {
+            let error = made(keys).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            let named = format!("destination.filesystem.{named}");
+            assert_eq!(error.context("key"), Some(named.as_str()), "{keys:?}");
+            assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_but_this_machine_is_spoken_to_without_encryption() {
+        let error = made(&[("endpoint_url", "http://gcs.example")]).unwrap_err();
+        assert_eq!(error.context("code"), Some("E_TLS_REQUIRED"));
+    }
+}
