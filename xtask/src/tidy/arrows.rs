@@ -7,7 +7,7 @@ use crate::metadata::{Graph, Package};
 const CONTRACT: &str = "transload-core";
 /// What plugins of one vendor share: who asks it. It is no plugin, has no settings of its own and knows the contract alone;
 /// without it each of them would find out for itself in whose name it asks, and not the same.
-const SHARED: &str = "transload-aws-identity";
+const SHARED: [&str; 2] = ["transload-aws-identity", "transload-google-identity"];
 const MANIFEST: &str = "Cargo.toml";
 
 pub(super) fn check(subject: &Subject<'_>) -> Outcome<Vec<Finding>> {
@@ -18,7 +18,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Outcome<Vec<Finding>> {
         findings.extend(heavy(package, &subject.graph, &place));
     }
     // Without these, every rule above would hold of nothing.
-    for name in ["transload", CONTRACT, SHARED, "xtask"] {
+    for name in ["transload", CONTRACT, "xtask"].into_iter().chain(SHARED) {
         if subject.graph.member(name).is_err() {
             let what = format!("the workspace has no crate {name}");
             findings.push(Finding::new(
@@ -38,10 +38,15 @@ fn direct(package: &Package, graph: &Graph, place: &str) -> Vec<Finding> {
         match package.name.as_str() {
             CONTRACT if ours(name) => Some("the contract knows no other crate of the workspace"),
             "xtask" if ours(name) => Some("xtask drives cargo and links nothing of ours"),
-            SHARED if ours(name) && name != CONTRACT => {
+            shared if SHARED.contains(&shared) && ours(name) && name != CONTRACT => {
                 Some("what plugins share knows the contract alone")
             }
-            plugin if is_plugin(plugin) && ours(name) && ![CONTRACT, SHARED].contains(&name) => {
+            plugin
+                if is_plugin(plugin)
+                    && ours(name)
+                    && name != CONTRACT
+                    && !SHARED.contains(&name) =>
+            {
                 Some("a plugin knows the contract, neither the engine nor another plugin")
             }
             plugin if is_plugin(plugin) && is_arrow(name) => {
@@ -102,7 +107,11 @@ mod tests {
     #[test]
     fn names_tell_what_a_crate_is() {
         assert!(is_plugin("transload-dest-duckdb") && is_plugin("transload-staging-filesystem"));
-        assert!(!is_plugin(CONTRACT) && !is_plugin(SHARED) && !is_plugin("transload"));
+        assert!(
+            !is_plugin(CONTRACT)
+                && SHARED.iter().all(|name| !is_plugin(name))
+                && !is_plugin("transload")
+        );
         assert!(is_heavy("arrow-array") && is_heavy("tokio"));
         assert!(!is_heavy("arrowhead") && !is_heavy("tokio-macros"));
     }
