@@ -7,12 +7,14 @@
 //! applications"; AIP-4110 to AIP-4117.
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod boundary;
 mod credentials;
 mod external_account;
 mod identity;
 mod service_account;
 mod tokens;
 
+pub use boundary::{CLOUD, STS, downscoped};
 pub use credentials::{Credentials, default_file, from_text};
 pub use external_account::ExternalAccount;
 pub use identity::{How, Identity, TOKEN_URI};
