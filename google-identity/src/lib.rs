@@ -12,6 +12,7 @@ mod credentials;
 mod external_account;
 mod identity;
 mod service_account;
+mod signed_url;
 mod tokens;
 
 pub use boundary::{CLOUD, STS, downscoped};
@@ -19,4 +20,5 @@ pub use credentials::{Credentials, default_file, from_text};
 pub use external_account::ExternalAccount;
 pub use identity::{How, Identity, TOKEN_URI};
 pub use service_account::ServiceAccount;
+pub use signed_url::Object;
 pub use tokens::{Token, Tokens};

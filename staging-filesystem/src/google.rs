@@ -132,8 +132,9 @@ pub(crate) fn from_text(text: &str) -> Result<BTreeMap<String, String>> {
     let Some(object) = object.filter(|object| !object.contains_key("type")) else {
         let parts = transload_google_identity::from_text(text)?;
         // Those of a user and of a workload have no keys in the table.
-        let is_another =
-            ["client_id", "external_account"].iter().any(|key| parts.contains_key(*key));
+        const OF_OTHERS: [&str; 4] =
+            ["client_id", "client_secret", "refresh_token", "external_account"];
+        let is_another = OF_OTHERS.iter().any(|key| parts.contains_key(*key));
         return match is_another {
             false => Ok(parts),
             true => Err(refused("its `type` is not `service_account`".into())

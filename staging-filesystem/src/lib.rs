@@ -11,6 +11,7 @@ mod commit_log;
 mod config;
 mod destination;
 mod google;
+mod google_access;
 mod layout;
 mod lend;
 #[cfg(test)]
