@@ -21,8 +21,9 @@ const FILE: &str = "credentials.application_credentials";
 const TOKENS: &str = "credentials.token_uri";
 const NARROWED: &str = "credentials.sts_endpoint_url";
 
-/// How long a token must hold of which a narrowed one is made: a copy reads for as long as it holds.
-const LASTS: Duration = Duration::from_secs(30 * 60);
+/// How long a token must hold of which a narrowed one is made: the narrowed one ends with it, and a copy may take long. A
+/// machine gives out the same one until it is about to end.
+const LASTS: Duration = Duration::from_secs(50 * 60);
 
 /// What can be handed out of a bucket.
 pub(crate) struct Access {

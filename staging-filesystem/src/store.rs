@@ -291,8 +291,9 @@ impl Store {
         const DOING: &str = "signing an address";
         let path = self.path(key)?;
         let now = Moment::now();
-        // Not by object_store 0.14 but for S3: in Azure it signs names as they stand in a URL, for Google slashes with an
-        // escape and always the same host, and those are refused.
+        // By object_store 0.14 for S3 alone: in Azure it signs names as they stand in a URL, and those with escapes are
+        // refused; for Google it escapes slashes, as Google's own examples of signing do not, and signs one host for all
+        // endpoints.
         if let Some(access) = &self.google {
             let url = access.signed_url(path.as_ref(), now, SIGNED);
             return url.map_err(|error| self.not_handed_out(DOING, error));
