@@ -210,7 +210,7 @@ pub enum AccessKind {
     Role,
     /// An integration or external stage that the destination knows by name.
     Integration,
-    /// Credentials that end soon and open this load's keys alone.
+    /// Credentials that end soon and open this load's keys alone; a token, where the storage knows such.
     TemporaryCredentials,
     /// One signed URL a file.
     SignedUrls,
@@ -260,6 +260,23 @@ pub enum StagingAccess {
     SignedUrls(BTreeMap<String, Secret>),
     /// A signature that opens a container of Azure Blob Storage for reading.
     SharedAccess(SharedAccess),
+    /// A token that opens the files of the load in a bucket of Google Cloud Storage for reading.
+    Token(AccessToken),
+}
+
+/// A token of Google's for the files of a load: who sends it may read and list what lies below these prefixes, until it ends.
+#[derive(Clone, Debug)]
+pub struct AccessToken {
+    /// The bucket.
+    pub bucket: String,
+    /// What is opened of it: what the names of objects begin with.
+    pub prefixes: Vec<String>,
+    /// The token, as it stands behind `Authorization: Bearer`.
+    pub token: Secret,
+    /// When it ends: RFC 3339, in UTC.
+    pub ends_at: String,
+    /// The endpoint, where it is not the vendor's own.
+    pub endpoint: Option<String>,
 }
 
 /// A shared access signature of Azure: that of the configuration, or one that was made of the account's key and ends soon.

@@ -58,8 +58,9 @@ pub use destination::{
 pub use error::{Error, ErrorKind, ErrorReport, Result};
 pub use format::FileFormat;
 pub use job::{
-    AccessKind, CopyJob, CustomJob, FollowUp, Job, JobContext, JobId, JobOutcome, JobStatistics,
-    LoadJob, LocalFile, SharedAccess, StageJob, StagedFile, StagingAccess, StorageCredentials,
+    AccessKind, AccessToken, CopyJob, CustomJob, FollowUp, Job, JobContext, JobId, JobOutcome,
+    JobStatistics, LoadJob, LocalFile, SharedAccess, StageJob, StagedFile, StagingAccess,
+    StorageCredentials,
 };
 pub use load::{Dataset, Epoch, Load, LoadId, Sha256Hex, staging_table_owner};
 pub use manifest::{

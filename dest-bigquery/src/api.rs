@@ -8,10 +8,15 @@ use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Client, Method};
 use serde_json::Value;
 use transload_core::{Error, ErrorKind, Redactor, Result, Secret};
+use transload_google_identity::{Identity, Tokens};
 
 use crate::classify::classify_answer;
 use crate::config::BigQuerySettings;
-use crate::tokens::{Identity, Tokens};
+
+/// What loading needs. BigQuery documentation, "OAuth 2.0 scopes"; objects of Cloud Storage are read in the name of who
+/// starts the job.
+const SCOPE: &str = "https://www.googleapis.com/auth/bigquery \
+     https://www.googleapis.com/auth/devstorage.read_only";
 
 /// The wait before a request is sent again the first time; it doubles each time. BigQuery documentation, "BigQuery Service
 /// Level Agreement": back-off from one second on is owed where errors last.
@@ -104,7 +109,7 @@ impl Api {
         Ok(Self {
             http,
             root: settings.api_endpoint.trim_end_matches('/').to_owned(),
-            tokens: Tokens::new(identity),
+            tokens: Tokens::new(identity, SCOPE),
             timeout: settings.http_timeout,
             retry: settings.retry_deadline,
             redactor: Redactor::new(&secrets),

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde_json::Value;
 use transload_core::settings::{Setting as _, Settings};
-use transload_core::{Error, ErrorKind, Result, Secret, check_encrypted, settings};
+use transload_core::{Result, Secret, check_encrypted, settings};
+use transload_google_identity::{Credentials, How, Identity, from_text};
 use url::Url;
 
 use crate::labels;
@@ -49,7 +49,7 @@ settings! {
 
 settings! {
     /// Who loads. Of service account, user, workload identity and file one is configured.
-    pub struct GoogleCredentials (from_text = key_file) {
+    pub struct GoogleCredentials (from_text = from_text) {
         /// The project that is billed, and that holds the datasets unless `project_id` says otherwise.
         /// Example: `analytics-prod`.
         pub project_id: Option<String>,
@@ -74,64 +74,6 @@ settings! {
         /// Example: `key.json`.
         pub application_credentials: Option<PathBuf>,
     }
-}
-
-/// The keys of a service account's or a user's JSON that the table has as well. The files hold further addresses of
-/// Google's: they are not taken from there.
-const TAKEN: [&str; 7] = [
-    "project_id",
-    "client_email",
-    "private_key",
-    "private_key_id",
-    "client_id",
-    "client_secret",
-    "refresh_token",
-];
-
-/// Takes a JSON file of Google's apart. The text is never shown: it holds keys.
-fn key_file(text: &str) -> Result<BTreeMap<String, String>> {
-    let refused = |reason: String| {
-        Error::new(ErrorKind::Configuration, "the credentials of Google cannot be read")
-            .with("reason", reason)
-            .with_hint(
-                "write the content of the JSON file, `credentials = '''{ … }'''` in `.transload/secrets.toml`, or \
-                 its path",
-            )
-    };
-    if !text.trim_start().starts_with('{') {
-        // The path of such a file.
-        return Ok(BTreeMap::from([(
-            "application_credentials".to_owned(),
-            text.trim().to_owned(),
-        )]));
-    }
-    let value: Value = serde_json::from_str(text).map_err(|error| {
-        refused(format!("not JSON from line {}, column {} on", error.line(), error.column()))
-    })?;
-    let wanted: &[&str] = match value["type"].as_str() {
-        Some("service_account") => &TAKEN[..4],
-        Some("authorized_user") => &TAKEN[4..],
-        Some("external_account") => {
-            return Ok(BTreeMap::from([("external_account".to_owned(), text.to_owned())]));
-        }
-        _ => {
-            return Err(refused(
-                "its `type` is none of `service_account`, `authorized_user`, `external_account`"
-                    .into(),
-            ));
-        }
-    };
-    let mut known: Vec<(&str, &Value)> =
-        wanted.iter().filter_map(|name| Some((*name, value.get(*name)?))).collect();
-    // A user has no project of its own, but one that pays.
-    known.extend(value.get("quota_project_id").map(|project| ("project_id", project)));
-    known
-        .into_iter()
-        .map(|(name, value)| match value.as_str() {
-            Some(text) => Ok((name.to_owned(), text.to_owned())),
-            None => Err(refused(format!("its `{name}` is not a text"))),
-        })
-        .collect()
 }
 
 const TRANSACTION: &str = "transaction";
@@ -171,16 +113,50 @@ impl BigQuerySettings {
 }
 
 impl GoogleCredentials {
-    /// Whether anything of this tells who loads.
-    fn says_who(&self) -> bool {
-        self.client_email.is_some()
-            || self.private_key.is_some()
-            || self.client_id.is_some()
-            || self.client_secret.is_some()
-            || self.refresh_token.is_some()
-            || self.external_account.is_some()
-            || self.application_credentials.is_some()
+    /// What these settings themselves say of who loads.
+    fn said(&self) -> Credentials {
+        Credentials {
+            project_id: self.project_id.clone(),
+            client_email: self.client_email.clone(),
+            private_key: self.private_key.clone(),
+            private_key_id: self.private_key_id.clone(),
+            client_id: self.client_id.clone(),
+            client_secret: self.client_secret.clone(),
+            refresh_token: self.refresh_token.clone(),
+            external_account: self.external_account.clone(),
+        }
     }
+
+    /// Takes what a file says in the place of all but the project, which the settings may name themselves.
+    fn take(&mut self, found: Credentials) {
+        self.project_id = self.project_id.take().or(found.project_id);
+        self.client_email = found.client_email;
+        self.private_key = found.private_key;
+        self.private_key_id = found.private_key_id;
+        self.client_id = found.client_id;
+        self.client_secret = found.client_secret;
+        self.refresh_token = found.refresh_token;
+        self.external_account = found.external_account;
+    }
+}
+
+/// Who loads: who is configured, else this machine, which is shown to Google alone.
+///
+/// # Errors
+/// Those of [`Identity::of`].
+pub(crate) fn who_asks(read: &BigQuerySettings, folder: PathBuf) -> Result<Identity> {
+    let configured = match &read.credentials {
+        Some(credentials) => {
+            let token_uri = credentials.token_uri.clone();
+            let how = How { token_uri, folder, allow_insecure: read.allow_insecure };
+            Identity::of(&credentials.said(), how)?
+        }
+        None => None,
+    };
+    Ok(configured.unwrap_or(match read.is_google() {
+        true => Identity::Machine,
+        false => Identity::Nobody,
+    }))
 }
 
 /// The project that is loaded into, without who does it and how. Another root of the service is another place: an
@@ -209,8 +185,12 @@ pub(crate) fn read(settings: &Settings) -> Result<BigQuerySettings> {
         credentials.application_credentials = Some(file);
     }
     if let Some(credentials) = &mut read.credentials {
-        read_file(settings, credentials)?;
-        complete(settings, credentials)?;
+        if let Some(path) = &credentials.application_credentials {
+            let found =
+                Credentials::of_file(settings, "credentials.application_credentials", path)?;
+            credentials.take(found);
+        }
+        credentials.said().check_whole(settings, "credentials")?;
     }
     if read.project().is_empty() {
         return Err(settings.missing("project_id"));
@@ -219,68 +199,15 @@ pub(crate) fn read(settings: &Settings) -> Result<BigQuerySettings> {
     Ok(read)
 }
 
-/// The file with the application default credentials, where nobody is configured and Google itself is asked: that of the
-/// variable, then what `gcloud` wrote. Source: Google Cloud, "How Application Default Credentials works".
+/// The file with the application default credentials, where nobody is configured and Google itself is asked.
 fn default_file(settings: &Settings, read: &BigQuerySettings) -> Option<PathBuf> {
-    if read.credentials.as_ref().is_some_and(GoogleCredentials::says_who) || !read.is_google() {
+    let credentials = read.credentials.as_ref();
+    let is_said =
+        credentials.is_some_and(|it| it.application_credentials.is_some() || it.said().say_who());
+    if is_said || !read.is_google() {
         return None;
     }
-    if let Some(file) = settings.variable("GOOGLE_APPLICATION_CREDENTIALS") {
-        return Some(file.into());
-    }
-    let folder = match settings.variable("CLOUDSDK_CONFIG") {
-        Some(folder) => PathBuf::from(folder),
-        None => PathBuf::from(settings.variable("HOME")?).join(".config").join("gcloud"),
-    };
-    Some(folder.join("application_default_credentials.json")).filter(|file| file.is_file())
-}
-
-/// Takes the file of the credentials in their place.
-fn read_file(settings: &Settings, credentials: &mut GoogleCredentials) -> Result<()> {
-    let Some(path) = credentials.application_credentials.as_ref() else { return Ok(()) };
-    const KEY: &str = "credentials.application_credentials";
-    let text = std::fs::read_to_string(settings.path(path)).map_err(|error| {
-        settings.wrong(KEY, format!("the file cannot be read: {}", error.kind()))
-    })?;
-    if !text.trim_start().starts_with('{') {
-        return Err(settings.wrong(KEY, "the file holds no JSON object"));
-    }
-    let mut parts = key_file(&text)?;
-    let mut take = |key: &str| parts.remove(key);
-    credentials.project_id = credentials.project_id.take().or_else(|| take("project_id"));
-    credentials.client_email = take("client_email");
-    credentials.private_key = take("private_key").map(Secret::from);
-    credentials.private_key_id = take("private_key_id");
-    credentials.client_id = take("client_id");
-    credentials.client_secret = take("client_secret").map(Secret::from);
-    credentials.refresh_token = take("refresh_token").map(Secret::from);
-    credentials.external_account = take("external_account").map(Secret::from);
-    Ok(())
-}
-
-/// Refuses half an identity. None at all is that of the machine.
-fn complete(settings: &Settings, credentials: &GoogleCredentials) -> Result<()> {
-    let GoogleCredentials { client_email, private_key, client_id, client_secret, .. } = credentials;
-    let groups: [&[(&str, bool)]; 2] = [
-        &[
-            ("credentials.client_email", client_email.is_some()),
-            ("credentials.private_key", private_key.is_some()),
-        ],
-        &[
-            ("credentials.client_id", client_id.is_some()),
-            ("credentials.client_secret", client_secret.is_some()),
-            ("credentials.refresh_token", credentials.refresh_token.is_some()),
-        ],
-    ];
-    for group in groups {
-        let absent = group.iter().find(|(_, present)| !present);
-        if let Some((key, _)) = absent
-            && group.iter().any(|(_, present)| *present)
-        {
-            return Err(settings.missing(key));
-        }
-    }
-    Ok(())
+    transload_google_identity::default_file(settings)
 }
 
 fn check(settings: &Settings, read: &BigQuerySettings) -> Result<()> {
@@ -372,6 +299,7 @@ fn is_private_key(key: &Secret) -> bool {
 
 #[cfg(test)]
 pub(crate) mod tests {
+    use transload_core::ErrorKind;
     use transload_core::settings::{Origin, SettingKind, SettingValue};
 
     use super::*;
@@ -442,51 +370,12 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn a_key_file_that_is_none_is_refused_and_not_shown() {
-        for (text, reason) in [
-            ("{ canary", "not JSON from line 1, column 3 on"),
-            (
-                r#"{"type": "canary"}"#,
-                "its `type` is none of `service_account`, `authorized_user`, `external_account`",
-            ),
-            (
-                r#"{"type": "gdch_service_account", "private_key": "canary"}"#,
-                "its `type` is none of `service_account`, `authorized_user`, `external_account`",
-            ),
-            (
-                r#"{"type": "service_account", "private_key": ["canary"]}"#,
-                "its `private_key` is not a text",
-            ),
-        ] {
-            let error = parts_of(text).unwrap_err();
-            assert_eq!(error.context("reason"), Some(reason));
-            assert!(!format!("{error:?} {error}").contains("canary"), "{error:?}");
-        }
-    }
-
-    #[test]
     fn without_an_account_a_project_is_enough() {
         assert!(read(&Settings::from_pairs("bigquery", &[("project_id", "p")])).is_ok());
         assert_eq!(
             key_of(&Settings::from_pairs("bigquery", &[])),
             "destination.bigquery.project_id"
         );
-    }
-
-    #[test]
-    fn a_user_and_a_workload_identity_are_known_by_their_type() {
-        let user = r#"{"type": "authorized_user", "client_id": "i", "client_secret": "canary",
-            "refresh_token": "canary", "quota_project_id": "payer"}"#;
-        let keys: Vec<String> = parts_of(user).unwrap().into_keys().collect();
-        assert_eq!(keys, ["client_id", "client_secret", "project_id", "refresh_token"]);
-        let workload = r#"{"type": "external_account", "audience": "//iam"}"#;
-        assert_eq!(parts_of(workload).unwrap()["external_account"], workload);
-    }
-
-    #[test]
-    fn a_path_stands_for_the_table() {
-        let parts = parts_of("/home/me/key.json\n").unwrap();
-        assert_eq!(parts["application_credentials"], "/home/me/key.json");
     }
 
     #[test]

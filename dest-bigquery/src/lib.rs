@@ -13,7 +13,6 @@ mod classify;
 mod client;
 mod config;
 mod dialect;
-mod external_account;
 mod jobs;
 mod labels;
 mod layout;
@@ -23,7 +22,6 @@ mod names;
 mod per_table;
 mod script;
 mod tables;
-mod tokens;
 mod types;
 mod upload;
 
@@ -44,7 +42,6 @@ use client::{BigQuery, Loaded};
 pub use config::{BigQuerySettings, GoogleCredentials};
 use dialect::BigQueryDialect;
 use jobs::Jobs;
-use tokens::Identity;
 
 /// What the crate announces: for a registry that is filled by hand.
 pub const PLUGIN: Plugin = Plugin {
@@ -78,7 +75,7 @@ impl BigQueryDestination {
     /// [`transload_core::ErrorKind::Configuration`] where a setting is wrong.
     pub fn new(settings: &Settings) -> Result<Self> {
         let read = config::read(settings)?;
-        let identity = Identity::of(&read, settings.folder.clone())?;
+        let identity = config::who_asks(&read, settings.folder.clone())?;
         let jobs = Jobs {
             api: Api::new(&read, identity)?,
             project: read.billed_project().to_owned(),
@@ -251,7 +248,7 @@ mod tests {
         let registry = Registry::linked();
         let (plugin, create) = registry.destination("bigquery").unwrap();
         assert_eq!(plugin.package, "transload-dest-bigquery");
-        let key = include_str!("../tests/data/key-of-nobody.pem");
+        let key = include_str!("../../google-identity/tests/data/key-of-nobody.pem");
         let pairs = [&config::tests::COMPLETE[..2], &[("credentials.private_key", key)]].concat();
         let destination = create(&Settings::from_pairs("bigquery", &pairs)).unwrap();
         let middle = key.lines().nth(3).unwrap();

@@ -39,7 +39,8 @@ settings! {
         pub role_session_name: Option<String>,
         /// The file with a token for which the role is given out without keys, as in Kubernetes.
         pub web_identity_token_file: Option<String>,
-        /// The address that gives out roles; without it `endpoint_url`, or Amazon's own in the region.
+        /// The address that gives out roles; without it `endpoint_url`, or Amazon's own in the region. For Google the one that
+        /// narrows tokens, whole; without it Google's own.
         pub sts_endpoint_url: Option<String>,
         /// The project of the service account. It is in its key file; nothing here needs it.
         pub project_id: Option<String>,
@@ -49,9 +50,14 @@ settings! {
         pub private_key: Option<Secret>,
         /// The id of that key, which tokens then name.
         pub private_key_id: Option<String>,
-        /// The file with the key of a service account, or with the application default credentials of a user. Without it,
-        /// and without a key, the usual file of `gcloud` is looked for, then the identity of the machine.
+        /// The file with the key of a service account, the application default credentials of a user, or the configuration of a
+        /// workload identity. Without it, and without a key, the usual file of `gcloud` is looked for, then the identity of the machine.
         pub application_credentials: Option<String>,
+        /// Of a staging destination: whether a destination that takes tokens gets one for a bucket of Google's, narrowed to the
+        /// files of the load and over after an hour. The bucket needs uniform bucket-level access. Example: `true`.
+        pub access_boundary: bool = "false",
+        /// Where the tokens are had that are narrowed, for test servers; without it `https://oauth2.googleapis.com/token`.
+        pub token_uri: Option<String>,
         /// The storage account, for `az://container`. `abfss://container@account.dfs.core.windows.net` names it itself.
         pub azure_storage_account_name: Option<String>,
         /// The key of the storage account.

@@ -1,13 +1,17 @@
 //! The client of a bucket of Google Cloud Storage.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use object_store::StaticCredentialProvider;
 use object_store::gcp::{GcpCredential, GoogleCloudStorage, GoogleCloudStorageBuilder};
 use transload_core::{Error, ErrorKind, Result};
+use transload_google_identity::{
+    CLOUD, Credentials, How, Identity, TOKEN_URI, Tokens, default_file,
+};
 use url::{Host, Url};
 
+use crate::bearer::Bearer;
 use crate::{Clients, retries};
 
 const EMAIL: &str = "credentials.client_email";
@@ -79,8 +83,12 @@ impl Clients<'_> {
             (None, None) => match (self.file_of(endpoint), endpoint) {
                 (Some(path), _) => {
                     let suspect = "it names no file with the key of a service account or with application default credentials";
-                    let builder = builder.with_application_credentials(path.display().to_string());
-                    Ok((builder, Some((FILE, suspect))))
+                    let builder = match self.workload(&path)? {
+                        Some(workload) => builder.with_credentials(Arc::new(workload)),
+                        None => builder.with_application_credentials(path.display().to_string()),
+                    };
+                    let is_named = credentials.application_credentials.is_some();
+                    Ok((builder, is_named.then_some((FILE, suspect))))
                 }
                 (None, Some(url)) if is_loopback(url) => {
                     let nobody = GcpCredential { bearer: String::new() };
@@ -94,20 +102,56 @@ impl Clients<'_> {
         }
     }
 
-    /// The file that says who asks: that of the settings, or of Google's own tools. Source: Google Cloud, "How Application
-    /// Default Credentials works".
+    /// The file that says who asks: that of the settings, or of Google's own tools, which no one else is shown.
     fn file_of(&self, endpoint: Option<&Url>) -> Option<PathBuf> {
-        let (settings, credentials) = (self.settings, self.credentials);
-        let configured = credentials.application_credentials.as_deref();
+        let configured = self.credentials.application_credentials.as_ref().map(PathBuf::from);
         let of_tools = || {
-            let file = settings.variable("GOOGLE_APPLICATION_CREDENTIALS");
-            file.filter(|_| endpoint.is_none_or(is_google))
+            let is_google = endpoint.is_none_or(is_google);
+            is_google.then(|| default_file(self.settings)).flatten()
         };
-        configured.or_else(of_tools).map(|file| settings.path(file))
+        configured.or_else(of_tools).map(|file| self.settings.path(file))
+    }
+
+    /// The tokens of the workload that a file is of, which `object_store` does not know how to get. None for a file of any other
+    /// kind, and for one that cannot be read: that is told apart by `object_store`.
+    fn workload(&self, path: &Path) -> Result<Option<Bearer>> {
+        let said = Credentials::of_file(self.settings, FILE, path).ok();
+        let Some(said) = said.filter(|said| said.external_account.is_some()) else {
+            return Ok(None);
+        };
+        let identity = Identity::of(&said, self.how(TOKEN_URI.to_owned()))?;
+        identity.map(|identity| Bearer::new(Tokens::new(identity, CLOUD))).transpose()
+    }
+
+    /// How an identity of Google's asks for tokens, which are had at this address.
+    pub fn how(&self, token_uri: String) -> How {
+        let folder = self.settings.folder.clone();
+        How { token_uri, folder, allow_insecure: self.credentials.allow_insecure }
+    }
+
+    /// What says who asks a bucket of Google's: the settings, or a file.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] for a file that cannot be read or holds no credentials, and for a wrong address.
+    pub fn google_credentials(&self) -> Result<Credentials> {
+        let credentials = self.credentials;
+        let of_settings = Credentials {
+            client_email: credentials.client_email.clone(),
+            private_key: credentials.private_key.clone(),
+            private_key_id: credentials.private_key_id.clone(),
+            ..Credentials::default()
+        };
+        match self.file_of(self.endpoint()?.as_ref()) {
+            Some(path) if !of_settings.say_who() => {
+                Credentials::of_file(self.settings, FILE, &path)
+            }
+            _ => Ok(of_settings),
+        }
     }
 }
 
-fn is_google(url: &Url) -> bool {
+/// Whether this is an address of Google's own.
+pub fn is_google(url: &Url) -> bool {
     url.host_str().is_some_and(|host| host.ends_with(".googleapis.com"))
 }
 
@@ -186,6 +230,23 @@ mod tests {
             assert_eq!(error.context("key"), Some(named.as_str()), "{keys:?}");
             assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
         }
+    }
+
+    #[test]
+    fn a_workload_shows_the_token_of_another_provider() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("workload.json");
+        let made = |source: &str| {
+            let workload = format!(
+                r#"{{"type": "external_account", "audience": "//iam.googleapis.com/x",
+                    "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+                    "token_url": "https://sts.googleapis.com/v1/token", "credential_source": {source}}}"#
+            );
+            std::fs::write(&file, workload).unwrap();
+            made(&[("application_credentials", file.to_str().unwrap())])
+        };
+        assert!(made(r#"{"file": "token"}"#).is_ok());
+        assert_eq!(made("{}").unwrap_err().kind(), ErrorKind::Unsupported);
     }
 
     #[test]

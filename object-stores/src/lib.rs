@@ -7,6 +7,7 @@
 mod account;
 mod amazon;
 mod azure;
+mod bearer;
 mod credentials;
 mod google;
 mod text;
@@ -23,6 +24,7 @@ pub use account::Account;
 pub use amazon::Amazon;
 pub use azure::Azure;
 pub use credentials::StoreCredentials;
+pub use google::is_google;
 pub use transload_aws_identity::{Row, role_refused};
 
 /// The table of the settings in which keys and addresses stand.
@@ -43,13 +45,19 @@ pub struct Clients<'a> {
 
 impl Clients<'_> {
     /// The address that is configured, if one is.
-    fn endpoint(&self) -> Result<Option<Url>> {
+    ///
+    /// # Errors
+    /// [`transload_core::ErrorKind::Configuration`] where it is none, or not encrypted.
+    pub fn endpoint(&self) -> Result<Option<Url>> {
         let endpoint = self.credentials.endpoint_url.as_ref();
         endpoint.map(|endpoint| self.address_in(ENDPOINT, endpoint)).transpose()
     }
 
     /// The address in a setting, which is encrypted or on this machine.
-    fn address_in(&self, key: &str, text: &str) -> Result<Url> {
+    ///
+    /// # Errors
+    /// [`transload_core::ErrorKind::Configuration`] where it is none, or neither.
+    pub fn address_in(&self, key: &str, text: &str) -> Result<Url> {
         let insecure = ("credentials.allow_insecure", self.credentials.allow_insecure);
         address(self.settings, key, text, insecure)
     }

@@ -5,43 +5,38 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 use transload_core::{Error, ErrorKind, Result};
 
-/// What one text means that stands for all credentials: the content of a key file, another JSON object of the keys, or the
-/// path of a file. The text is never shown: it holds a key.
+/// What one text means that stands for all credentials: the content of a key file, its path, or another JSON object of the
+/// keys. The text is never shown: it holds a key.
 pub(crate) fn from_text(text: &str) -> Result<BTreeMap<String, String>> {
-    let refused = |reason: String| {
-        Error::new(ErrorKind::Configuration, "the text of the credentials cannot be read")
-            .with("reason", reason)
-            .with_hint("write a table, the content of a service account's key file, or the path of that file")
+    let object: Option<BTreeMap<String, Value>> = serde_json::from_str(text).ok();
+    let Some(object) = object.filter(|object| !object.contains_key("type")) else {
+        let parts = transload_google_identity::from_text(text)?;
+        // Those of a user and of a workload have no keys in the table.
+        const OF_OTHERS: [&str; 4] =
+            ["client_id", "client_secret", "refresh_token", "external_account"];
+        let is_another = OF_OTHERS.iter().any(|key| parts.contains_key(*key));
+        return match is_another {
+            false => Ok(parts),
+            true => Err(refused("its `type` is not `service_account`".into())
+                .with_hint("name the file instead, in `credentials.application_credentials`")),
+        };
     };
-    let text = text.trim();
-    if !text.starts_with('{') {
-        let is_path = text.ends_with(".json") || text.contains(['/', '\\']);
-        if !is_path || text.contains("://") || text.chars().any(char::is_control) {
-            return Err(refused("it is neither JSON nor the path of a file".into()));
-        }
-        return Ok([("application_credentials".to_owned(), text.to_owned())].into());
-    }
-    let object: BTreeMap<String, Value> = serde_json::from_str(text).map_err(|error| {
-        refused(format!("not JSON from line {}, column {} on", error.line(), error.column()))
-    })?;
-    let kind = object.get("type").and_then(Value::as_str);
-    if kind.is_some_and(|kind| kind != "service_account") {
-        return Err(refused("its `type` is not `service_account`".into())
-            .with_hint("name the file instead, in `credentials.application_credentials`"));
-    }
-    let is_key_file = kind.is_some();
-    // A key file holds addresses of Google's besides, which nothing here follows.
-    const OF_AN_ACCOUNT: [&str; 4] =
-        ["project_id", "client_email", "private_key", "private_key_id"];
     object
         .into_iter()
-        .filter(|(name, _)| !is_key_file || OF_AN_ACCOUNT.contains(&name.as_str()))
         .map(|(name, value)| match value {
             Value::String(text) => Ok((name, text)),
             Value::Bool(value) => Ok((name, value.to_string())),
             _ => Err(refused(format!("its `{}` is not a text", name.escape_debug()))),
         })
         .collect()
+}
+
+fn refused(reason: String) -> Error {
+    Error::new(ErrorKind::Configuration, "the text of the credentials cannot be read")
+        .with("reason", reason)
+        .with_hint(
+            "write a table, the content of a service account's key file, or the path of that file",
+        )
 }
 
 #[cfg(test)]

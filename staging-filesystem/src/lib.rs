@@ -10,6 +10,7 @@ mod client;
 mod commit_log;
 mod config;
 mod destination;
+mod google_access;
 mod layout;
 mod lend;
 #[cfg(test)]

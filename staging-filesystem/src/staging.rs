@@ -31,16 +31,15 @@ pub(crate) struct FilesystemStaging {
 impl FilesystemStaging {
     pub(crate) fn new(store: Store) -> Self {
         let mut access = Vec::new();
-        // Which of them is taken is for the destination to say. What the contract hands over are keys of S3 and signatures of
-        // Azure.
+        // Which of them is taken is for the destination to say.
         match store.kind() {
             StorageKind::Local => access.push(AccessKind::LocalPaths),
-            StorageKind::S3 => {
+            storage => {
                 access.extend(store.lends().then_some(AccessKind::TemporaryCredentials));
-                access.extend([AccessKind::SignedUrls, AccessKind::Credentials]);
+                access.extend(store.signs().then_some(AccessKind::SignedUrls));
+                // Google has neither keys of this kind nor signatures for a bucket.
+                access.extend((storage != StorageKind::Gcs).then_some(AccessKind::Credentials));
             }
-            StorageKind::Azure => access.push(AccessKind::Credentials),
-            _ => {}
         }
         let capabilities = StagingCapabilities {
             storage: store.kind(),
@@ -172,6 +171,9 @@ impl StagingDestination for FilesystemStaging {
             }
             Some(AccessKind::TemporaryCredentials) => {
                 let keys: Vec<&str> = request.files.iter().map(|file| file.key.as_str()).collect();
+                if let Some(token) = self.store.token(&keys).await? {
+                    return Ok(StagingAccess::Token(token));
+                }
                 if let Some(credentials) = self.store.lent(&keys).await? {
                     return Ok(StagingAccess::Credentials(credentials));
                 }
@@ -201,13 +203,22 @@ impl StagingDestination for FilesystemStaging {
             }
             kinds.iter().map(|kind| kind.as_str()).collect::<Vec<_>>().join(", ")
         };
-        Err(Error::new(
+        let error = Error::new(
             ErrorKind::Unsupported,
             "the destination cannot be let at the files in this storage",
         )
         .with("storage", self.store.url(""))
         .with("it gives", listed(&self.capabilities.access))
-        .with("the destination takes", listed(&request.takes)))
+        .with("the destination takes", listed(&request.takes));
+        let is_google = self.store.kind() == StorageKind::Gcs;
+        Err(match request.takes.contains(&AccessKind::SignedUrls) && is_google {
+            true => error.with_hint(
+                "addresses are signed with the key of a service account, which users and machines do not have: set \
+                 `credentials.client_email` and `credentials.private_key`, or name the key file in \
+                 `credentials.application_credentials`",
+            ),
+            false => error,
+        })
     }
 
     async fn fetch(&self, file: &StagedFile, to: &Path) -> Result<()> {

@@ -1,5 +1,6 @@
 //! A folder or bucket as keys and bytes: every request to a store goes through here.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::hash::{BuildHasher as _, Hasher as _};
 use std::path::PathBuf;
@@ -16,14 +17,15 @@ use object_store::{ObjectStore, ObjectStoreExt as _, PutMode, PutMultipartOption
 use tokio::sync::{OnceCell, Semaphore};
 use transload_core::settings::Settings;
 use transload_core::{
-    Error, ErrorKind, Redactor, Result, Secret, Sha256Hex, SharedAccess, StagedObject,
+    AccessToken, Error, ErrorKind, Redactor, Result, Secret, Sha256Hex, SharedAccess, StagedObject,
     StorageCredentials, StorageKind, failpoint,
 };
 
 use crate::azure::{Signer, azure};
 use crate::classify::{bucket_is_missing, classify, leaves_open, says_only_a_status};
-use crate::client::{amazon_s3, google, without_userinfo};
+use crate::client::{amazon_s3, clients, google, without_userinfo};
 use crate::config::{Account, FilesystemSettings, Root, root};
+use crate::google_access::Access;
 use crate::lend::Lender;
 use crate::marks::Marks;
 use crate::time::Moment;
@@ -37,6 +39,7 @@ pub(crate) struct Store {
     s3: Option<Arc<AmazonS3>>,
     lender: Option<Lender>,
     signer: Option<Signer>,
+    google: Option<Access>,
     region: Option<String>,
     /// The address that requests go to, where it is not that of Amazon or Google.
     endpoint: Option<String>,
@@ -90,7 +93,7 @@ impl Store {
         let marks = Marks::new(settings, configured, &root)?;
         let (mut region, mut found) = (credentials.region_name.clone(), Vec::new());
         let (mut s3, opened, mut endpoint) = (None, OnceLock::new(), None);
-        let (mut lender, mut signer) = (None, None);
+        let (mut lender, mut signer, mut access) = (None, None, None);
         match &root {
             Root::Folder(_) => {}
             Root::Bucket { bucket, .. } => {
@@ -105,6 +108,9 @@ impl Store {
                 let client = google(settings, credentials, bucket)?;
                 opened.get_or_init(|| Arc::new(client) as Arc<dyn ObjectStore>);
                 endpoint = credentials.endpoint_url.clone();
+                let given = Access::new(&clients(settings, credentials), bucket)?;
+                found.extend(given.secrets.iter().cloned());
+                access = Some(given);
             }
             Root::Container { container, account, .. } => {
                 let azure = azure(settings, credentials, container, account.as_ref())?;
@@ -130,6 +136,7 @@ impl Store {
             s3,
             lender,
             signer,
+            google: access,
             region,
             endpoint,
             marks,
@@ -148,6 +155,7 @@ impl Store {
             s3: None,
             lender: None,
             signer: None,
+            google: None,
             region: None,
             endpoint: None,
             marks: Marks::default(),
@@ -224,9 +232,15 @@ impl Store {
         Ok(Some(self.handed_out(&keys)))
     }
 
-    /// Whether there is a role whose keys can be lent.
+    /// Whether there is a role whose keys can be lent, or a token is narrowed.
     pub(crate) fn lends(&self) -> bool {
-        self.lender.is_some()
+        self.lender.is_some() || self.google.as_ref().is_some_and(Access::lends)
+    }
+
+    /// Whether there is something that signs addresses. In Azure there always is: a key, or one that the account gives.
+    pub(crate) fn signs(&self) -> bool {
+        let by_account = self.google.as_ref().is_some_and(Access::signs);
+        by_account || self.s3.is_some() || self.signer.is_some()
     }
 
     /// Keys that open the loads of these files and nothing else, for an hour.
@@ -234,10 +248,24 @@ impl Store {
         let (Some(lender), Root::Bucket { bucket, prefix }) = (&self.lender, &self.root) else {
             return Ok(None);
         };
-        let prefixes = keys.iter().map(|key| load_of(prefix, key)).collect();
+        let prefixes = loads_of(prefix, keys);
         let lent = lender.lend(bucket, &prefixes).await;
         let lent = lent.map_err(|error| self.failed("lending keys", "", &error))?;
         Ok(Some(self.handed_out(&lent)))
+    }
+
+    /// A token that opens the loads of these files in a bucket of Google's and nothing else, for an hour at most.
+    pub(crate) async fn token(&self, keys: &[&str]) -> Result<Option<AccessToken>> {
+        let Some(access) = &self.google else { return Ok(None) };
+        let prefixes = loads_of(self.root.prefix(), keys).into_iter().collect();
+        access
+            .token(prefixes)
+            .await
+            .map_err(|error| self.not_handed_out("narrowing a token", error))
+    }
+
+    fn not_handed_out(&self, doing: &'static str, error: Error) -> Error {
+        error.redacted(&self.redactor).with("while", doing).with("at", self.url(""))
     }
 
     fn handed_out(&self, keys: &AwsCredential) -> StorageCredentials {
@@ -259,12 +287,25 @@ impl Store {
 
     /// An address at which this one object can be read for an hour by whoever has it.
     pub(crate) async fn signed_url(&self, key: &str) -> Result<Option<Secret>> {
-        // Not in Azure: object_store 0.14 signs names as they stand in a URL there, so those with escapes are refused.
-        let Some(s3) = &self.s3 else { return Ok(None) };
+        const DOING: &str = "signing an address";
         let path = self.path(key)?;
-        let url = s3.signed_url(reqwest::Method::GET, &path, SIGNED).await;
-        let url = url.map_err(|error| self.failed("signing an address", key, &error))?;
-        Ok(Some(String::from(url).into()))
+        let now = Moment::now();
+        // By object_store 0.14 for S3 alone: in Azure it signs names as they stand in a URL, and those with escapes are
+        // refused; for Google it escapes slashes, as Google's own examples of signing do not, and signs one host for all
+        // endpoints.
+        if let Some(access) = &self.google {
+            let url = access.signed_url(path.as_ref(), now, SIGNED);
+            return url.map_err(|error| self.not_handed_out(DOING, error));
+        }
+        let signed = match (&self.signer, &self.s3) {
+            (Some(signer), _) => signer.sign_blob(path.as_ref(), now, SIGNED).await,
+            (None, Some(s3)) => {
+                let url = s3.signed_url(reqwest::Method::GET, &path, SIGNED).await;
+                url.map(|url| String::from(url).into())
+            }
+            (None, None) => return Ok(None),
+        };
+        signed.map(Some).map_err(|error| self.failed(DOING, key, &error))
     }
 
     /// The store itself, for uploads. Makes the folder where it is missing.
@@ -536,6 +577,11 @@ fn url_of(scheme: &str, bucket: &str, prefix: &str, key: &str) -> String {
     let parts: Vec<&str> =
         [bucket, prefix, key].into_iter().filter(|part| !part.is_empty()).collect();
     format!("{scheme}://{}", parts.join("/"))
+}
+
+/// The prefixes of the loads that these keys belong to.
+fn loads_of(root: &str, keys: &[&str]) -> BTreeSet<String> {
+    keys.iter().map(|key| load_of(root, key)).collect()
 }
 
 /// The prefix of the load that a key belongs to, with a slash at its end: dataset, pipeline and load.

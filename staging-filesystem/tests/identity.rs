@@ -12,8 +12,8 @@ use common::{Package, Place, variable};
 use scripted::{Asked, serve};
 use transload_core::settings::Settings;
 use transload_core::{
-    AccessKind, AccessRequest, ErrorKind, FollowUp, Registry, Scope, Secret, StagingAccess,
-    StagingDestination, StorageCredentials,
+    AccessKind, AccessRequest, ErrorKind, FollowUp, Registry, Scope, Secret, StagedFile,
+    StagingAccess, StagingDestination, StorageCredentials,
 };
 
 const ID: &str = "credentials.aws_access_key_id";
@@ -473,25 +473,163 @@ async fn a_role_that_cannot_be_lent_is_an_error_and_no_reason_to_hand_out_the_ke
 
 #[tokio::test]
 #[ignore = "needs an S3 server: cargo xtask e2e filesystem"]
-async fn a_signed_url_reads_one_object() {
-    let place = Place::s3();
-    let staging = made(place.settings(&[]), &[]);
+async fn a_signed_url_of_s3_reads_one_object() {
+    a_signed_url_reads_one_object(&Place::s3()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a stand-in for Google Cloud Storage: cargo xtask e2e filesystem"]
+async fn a_signed_url_of_google_reads_one_object() {
+    a_signed_url_reads_one_object(&Place::gcs()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a stand-in for Azure: cargo xtask e2e filesystem"]
+async fn a_signed_url_of_azure_reads_one_object() {
+    a_signed_url_reads_one_object(&Place::azure()).await;
+}
+
+#[tokio::test]
+#[ignore = "needs a stand-in for Azure: cargo xtask e2e filesystem"]
+async fn a_signature_of_the_settings_opens_a_blob_at_its_address() {
+    let sas = variable("AZURE_SAS");
+    let changed = [
+        ("credentials.azure_storage_account_key", ""),
+        ("credentials.azure_storage_sas_token", sas.as_str()),
+    ];
+    let url = signed_url(&Place::azure(), &changed).await;
+    assert!(url.expose().ends_with(&sas));
+    assert_eq!(reqwest::get(url.expose()).await.unwrap().text().await.unwrap(), "rows");
+}
+
+async fn a_signed_url_reads_one_object(place: &Place) {
+    let url = signed_url(place, &[]).await;
+    let url = url.expose();
+    let client = reqwest::Client::new();
+    let answer = client.get(url).send().await.unwrap();
+    let status = answer.status();
+    let said = answer.text().await.unwrap();
+    assert_eq!((status.as_u16(), said.as_str()), (200, "rows"));
+    // It is signed for this object alone.
+    let other = url.replacen("players", "gamers", 1);
+    assert!(client.get(other).send().await.unwrap().status().is_client_error());
+    assert!(client.delete(url).send().await.unwrap().status().is_client_error());
+}
+
+/// The address of a file that holds `rows`, under a name in which everything has to be escaped that can be.
+async fn signed_url(place: &Place, changed: &[(&str, &str)]) -> Secret {
+    let root = format!("{}/a+b%c é'~/&=;,!", place.url);
+    let changed = [&[("bucket_url", root.as_str())], changed].concat();
+    let staging = made(place.settings(&changed), &[]);
     let package = Package::new("1.5").with("players", b"rows");
     let job = package.stage_job(&package.files[0]);
     let outcome = staging.stage(&job, &package.context()).await.unwrap();
     let FollowUp::Copy(file) = outcome.follow_ups[0].clone() else { panic!("{outcome:?}") };
     let request = AccessRequest { files: vec![file.clone()], takes: vec![AccessKind::SignedUrls] };
     let StagingAccess::SignedUrls(urls) = staging.grant(&request).await.unwrap() else { panic!() };
-    let url = urls[&file.key].expose();
-    assert!(!format!("{urls:?}").contains(url));
+    let url = urls[&file.key].clone();
+    assert!(!format!("{urls:?}").contains(url.expose()));
+    url
+}
+
+/// The settings with which the stand-in narrows tokens.
+fn narrowing(place: &Place) -> Arc<dyn StagingDestination> {
+    let endpoint = variable("GCS_ENDPOINT");
+    let changed = [
+        ("credentials.access_boundary", "true"),
+        ("credentials.token_uri", &format!("{endpoint}/_token")),
+        ("credentials.sts_endpoint_url", &format!("{endpoint}/_sts")),
+    ];
+    made(place.settings(&changed), &[])
+}
+
+#[tokio::test]
+#[ignore = "needs a stand-in for Google Cloud Storage: cargo xtask e2e filesystem"]
+async fn a_narrowed_token_reads_the_files_of_the_load_and_nothing_else() {
+    let place = Place::gcs();
+    let owner = narrowing(&place);
+    let mut staged = Vec::new();
+    for load in ["1.5", "1.55"] {
+        let package = Package::new(load).with("players", load.as_bytes());
+        let job = package.stage_job(&package.files[0]);
+        let outcome = owner.stage(&job, &package.context()).await.unwrap();
+        let FollowUp::Copy(file) = outcome.follow_ups[0].clone() else { panic!("{outcome:?}") };
+        staged.push(file);
+    }
+    let takes = vec![AccessKind::TemporaryCredentials, AccessKind::SignedUrls];
+    let request = AccessRequest { files: vec![staged[0].clone()], takes };
+    let StagingAccess::Token(given) = owner.grant(&request).await.unwrap() else { panic!() };
+    assert!(!format!("{given:?}").contains(given.token.expose()));
+    assert!(given.ends_at.starts_with("20") && given.ends_at.ends_with('Z'), "{given:?}");
+    let [prefix] = &given.prefixes[..] else { panic!("{given:?}") };
+    let place_of = |file: &StagedFile| file.url.split_once("://").unwrap().1.to_owned();
+    assert!(place_of(&staged[0]).starts_with(&format!("{}/{prefix}", given.bucket)), "{given:?}");
+
     let client = reqwest::Client::new();
-    let answer = client.get(url).send().await.unwrap();
-    let status = answer.status();
-    let said = answer.bytes().await.unwrap();
-    assert_eq!(status, 200, "{}", String::from_utf8_lossy(&said));
-    assert_eq!(said.as_ref(), b"rows");
-    // It is signed for this object alone.
-    let other = url.replacen("players", "gamers", 1);
-    assert!(client.get(other).send().await.unwrap().status().is_client_error());
-    assert!(client.delete(url).send().await.unwrap().status().is_client_error());
+    let ask = async |method: &str, place: &str, token: &str| {
+        // The names of folders have escapes of their own, which are not those of an address.
+        let url = format!("{}/{}", variable("GCS_ENDPOINT"), place.replace('%', "%25"));
+        let request = client.request(method.parse().unwrap(), url).bearer_auth(token);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let token = given.token.expose();
+    assert_eq!(ask("GET", &place_of(&staged[0]), token).await, (200, "1.5".to_owned()));
+    let list = |prefix: &str| format!("{}?list-type=2&prefix={prefix}", given.bucket);
+    let (status, listed) = ask("GET", &list(prefix), token).await;
+    assert!(status == 200 && listed.matches("<Key>").count() == 1, "{status} {listed}");
+    // Another load, though its id begins with the same letters; the whole bucket; anything that changes it; the other API.
+    let of_json = format!("storage/v1/b/{}/o", given.bucket);
+    for (method, place) in [
+        ("GET", place_of(&staged[1])),
+        ("GET", list("")),
+        ("DELETE", place_of(&staged[0])),
+        ("GET", of_json),
+    ] {
+        assert_eq!(ask(method, &place, token).await.0, 403, "{method} {place}");
+    }
+    assert_eq!(ask("GET", &place_of(&staged[0]), "another").await.0, 401);
+    assert_eq!(owner.list(&Scope::default()).await.unwrap().len(), 2);
+}
+
+#[tokio::test]
+#[ignore = "needs a stand-in for Google Cloud Storage: cargo xtask e2e filesystem"]
+async fn a_token_that_cannot_be_narrowed_is_an_error_and_no_reason_to_hand_out_another() {
+    let place = Place::gcs();
+    let endpoint = variable("GCS_ENDPOINT");
+    let (token_uri, sts) = (format!("{endpoint}/_token"), format!("{endpoint}/_sts"));
+    let takes = vec![AccessKind::TemporaryCredentials, AccessKind::SignedUrls];
+    for (changed, kind) in [
+        (("credentials.private_key_id", "another"), ErrorKind::Configuration),
+        (("credentials.sts_endpoint_url", "http://127.0.0.1:9"), ErrorKind::Transient),
+    ] {
+        let mut settings = vec![
+            ("credentials.access_boundary", "true"),
+            ("credentials.token_uri", &token_uri),
+            ("credentials.sts_endpoint_url", &sts),
+        ];
+        settings.retain(|(key, _)| *key != changed.0);
+        settings.push(changed);
+        let owner = made(place.settings(&settings), &[]);
+        let package = Package::new("1.5").with("players", b"rows");
+        let key = package.manifest().key_of(&package.files[0]);
+        let url = owner.url(&key);
+        let file = StagedFile { file: package.files[0].clone(), key, url, etag: None };
+        let request = AccessRequest { files: vec![file], takes: takes.clone() };
+        let error = owner.grant(&request).await.unwrap_err();
+        assert_eq!(error.kind(), kind, "{error:?}");
+        assert!(!format!("{error:?}").contains("BEGIN"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn without_the_key_of_an_account_no_address_of_google_is_signed() {
+    let place = Place::local();
+    let changed =
+        [("bucket_url", "gs://lake/a"), ("credentials.endpoint_url", "http://127.0.0.1:9")];
+    let staging = made(place.settings(&changed), &[]);
+    let request = AccessRequest { files: Vec::new(), takes: vec![AccessKind::SignedUrls] };
+    let error = staging.grant(&request).await.unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unsupported, "{error:?}");
+    assert!(error.hint().unwrap().contains("credentials.private_key"), "{error:?}");
 }

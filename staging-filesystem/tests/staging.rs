@@ -356,10 +356,10 @@ async fn a_destination_is_let_in_by_what_both_know(place: Place) {
         return a_signature_reads_the_container_and_does_nothing_else(&staging, &files).await;
     }
     if place.kind == Kind::Gcs {
-        // A destination that brings no way along cannot read from there.
+        // There are no keys that could be handed on.
         let error = staging.grant(&request(&[AccessKind::Credentials])).await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Unsupported);
-        assert_eq!(error.context("it gives"), Some("nothing"));
+        assert_eq!(error.context("it gives"), Some("signed_urls"));
         return;
     }
     let both = [AccessKind::Role, AccessKind::Credentials, AccessKind::LocalPaths];

@@ -1,6 +1,6 @@
-//! Who asks: tokens that a service account has signed itself, and what the account may do.
+//! Who asks: tokens that a service account has signed itself or was given for a signature, and what the account may do.
 //!
-//! Source: AIP-4111, "Self-signed JWT".
+//! Source: AIP-4111, "Self-signed JWT"; Google Identity, "Using OAuth 2.0 for server to server applications".
 
 use std::io;
 use std::time::SystemTime;
@@ -11,7 +11,7 @@ use hyper::header::{AUTHORIZATION, HeaderMap};
 use ring::signature::{KeyPair as _, RSA_PKCS1_2048_8192_SHA256, RsaKeyPair, UnparsedPublicKey};
 use serde::Deserialize;
 
-use crate::refusal::Refusal;
+use crate::boundary::Boundary;
 
 /// The accounts there are.
 #[derive(Debug)]
@@ -25,11 +25,13 @@ pub(crate) struct Accounts {
 }
 
 /// Who has shown a token that holds.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
     pub(crate) email: String,
     /// Whether it may change anything.
     pub(crate) writes: bool,
+    /// What it may do no more than, with a token that was narrowed.
+    pub(crate) boundary: Option<Boundary>,
 }
 
 #[derive(Deserialize)]
@@ -48,7 +50,8 @@ struct Header {
 #[derive(Deserialize)]
 struct Claims {
     iss: String,
-    sub: String,
+    sub: Option<String>,
+    aud: Option<String>,
     scope: String,
     iat: u64,
     exp: u64,
@@ -76,17 +79,20 @@ impl Accounts {
         Ok(Self { loader: file.client_email, reader, key_id: file.private_key_id, public_key })
     }
 
-    /// Who sent a request with these headers.
-    pub(crate) fn caller(&self, headers: &HeaderMap) -> Result<Caller, Refusal> {
-        let token = headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok());
-        let token = token.and_then(|value| value.strip_prefix("Bearer "));
-        let token = token.ok_or_else(|| Refusal::unauthenticated("Authentication required."))?;
-        let now = SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs());
-        self.of_token(token, now)
-            .ok_or_else(|| Refusal::unauthenticated("The provided token is not valid."))
+    /// Whose token this is, which the account has signed itself.
+    pub(crate) fn of_token(&self, token: &str, now: u64) -> Option<Caller> {
+        let claims = self.claims(token, now)?;
+        (claims.sub.as_ref() == Some(&claims.iss)).then(|| self.known(&claims.iss)).flatten()
     }
 
-    fn of_token(&self, token: &str, now: u64) -> Option<Caller> {
+    /// Who asks for a token with this assertion, at an address that ends so.
+    pub(crate) fn of_assertion(&self, assertion: &str, address: &str, now: u64) -> Option<Caller> {
+        let claims = self.claims(assertion, now)?;
+        let is_for_us = claims.aud.is_some_and(|audience| audience.ends_with(address));
+        is_for_us.then(|| self.known(&claims.iss)).flatten()
+    }
+
+    fn claims(&self, token: &str, now: u64) -> Option<Claims> {
         let (message, signature) = token.rsplit_once('.')?;
         let (header, claims) = message.split_once('.')?;
         let decode = |part: &str| BASE64_URL_SAFE_NO_PAD.decode(part).ok();
@@ -95,19 +101,37 @@ impl Accounts {
         let is_ours = header.alg == "RS256" && header.kid.as_deref() == Some(&self.key_id);
         let is_now =
             claims.iat <= now + 60 && now < claims.exp && claims.exp <= claims.iat + LONGEST;
-        let is_known = [&self.loader, &self.reader].contains(&&claims.iss);
-        if !(is_ours && is_now && is_known && claims.sub == claims.iss && claims.scope == SCOPE) {
-            return None;
-        }
+        let holds = is_ours && is_now && claims.scope == SCOPE;
+        (holds && self.has_signed(message, &decode(signature)?)).then_some(claims)
+    }
+
+    /// The account of this address.
+    pub(crate) fn known(&self, email: &str) -> Option<Caller> {
+        let is_known = [&self.loader, &self.reader].iter().any(|known| *known == email);
+        let writes = email == self.loader;
+        is_known.then(|| Caller { email: email.to_owned(), writes, boundary: None })
+    }
+
+    /// Whether this is the signature of a text under the key of the accounts.
+    pub(crate) fn has_signed(&self, text: &str, signature: &[u8]) -> bool {
         UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, &self.public_key)
-            .verify(message.as_bytes(), &decode(signature)?)
-            .ok()?;
-        Some(Caller { writes: claims.iss == self.loader, email: claims.iss })
+            .verify(text.as_bytes(), signature)
+            .is_ok()
     }
 }
 
+/// The token in the headers of a request.
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+}
+
+/// Now, in seconds since 1970.
+pub(crate) fn now() -> u64 {
+    SystemTime::UNIX_EPOCH.elapsed().map_or(0, |since| since.as_secs())
+}
+
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use ring::rand::SystemRandom;
     use ring::signature::RSA_PKCS1_SHA256;
 
@@ -116,7 +140,7 @@ mod tests {
     /// The key that `cargo xtask up gcs` hands out, known to everybody.
     const KEY: &str = include_str!("../../xtask/src/stack/gcs.key");
 
-    fn accounts() -> Accounts {
+    pub(crate) fn accounts() -> Accounts {
         let key = format!("-----BEGIN PRIVATE KEY-----\n{KEY}-----END PRIVATE KEY-----\n");
         let file = serde_json::json!({
             "client_email": "loader@test.example", "private_key": key, "private_key_id": "k",
@@ -124,19 +148,25 @@ mod tests {
         Accounts::new(&file.to_string()).unwrap()
     }
 
-    fn token(kid: &str, issuer: &str, issued: u64, lasts: u64) -> String {
+    pub(crate) fn token(kid: &str, issuer: &str, issued: u64, lasts: u64) -> String {
         let encode = |value: serde_json::Value| BASE64_URL_SAFE_NO_PAD.encode(value.to_string());
         let header = encode(serde_json::json!({"typ": "JWT", "alg": "RS256", "kid": kid}));
         let claims = encode(serde_json::json!({
-            "iss": issuer, "sub": issuer, "scope": SCOPE, "iat": issued, "exp": issued + lasts,
+            "iss": issuer, "sub": issuer, "aud": "http://gcs/_token", "scope": SCOPE, "iat": issued,
+            "exp": issued + lasts,
         }));
         let message = format!("{header}.{claims}");
+        let signature = BASE64_URL_SAFE_NO_PAD.encode(signed(&message));
+        format!("{message}.{signature}")
+    }
+
+    pub(crate) fn signed(message: &str) -> Vec<u8> {
         let der = BASE64_STANDARD.decode(KEY.lines().collect::<String>()).unwrap();
         let key = RsaKeyPair::from_pkcs8(&der).unwrap();
         let mut signature = vec![0; key.public().modulus_len()];
         key.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message.as_bytes(), &mut signature)
             .unwrap();
-        format!("{message}.{}", BASE64_URL_SAFE_NO_PAD.encode(signature))
+        signature
     }
 
     #[test]
@@ -144,7 +174,10 @@ mod tests {
         let accounts = accounts();
         for (email, writes) in [("loader@test.example", true), ("reader@test.example", false)] {
             let caller = accounts.of_token(&token("k", email, 100, 3600), 200);
-            assert_eq!(caller, Some(Caller { email: email.to_owned(), writes }));
+            assert_eq!(caller, Some(Caller { email: email.to_owned(), writes, boundary: None }));
+            let asks =
+                |address: &str| accounts.of_assertion(&token("k", email, 100, 3600), address, 200);
+            assert_eq!((asks("/_token"), asks("/other")), (caller, None));
         }
     }
 

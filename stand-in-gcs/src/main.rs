@@ -3,15 +3,19 @@
 //! It listens on the address of its first argument, once all is ready, and starts the program of its second argument on the
 //! port of its third. What comes for the JSON API is passed on. Either way a request needs a token that one of the service
 //! accounts has signed: the one in `TRANSLOAD_TEST_GCS_CREDENTIALS`, a key file in JSON, or `reader@` the same domain, who
-//! may only read and has the same key. It is no part of any program that is shipped.
+//! may only read and has the same key. A token may also be had at `/_token` for a signature, and be narrowed at `/_sts`; or the
+//! address itself is signed. It is no part of any program that is shipped.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test that cannot go on may panic"))]
 
 mod accounts;
 mod backend;
+mod boundary;
 mod faults;
 mod listing;
 mod refusal;
 mod server;
+mod signed;
+mod tokens;
 mod uploads;
 mod xml;
 

@@ -12,10 +12,12 @@ use hyper::http::request::Parts;
 use hyper::{Method, Request, Response};
 use percent_encoding::percent_decode_str;
 
-use crate::accounts::Accounts;
+use crate::accounts::{Accounts, Caller, bearer, now};
 use crate::backend::Backend;
 use crate::faults::{Action, Fault, Faults};
 use crate::refusal::{Answer, Refusal};
+use crate::signed::signer;
+use crate::tokens::{NARROWED, TOKENS, Tokens};
 use crate::uploads::Uploads;
 use crate::xml;
 
@@ -30,12 +32,14 @@ pub(crate) struct Server {
     pub(crate) backend: Backend,
     pub(crate) uploads: Uploads,
     accounts: Accounts,
+    tokens: Tokens,
     faults: Faults,
 }
 
 impl Server {
     pub(crate) fn new(backend: Backend, accounts: Accounts) -> Self {
-        Self { backend, uploads: Uploads::default(), accounts, faults: Faults::default() }
+        let (uploads, tokens, faults) = Default::default();
+        Self { backend, uploads, accounts, tokens, faults }
     }
 
     /// Answers a request.
@@ -69,14 +73,39 @@ impl Server {
     }
 
     async fn done(&self, head: &Parts, body: Bytes) -> Result<Answer, Refusal> {
-        let caller = self.accounts.caller(&head.headers)?;
-        if !caller.writes && !matches!(head.method, Method::GET | Method::HEAD) {
+        let path = head.uri.path();
+        if matches!(path, TOKENS | NARROWED) && head.method == Method::POST {
+            return Ok(self.tokens.answer(path, &body, &self.accounts, now()));
+        }
+        let is_json = JSON.iter().any(|json| path.starts_with(json));
+        let caller = self.caller(head)?;
+        let reads = matches!(head.method, Method::GET | Method::HEAD);
+        // The JSON API is not looked into: a narrowed token opens nothing there.
+        let is_within = match &caller.boundary {
+            Some(boundary) => !is_json && xml::is_within(boundary, head)?,
+            None => true,
+        };
+        if !is_within || !(reads || caller.writes) {
             return Err(Refusal::forbidden(&caller.email));
         }
-        match JSON.iter().any(|path| head.uri.path().starts_with(path)) {
+        match is_json {
             true => self.pass_on(head, body).await,
             false => xml::answer(self, head, body).await,
         }
+    }
+
+    /// Who asks: by the signature in the address, or by a token.
+    fn caller(&self, head: &Parts) -> Result<Caller, Refusal> {
+        let now = now();
+        if let Some(signed) = signer(&self.accounts, head, now) {
+            return signed;
+        }
+        let token = bearer(&head.headers)
+            .ok_or_else(|| Refusal::unauthenticated("Authentication required."))?;
+        self.accounts
+            .of_token(token, now)
+            .or_else(|| self.tokens.caller(token, now))
+            .ok_or_else(|| Refusal::unauthenticated("The provided token is not valid."))
     }
 
     async fn pass_on(&self, head: &Parts, body: Bytes) -> Result<Answer, Refusal> {

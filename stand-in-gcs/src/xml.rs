@@ -16,6 +16,7 @@ use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 
 use crate::backend::Metadata;
+use crate::boundary::Boundary;
 use crate::listing::Listing;
 use crate::refusal::{Answer, Refusal, escape, xml};
 use crate::server::Server;
@@ -79,6 +80,15 @@ pub(crate) async fn answer(server: &Server, head: &Parts, body: Bytes) -> Result
         (&Method::GET | &Method::HEAD, key, None) => read(server, &bucket, key, head).await,
         _ => Err(Refusal::new(405, "MethodNotAllowed", "not on an object")),
     }
+}
+
+/// Whether a request is about what lies within a boundary.
+pub(crate) fn is_within(boundary: &Boundary, head: &Parts) -> Result<bool, Refusal> {
+    let (bucket, key) = place(head.uri.path())?;
+    let query = head.uri.query().unwrap_or_default();
+    let listed = url::form_urlencoded::parse(query.as_bytes()).find(|(name, _)| name == "prefix");
+    let listed = listed.map(|(_, prefix)| prefix.into_owned()).unwrap_or_default();
+    Ok(boundary.allows(&bucket, &key, &listed))
 }
 
 /// The bucket and key in a path; no key where it names the bucket.

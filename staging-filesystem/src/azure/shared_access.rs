@@ -9,6 +9,7 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use object_store::azure::MicrosoftAzure;
 use object_store::{ClientOptions, Result};
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use ring::hmac;
 use transload_core::{Secret, SharedAccess};
 use url::Url;
@@ -19,6 +20,10 @@ use crate::time::Moment;
 
 /// The version of the service whose rules of signing are followed.
 pub(super) const VERSION: &str = "2020-12-06";
+
+/// What stands in the path of an address as it is. RFC 3986, section 2.3, and the slashes in names of blobs.
+const NAME: &AsciiSet =
+    &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~').remove(b'/');
 
 /// What can be handed out of a container.
 pub(crate) struct Signer {
@@ -83,29 +88,54 @@ impl Signer {
 
     /// A signature that reads and lists the container, from now on and for as long as this.
     pub(crate) async fn sign(&self, now: Moment, lasts: Duration) -> Result<SharedAccess> {
+        let token = self.token(None, now, lasts).await?;
+        Ok(SharedAccess { host: self.host.clone(), token })
+    }
+
+    /// An address that reads this blob, from now on and for as long as this. A signature of the settings opens what it opens.
+    pub(crate) async fn sign_blob(
+        &self,
+        name: &str,
+        now: Moment,
+        lasts: Duration,
+    ) -> Result<Secret> {
+        let token = self.token(Some(name), now, lasts).await?;
+        let Container { name: container, over_tls_alone, .. } = &self.container;
+        let scheme = if *over_tls_alone { "https" } else { "http" };
+        let (host, name) = (&self.host, utf8_percent_encode(name, NAME));
+        Ok(format!("{scheme}://{host}/{container}/{name}?{}", token.expose()).into())
+    }
+
+    async fn token(&self, blob: Option<&str>, now: Moment, lasts: Duration) -> Result<Secret> {
         let ends = now.after(lasts).to_seconds();
-        let token = match &self.with {
+        Ok(match &self.with {
             With::Signature(token) => token.clone(),
-            With::Key(key) => signature(key, None, &self.container, &ends),
+            With::Key(key) => signature(key, None, &self.container, blob, &ends),
             With::Delegation(delegation) => {
                 let key = delegation.key(now, lasts).await?;
-                signature(&key.value, Some(&key), &self.container, &ends)
+                signature(&key.value, Some(&key), &self.container, blob, &ends)
             }
-        };
-        Ok(SharedAccess { host: self.host.clone(), token })
+        })
     }
 }
 
+/// The signature for a container, or for one blob in it.
+///
 /// Source: Azure, "Create a service SAS" and "Create a user delegation SAS", version 2020-12-06 and later.
 fn signature(
     key: &hmac::Key,
     delegated: Option<&DelegatedKey>,
     container: &Container,
+    blob: Option<&str>,
     ends: &str,
 ) -> Secret {
-    // Read and list, of a container.
-    let (permissions, resource) = ("rl", "c");
     let place = format!("/blob/{}/{}", container.account, container.name);
+    let (permissions, resource, place) = match blob {
+        // Its name is signed as it is, without escapes.
+        Some(blob) => ("r", "b", format!("{place}/{blob}")),
+        // Read and list, of a container.
+        None => ("rl", "c", place),
+    };
     let protocol = if container.over_tls_alone { "https" } else { "https,http" };
     let begins = "";
     let mut to_sign = vec![permissions, begins, ends, &place];
@@ -147,6 +177,11 @@ mod tests {
         super::super::azure(&settings, &read.credentials, "lake", None).unwrap().signer
     }
 
+    const DELEGATED: &str = "<UserDelegationKey><SignedOid>oid</SignedOid><SignedTid>tid</SignedTid>\
+                             <SignedStart>2026-11-22T17:30:39Z</SignedStart>\
+                             <SignedExpiry>2026-11-23T17:45:39Z</SignedExpiry><SignedService>b</SignedService>\
+                             <SignedVersion>2020-12-06</SignedVersion><Value>Q0FOQVJZ</Value></UserDelegationKey>";
+
     const ADDRESS: &str = "https://account.blob.core.windows.net/";
 
     fn now() -> Moment {
@@ -169,23 +204,38 @@ mod tests {
 
     #[test]
     fn a_key_of_whoever_asks_signs_with_what_the_service_says_of_it() {
-        let answer = "<UserDelegationKey><SignedOid>oid</SignedOid><SignedTid>tid</SignedTid>\
-                      <SignedStart>2026-11-22T17:30:39Z</SignedStart><SignedExpiry>2026-11-23T17:45:39Z</SignedExpiry>\
-                      <SignedService>b</SignedService><SignedVersion>2020-12-06</SignedVersion>\
-                      <Value>Q0FOQVJZ</Value></UserDelegationKey>";
-        let key = DelegatedKey::from_answer(answer).unwrap();
+        let key = DelegatedKey::from_answer(DELEGATED).unwrap();
         let container = Container {
             account: "account".to_owned(),
             name: "lake".to_owned(),
             over_tls_alone: true,
         };
-        let token = signature(&key.value, Some(&key), &container, "2026-11-22T18:45:39Z");
+        let token = signature(&key.value, Some(&key), &container, None, "2026-11-22T18:45:39Z");
         // Made apart from this code as well.
         assert_eq!(
             token.expose(),
             "sv=2020-12-06&sr=c&sp=rl&se=2026-11-22T18%3A45%3A39Z&spr=https&skoid=oid&sktid=tid&skt=2026-11-22T17%3A30%3A39Z&ske=2026-11-23T17%3A45%3A39Z&sks=b&skv=2020-12-06&sig=XNoOwou1PSwadilUEHcs%2BL5nlDIUT%2BhxPwG4jCQOr3g%3D"
         );
         assert!(DelegatedKey::from_answer("<Value>Q0FOQVJZ</Value>").is_none());
+    }
+
+    /// The signatures were made apart from this code, too.
+    #[tokio::test]
+    async fn a_blob_is_signed_by_its_name_and_stands_in_its_address_with_escapes() {
+        const BLOB: &str = "raw/a b+c%é'/1.parquet";
+        let key = [("credentials.azure_storage_account_key", "Q0FOQVJZ")];
+        let signer = signer(ADDRESS, &key);
+        let url = signer.sign_blob(BLOB, now(), Duration::from_secs(3600)).await.unwrap();
+        assert_eq!(
+            url.expose(),
+            "https://account.blob.core.windows.net/lake/raw/a%20b%2Bc%25%C3%A9%27/1.parquet?\
+             sv=2020-12-06&sr=b&sp=r&se=2026-11-22T18%3A45%3A39Z&spr=https&sig=yuiFEQ6nwV%2BQ5eAxsb8CtKXG9OVt%2F3RPHMCn9LlGsKg%3D"
+        );
+        let key = DelegatedKey::from_answer(DELEGATED).unwrap();
+        let ends = "2026-11-22T18:45:39Z";
+        let token = signature(&key.value, Some(&key), &signer.container, Some(BLOB), ends);
+        assert!(token.expose().ends_with("&sig=8aYEcH5qXy2fMoBF1HfswoEfIAX1hqeU9zdzQqE0csQ%3D"));
+        assert!(!format!("{url:?} {token:?}").contains("sig="));
     }
 
     #[tokio::test]
@@ -195,6 +245,8 @@ mod tests {
         let access = local.sign(now(), Duration::from_secs(1)).await.unwrap();
         assert_eq!(access.host, "127.0.0.1:10000/account");
         assert_eq!(access.token.expose(), "sv=1&sig=CANARY");
+        let url = local.sign_blob("a/b c", now(), Duration::from_secs(1)).await.unwrap();
+        assert_eq!(url.expose(), "http://127.0.0.1:10000/account/lake/a/b%20c?sv=1&sig=CANARY");
         assert!(!format!("{access:?}").contains("CANARY"));
     }
 }

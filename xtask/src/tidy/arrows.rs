@@ -7,7 +7,8 @@ use crate::metadata::{Graph, Package};
 const CONTRACT: &str = "transload-core";
 /// What plugins share: who asks a vendor, and the clients of its stores. They are no plugins, and know the contract and one
 /// another alone; without them each plugin would find out for itself in whose name it asks, and not the same.
-const SHARED: [&str; 2] = ["transload-aws-identity", "transload-object-stores"];
+const SHARED: [&str; 3] =
+    ["transload-aws-identity", "transload-google-identity", "transload-object-stores"];
 const MANIFEST: &str = "Cargo.toml";
 
 pub(super) fn check(subject: &Subject<'_>) -> Outcome<Vec<Finding>> {

@@ -298,6 +298,9 @@ async fn every_way_in_that_it_claims_is_given(world: &mut StagingWorld) -> Outco
                     || (kind == AccessKind::TemporaryCredentials && temporary)
             }
             StagingAccess::SharedAccess(_) => kind == AccessKind::Credentials,
+            StagingAccess::Token(token) => {
+                kind == AccessKind::TemporaryCredentials && !token.prefixes.is_empty()
+            }
             StagingAccess::Configured(given) => given == kind,
             StagingAccess::None => false,
         };

@@ -11,11 +11,11 @@ use serde_json::{Value, json};
 use transload_core::{Error, ErrorKind, Result, Secret, check_encrypted};
 use url::Url;
 
-use crate::tokens::{SCOPE, Token, answer, post_form};
+use crate::tokens::{Token, answer, post_form};
 
 /// What the file of a workload identity says, as far as it is needed.
 #[derive(Debug, Deserialize)]
-pub(crate) struct ExternalAccount {
+pub struct ExternalAccount {
     audience: String,
     subject_token_type: String,
     token_url: String,
@@ -85,19 +85,19 @@ impl ExternalAccount {
         Ok(read)
     }
 
-    /// A token of Google's.
-    pub(crate) async fn token(&self, http: &Client, asked: Instant) -> Result<Token> {
+    /// A token of Google's that allows what the scope says.
+    pub(crate) async fn token(&self, http: &Client, scope: &str, asked: Instant) -> Result<Token> {
         let subject = self.subject_token(http).await?;
         let form = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),
             ("requested_token_type", "urn:ietf:params:oauth:token-type:access_token"),
             ("audience", self.audience.as_str()),
-            // To take on a service account needs more than that account may do with BigQuery.
+            // To take on a service account needs more than what that account is asked to do.
             (
                 "scope",
                 match self.service_account_impersonation_url {
                     Some(_) => "https://www.googleapis.com/auth/cloud-platform",
-                    None => SCOPE,
+                    None => scope,
                 },
             ),
             ("subject_token_type", self.subject_token_type.as_str()),
@@ -106,7 +106,7 @@ impl ExternalAccount {
         let exchanged = answer(post_form(http, &self.token_url, &form), &self.token_url).await?;
         let exchanged = Token::read(&exchanged, "access_token", asked)?;
         let Some(url) = &self.service_account_impersonation_url else { return Ok(exchanged) };
-        let scopes: Vec<&str> = SCOPE.split(' ').collect();
+        let scopes: Vec<&str> = scope.split(' ').collect();
         let request = http
             .post(url)
             .bearer_auth(exchanged.text.expose())

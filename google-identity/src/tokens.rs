@@ -1,0 +1,213 @@
+//! The tokens that requests carry: had from Google for who asks, kept until they end.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use reqwest::{Client, Method};
+use serde_json::Value;
+use tokio::sync::Mutex;
+use transload_core::{Error, ErrorKind, Result, Secret};
+use url::form_urlencoded;
+
+use crate::identity::Identity;
+use crate::service_account::LIFETIME;
+
+/// A token that ends so soon is renewed: the request must arrive while it holds.
+const MARGIN: Duration = Duration::from_secs(60);
+
+/// Where a machine of Google's asks who it is. Compute Engine documentation, "About VM metadata".
+const METADATA: &str =
+    "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token";
+
+/// A token, and when it ends.
+#[derive(Clone, Debug)]
+pub struct Token {
+    /// What a request carries.
+    pub text: Secret,
+    /// Its end.
+    pub ends: Instant,
+}
+
+impl Token {
+    /// A token from an answer of OAuth.
+    pub(crate) fn read(answer: &Value, text: &str, asked: Instant) -> Result<Self> {
+        let text = answer[text]
+            .as_str()
+            .ok_or_else(|| Error::new(ErrorKind::Terminal, "Google answered without a token"))?;
+        let seconds = answer["expires_in"].as_u64().unwrap_or(LIFETIME);
+        Ok(Self { text: text.into(), ends: asked + Duration::from_secs(seconds) })
+    }
+
+    /// Whether it holds for as long as this from now on.
+    fn lasts(&self, now: Instant, long: Duration) -> bool {
+        now + long < self.ends
+    }
+}
+
+/// The tokens of an identity.
+#[derive(Debug)]
+pub struct Tokens {
+    identity: Identity,
+    scope: String,
+    kept: Mutex<Option<Token>>,
+}
+
+impl Tokens {
+    /// The tokens of this identity, which allow what the scope says: words of Google's with a space between them.
+    pub fn new(identity: Identity, scope: impl Into<String>) -> Self {
+        Self { identity, scope: scope.into(), kept: Mutex::default() }
+    }
+
+    /// A token that holds; `None` where there is nobody to have one.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] where Google gives none, [`ErrorKind::Transient`] where it does not answer.
+    pub async fn token(&self, http: &Client) -> Result<Option<Secret>> {
+        Ok(self.lasting(http, MARGIN).await?.map(|token| token.text))
+    }
+
+    /// A token that holds for as long as this from now on, or one that is new. `None` where there is nobody to have one.
+    ///
+    /// # Errors
+    /// As [`token`](Self::token).
+    pub async fn lasting(&self, http: &Client, long: Duration) -> Result<Option<Token>> {
+        if matches!(self.identity, Identity::Nobody) {
+            return Ok(None);
+        }
+        let mut kept = self.kept.lock().await;
+        if let Some(token) = kept.as_ref().filter(|token| token.lasts(Instant::now(), long)) {
+            return Ok(Some(token.clone()));
+        }
+        let token = self.fetch(http).await?;
+        *kept = Some(token.clone());
+        Ok(Some(token))
+    }
+
+    /// Gives up this token: the service has refused it.
+    pub async fn forget(&self, refused: &Secret) {
+        let mut kept = self.kept.lock().await;
+        if kept.as_ref().is_some_and(|token| token.text.expose() == refused.expose()) {
+            *kept = None;
+        }
+    }
+
+    async fn fetch(&self, http: &Client) -> Result<Token> {
+        let asked = Instant::now();
+        match &self.identity {
+            Identity::Nobody => Err(Error::new(ErrorKind::Bug, "nobody has no token")),
+            Identity::ServiceAccount(account) => {
+                let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+                let text = account.assertion(&self.scope, now.as_secs())?;
+                let form = [
+                    ("grant_type", "urn:ietf:params:oauth:grant-type:jwt-bearer"),
+                    ("assertion", text.expose()),
+                ];
+                let request = post_form(http, &account.token_uri, &form);
+                Token::read(&answer(request, &account.token_uri).await?, "access_token", asked)
+            }
+            Identity::User { client_id, client_secret, refresh_token, token_uri } => {
+                let form = [
+                    ("grant_type", "refresh_token"),
+                    ("client_id", client_id),
+                    ("client_secret", client_secret.expose()),
+                    ("refresh_token", refresh_token.expose()),
+                ];
+                let request = post_form(http, token_uri, &form);
+                Token::read(&answer(request, token_uri).await?, "access_token", asked)
+            }
+            Identity::Workload(workload) => workload.token(http, &self.scope, asked).await,
+            Identity::Machine => {
+                let request =
+                    http.request(Method::GET, METADATA).header("Metadata-Flavor", "Google");
+                let answer = answer(request, METADATA).await.map_err(|error| {
+                    error.with_hint(
+                        "no credentials are configured and this is no machine of Google's: set `credentials`, or \
+                         `credentials.application_credentials` to the path of a key file",
+                    )
+                })?;
+                Token::read(&answer, "access_token", asked)
+            }
+        }
+    }
+}
+
+/// A client for tokens and for nothing else.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] where none can be made, as without certificates.
+pub fn client() -> Result<Client> {
+    // reqwest panics where no provider is installed; one that is installed already serves as well.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder()
+        .connect_timeout(Duration::from_secs(5))
+        .timeout(Duration::from_secs(30))
+        // Tokens go nowhere else than where they are asked for.
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .map_err(|error| {
+            Error::new(ErrorKind::Configuration, "no client for HTTP can be made")
+                .with_source(error)
+        })
+}
+
+/// A POST of a form.
+pub(crate) fn post_form(
+    http: &Client,
+    url: &str,
+    form: &[(&str, &str)],
+) -> reqwest::RequestBuilder {
+    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
+    http.post(url).header("content-type", "application/x-www-form-urlencoded").body(body)
+}
+
+/// Sends a request for a token. What comes back is shown in parts alone: it may hold one.
+pub(crate) async fn answer(request: reqwest::RequestBuilder, url: &str) -> Result<Value> {
+    let lost = |error: reqwest::Error| {
+        Error::new(ErrorKind::Transient, "the connection to Google for a token was lost")
+            .with("url", url)
+            .with_source(error.without_url())
+    };
+    let response = request.send().await.map_err(lost)?;
+    let status = response.status();
+    let body = response.bytes().await.map_err(lost)?;
+    let value: Value = serde_json::from_slice(&body).unwrap_or(Value::Null);
+    if status.is_success() {
+        return Ok(value);
+    }
+    let busy = status.is_server_error() || status.as_u16() == 429;
+    let kind = if busy { ErrorKind::Transient } else { ErrorKind::Configuration };
+    let mut error = Error::new(kind, "Google gives no token for these credentials")
+        .with("url", url)
+        .with("status", status.as_u16());
+    // RFC 6749, section 5.2; other services of Google answer with an object.
+    let code = value["error"].as_str().or(value["error"]["status"].as_str());
+    let said = value["error_description"].as_str().or(value["error"]["message"].as_str());
+    if let Some(code) = code {
+        error = error.with("code", code);
+    }
+    if let Some(said) = said {
+        error = error.with("reason", said);
+    }
+    Err(error.with_hint(
+        "see that the key is that of the account and was not revoked, that the login was not, and that the clock is right",
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_token_is_renewed_before_it_ends() {
+        let now = Instant::now();
+        let of = |seconds: u64| {
+            let answer = json!({"access_token": "t", "expires_in": seconds});
+            Token::read(&answer, "access_token", now).unwrap()
+        };
+        assert_eq!(of(3600).ends, now + Duration::from_secs(3600));
+        assert!(of(3600).lasts(now, MARGIN) && of(61).lasts(now, MARGIN));
+        assert!(!of(60).lasts(now, MARGIN) && !of(30).lasts(now, MARGIN));
+        assert!(Token::read(&json!({}), "access_token", now).is_err());
+    }
+}
