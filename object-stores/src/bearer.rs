@@ -1,11 +1,12 @@
 //! Tokens of Google's for the client of a bucket.
 
+use std::error::Error as StdError;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use object_store::CredentialProvider;
 use object_store::gcp::GcpCredential;
-use transload_core::Result;
+use transload_core::{Error, Result};
 use transload_google_identity::{Tokens, client};
 
 /// Gives each request a token that holds.
@@ -32,4 +33,16 @@ impl CredentialProvider for Bearer {
         let bearer = token.map(|token| token.expose().to_owned()).unwrap_or_default();
         Ok(Arc::new(GcpCredential { bearer }))
     }
+}
+
+/// Why there was no token, where that is what a request failed for.
+pub fn without_token(error: &object_store::Error) -> Option<Error> {
+    let mut next: Option<&(dyn StdError + 'static)> = Some(error);
+    while let Some(cause) = next {
+        if let Some(ours) = cause.downcast_ref::<Error>() {
+            return Some(ours.report().into());
+        }
+        next = cause.source();
+    }
+    None
 }

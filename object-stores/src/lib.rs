@@ -23,6 +23,7 @@ use url::Url;
 pub use account::Account;
 pub use amazon::Amazon;
 pub use azure::Azure;
+pub use bearer::without_token;
 pub use credentials::StoreCredentials;
 pub use google::is_google;
 pub use transload_aws_identity::{Row, role_refused};

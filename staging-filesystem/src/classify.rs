@@ -5,7 +5,7 @@ use std::io;
 
 use object_store::client::{HttpError, HttpErrorKind};
 use transload_core::{Error, ErrorKind, Redactor, StorageKind};
-use transload_object_stores::{TABLE, role_refused};
+use transload_object_stores::{TABLE, role_refused, without_token};
 
 const CREDENTIALS: &str = "check `credentials.aws_access_key_id`, `credentials.aws_secret_access_key` and \
                            `credentials.aws_session_token`";
@@ -112,6 +112,9 @@ pub(crate) fn classify(
     redactor: &Redactor,
 ) -> Error {
     use ErrorKind::{Bug, Terminal, Unsupported};
+    if let Some(refused) = without_token(error) {
+        return refused.redacted(redactor);
+    }
     let answer = Answer::of(error);
     let by_code = match storage {
         StorageKind::Azure => by_code_of_azure,

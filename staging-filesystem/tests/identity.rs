@@ -275,6 +275,69 @@ async fn an_instance_and_a_container_are_told_their_keys() {
     assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
 }
 
+/// A service that exchanges tokens and a bucket with nothing in it, which lists to whoever has what was exchanged.
+fn google() -> String {
+    serve(|asked: &Asked| {
+        if asked.line == "POST /v1/token" {
+            let is_known = asked.value("subject_token") == "a token"
+                && asked.value("audience") == "//iam.googleapis.com/pool"
+                && asked.value("grant_type") == "urn:ietf:params:oauth:grant-type:token-exchange";
+            return match is_known {
+                true => (200, r#"{"access_token": "t0ken", "expires_in": 3600}"#.into()),
+                false => {
+                    (400, r#"{"error": "invalid_grant", "error_description": "unknown"}"#.into())
+                }
+            };
+        }
+        match asked.header("authorization") {
+            "Bearer t0ken" => (
+                200,
+                "<?xml version=\"1.0\"?><ListBucketResult><Name>lake</Name></ListBucketResult>"
+                    .into(),
+            ),
+            _ => (
+                401,
+                "<Error><Code>AuthenticationRequired</Code><Message>no</Message></Error>".into(),
+            ),
+        }
+    })
+}
+
+#[tokio::test]
+async fn a_workload_shows_google_the_token_of_its_provider() {
+    let place = Place::local();
+    let server = google();
+    let folder = place.folder.path();
+    let file = folder.join("workload.json");
+    let workload = format!(
+        r#"{{"type": "external_account", "audience": "//iam.googleapis.com/pool",
+            "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+            "token_url": "{server}/v1/token", "credential_source": {{"file": "{}"}}}}"#,
+        folder.join("token").display()
+    );
+    std::fs::write(&file, workload).unwrap();
+    let list = async |token: &str| {
+        std::fs::write(folder.join("token"), token).unwrap();
+        let settings = place.settings(&[
+            ("bucket_url", "gs://lake"),
+            ("credentials.endpoint_url", &server),
+            ("credentials.application_credentials", file.to_str().unwrap()),
+        ]);
+        made(settings, &[]).list(&Scope::default()).await
+    };
+    assert_eq!(list("a token\n").await.unwrap(), []);
+    let error = list("CANARY").await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.message(), error.context("code")),
+        (
+            ErrorKind::Configuration,
+            "Google gives no token for these credentials",
+            Some("invalid_grant")
+        )
+    );
+    assert!(error.hint().is_some() && !format!("{error:?}").contains("CANARY"), "{error:?}");
+}
+
 /// The key that signs for a principal, as the service gives it. Its value is Base64 of `CANARY`.
 const DELEGATED: &str = "<UserDelegationKey><SignedOid>oid</SignedOid><SignedTid>tid</SignedTid>\
                          <SignedStart>2026-11-22T17:30:39Z</SignedStart><SignedExpiry>2026-11-23T17:45:39Z</SignedExpiry>\

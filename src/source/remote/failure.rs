@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 
 use object_store::client::HttpError;
 use transload_core::{Error, ErrorKind, Redactor};
-use transload_object_stores::role_refused;
+use transload_object_stores::{role_refused, without_token};
 
 const TABLE: &str = "sources.filesystem.credentials";
 const CREDENTIALS: &str = "check `[sources.filesystem.credentials]`";
@@ -15,6 +15,9 @@ const NETWORK: &str = "check the network, and `endpoint_url` where it is set";
 /// The error itself is not kept: it quotes the URL and the body of the answer, which may hold keys and signatures.
 pub(super) fn of_store(error: &object_store::Error, redactor: &Redactor, origin: &str) -> Error {
     use ErrorKind::Transient;
+    if let Some(refused) = without_token(error) {
+        return refused.redacted(redactor).with("file", origin);
+    }
     let text = error.to_string();
     let status = between(&text, "status code: ", " ").and_then(|status| status.parse().ok());
     let code = between(&text, "<Code>", "</Code>");
