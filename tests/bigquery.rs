@@ -308,7 +308,7 @@ async fn pipelines_publish_into_one_dataset_at_the_same_time() {
     run(case.staged(), rows(1)).await;
     let folders: Vec<_> = (0..2).map(|_| tempfile::tempdir().unwrap()).collect();
     let loads = folders.iter().map(|folder| async {
-        let name = service::unique("pipeline");
+        let name = service::case::unique("pipeline");
         let builder = pipeline(&name, &case.name, folder.path()).staging("filesystem");
         run(builder, rows(10)).await;
     });

@@ -11,7 +11,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use cluster::{Case, pipeline, query, unique, variable};
+use cluster::case::{unique, variable};
+use cluster::{Case, pipeline, query};
 use rustix::process::{Signal, getpid, kill_process};
 use transload::arrow::array::{
     ArrayRef, BinaryArray, Decimal128Array, RecordBatch, StringArray, TimestampMicrosecondArray,

@@ -1,24 +1,42 @@
 //! The service of the tests: the emulator, or a project of their user's with `--live`.
 
+#[path = "../warehouse/case.rs"]
+pub(crate) mod case;
+
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::SystemTime;
 
 use serde_json::Value;
-use tempfile::TempDir;
 use transload::PipelineBuilder;
+use transload::core::Result;
 use transload::core::settings::Settings;
 use transload_dest_bigquery::BigQueryDestination;
 
-/// What `cargo xtask e2e bigquery` sets.
-pub(crate) fn variable(name: &str) -> String {
-    std::env::var(name)
-        .unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask e2e bigquery`"))
+use case::{Rows, Warehouse, variable};
+
+#[derive(Debug)]
+pub(crate) struct BigQuery;
+
+pub(crate) type Case = case::Case<BigQuery>;
+
+impl Warehouse for BigQuery {
+    const NAME: &'static str = "bigquery";
+
+    fn login(_: &str) -> Vec<(String, String)> {
+        settings().into_iter().map(|(key, value)| (key.to_owned(), value)).collect()
+    }
+
+    fn bucket(prefix: &str) -> Vec<(&'static str, String)> {
+        bucket(prefix)
+    }
+
+    async fn rows(sql: &str) -> Result<Rows> {
+        service(&[])?.query(sql).await
+    }
 }
 
 /// Whether the tests run in a project of their user's.
 pub(crate) fn is_live() -> bool {
-    std::env::var_os("TRANSLOAD_TEST_BIGQUERY_LIVE").is_some()
+    BigQuery::is_live()
 }
 
 /// The service, as its user would configure it: keys below `destination.bigquery`.
@@ -70,7 +88,7 @@ pub(crate) fn bucket(prefix: &str) -> Vec<(&'static str, String)> {
 }
 
 /// The service with these settings in the place of others.
-pub(crate) fn service(changes: &[(&str, &str)]) -> transload::core::Result<BigQueryDestination> {
+pub(crate) fn service(changes: &[(&str, &str)]) -> Result<BigQueryDestination> {
     let settings = settings();
     let kept = settings.iter().map(|(key, value)| (*key, value.as_str()));
     let pairs: Vec<(&str, &str)> = kept
@@ -80,59 +98,7 @@ pub(crate) fn service(changes: &[(&str, &str)]) -> transload::core::Result<BigQu
     BigQueryDestination::new(&Settings::from_pairs("bigquery", &pairs))
 }
 
-/// A text that no other test and no other run has.
-pub(crate) fn unique(test: &str) -> String {
-    static NUMBER: AtomicUsize = AtomicUsize::new(0);
-    let now = SystemTime::UNIX_EPOCH.elapsed().expect("after 1970").as_micros();
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    format!("tl_{test}_{now}_{}_{number}", std::process::id())
-}
-
-/// A dataset of its own, and a folder for what a pipeline keeps.
-#[derive(Debug)]
-pub(crate) struct Case {
-    /// The dataset.
-    pub(crate) name: String,
-    folder: TempDir,
-}
-
 impl Case {
-    pub(crate) fn new(test: &str) -> Self {
-        Self { name: unique(test), folder: tempfile::tempdir().expect("a folder") }
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// A pipeline into the dataset, without staging.
-    pub(crate) fn direct(&self) -> PipelineBuilder {
-        pipeline("bigquery_pipeline", &self.name, self.folder.path())
-    }
-
-    /// A pipeline into the dataset, through the bucket.
-    pub(crate) fn staged(&self) -> PipelineBuilder {
-        self.direct().staging("filesystem")
-    }
-
-    /// Rows of a query, as texts joined by `|`, NULL as `~`.
-    pub(crate) async fn ask(&self, sql: &str) -> Vec<String> {
-        let sql = sql.replace("{d}", &self.name);
-        let rows = service(&[]).expect("is configured").query(&sql).await;
-        let rows = rows.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-        let text = |value: Option<String>| value.unwrap_or_else(|| "~".to_owned());
-        rows.into_iter()
-            .map(|row| row.into_iter().map(text).collect::<Vec<_>>().join("|"))
-            .collect()
-    }
-
-    /// The one value of a query.
-    pub(crate) async fn one(&self, sql: &str) -> String {
-        let rows = self.ask(sql).await;
-        let [row] = &rows[..] else { panic!("{sql}: {rows:?}") };
-        row.clone()
-    }
-
     /// The rows of tables.
     pub(crate) async fn counts<const N: usize>(&self, tables: [&str; N]) -> [u64; N] {
         let counts = tables.map(|table| format!("(SELECT COUNT(*) FROM {{d}}.{table})")).join(", ");
@@ -213,15 +179,5 @@ fn control() -> reqwest::Client {
 
 /// A pipeline of this name into this dataset.
 pub(crate) fn pipeline(name: &str, dataset: &str, folder: &Path) -> PipelineBuilder {
-    let builder = transload::pipeline(name)
-        .destination("bigquery")
-        .dataset_name(dataset)
-        .folder(folder)
-        .pipelines_dir("pipelines");
-    let builder = settings().into_iter().fold(builder, |builder, (key, value)| {
-        builder.setting(format!("destination.bigquery.{key}"), value)
-    });
-    bucket(dataset).into_iter().fold(builder, |builder, (key, value)| {
-        builder.setting(format!("destination.filesystem.{key}"), value)
-    })
+    case::pipeline::<BigQuery>(name, dataset, folder)
 }

@@ -1,74 +1,35 @@
 //! The cluster of the tests: the stand-in, or one of their user's with `--live`.
 
-use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering};
+#[path = "../warehouse/case.rs"]
+pub(crate) mod case;
 
-use tempfile::TempDir;
+use std::path::Path;
+
 use transload::PipelineBuilder;
+use transload::core::Result;
 use transload::core::settings::{Settings, connection_string};
 use transload_dest_redshift::RedshiftDestination;
 
-/// What `cargo xtask e2e redshift` sets.
-pub(crate) fn variable(name: &str) -> String {
-    std::env::var(name)
-        .unwrap_or_else(|_| panic!("{name} is not set: run `cargo xtask e2e redshift`"))
-}
+use case::{Rows, Warehouse, variable};
 
-/// Whether the tests run on a cluster of their user's.
-pub(crate) fn is_live() -> bool {
-    std::env::var_os("TRANSLOAD_TEST_REDSHIFT_LIVE").is_some()
-}
-
-/// A text that no other test and no other run has.
-pub(crate) fn unique(test: &str) -> String {
-    static NUMBER: AtomicUsize = AtomicUsize::new(0);
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .expect("after 1970")
-        .as_micros();
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    format!("tl_{test}_{now}_{}_{number}", std::process::id())
-}
-
-/// A dataset of its own, and a folder for what a pipeline keeps.
 #[derive(Debug)]
-pub(crate) struct Case {
-    /// The dataset, and the name of the application.
-    pub(crate) name: String,
-    folder: TempDir,
+pub(crate) struct Redshift;
+
+pub(crate) type Case = case::Case<Redshift>;
+
+impl Warehouse for Redshift {
+    const NAME: &'static str = "redshift";
+
+    fn login(session: &str) -> Vec<(String, String)> {
+        credentials(login(session))
+    }
+
+    async fn rows(sql: &str) -> Result<Rows> {
+        cluster("transload_test_look").query(sql).await
+    }
 }
 
 impl Case {
-    pub(crate) fn new(test: &str) -> Self {
-        Self { name: unique(test), folder: tempfile::tempdir().expect("a folder") }
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
-    }
-
-    /// A pipeline into the dataset, without staging.
-    pub(crate) fn direct(&self) -> PipelineBuilder {
-        pipeline("redshift_pipeline", &self.name, self.folder.path())
-    }
-
-    /// A pipeline into the dataset, through the bucket.
-    pub(crate) fn staged(&self) -> PipelineBuilder {
-        self.direct().staging("filesystem")
-    }
-
-    /// Rows of a query, as texts joined by `|`, NULL as `~`.
-    pub(crate) async fn ask(&self, sql: &str) -> Vec<String> {
-        query(&sql.replace("{d}", &self.name)).await
-    }
-
-    /// The one value of a query.
-    pub(crate) async fn one(&self, sql: &str) -> String {
-        let rows = self.ask(sql).await;
-        let [row] = &rows[..] else { panic!("{sql}: {rows:?}") };
-        row.clone()
-    }
-
     pub(crate) async fn count(&self, table: &str) -> u64 {
         self.one(&format!("SELECT COUNT(*) FROM {{d}}.{table}")).await.parse().expect("a number")
     }
@@ -84,6 +45,11 @@ impl Case {
                    AND query_text LIKE '%{d}%'";
         self.one(sql).await.parse().expect("a number")
     }
+}
+
+/// Whether the tests run on a cluster of their user's.
+pub(crate) fn is_live() -> bool {
+    Redshift::is_live()
 }
 
 /// The cluster, as its user would configure it.
@@ -109,9 +75,13 @@ pub(crate) fn login(name: &str) -> Vec<(&'static str, String)> {
     ]
 }
 
+fn credentials(login: Vec<(&'static str, String)>) -> Vec<(String, String)> {
+    login.into_iter().map(|(key, value)| (format!("credentials.{key}"), value)).collect()
+}
+
 /// A pipeline of this name into this dataset.
 pub(crate) fn pipeline(name: &str, dataset: &str, folder: &Path) -> PipelineBuilder {
-    pipeline_as(login(dataset), name, dataset, folder)
+    case::pipeline::<Redshift>(name, dataset, folder)
 }
 
 /// The same, for whoever logs in so.
@@ -121,29 +91,7 @@ pub(crate) fn pipeline_as(
     dataset: &str,
     folder: &Path,
 ) -> PipelineBuilder {
-    let builder = transload::pipeline(name)
-        .destination("redshift")
-        .dataset_name(dataset)
-        .folder(folder)
-        .pipelines_dir("pipelines");
-    let builder = login.into_iter().fold(builder, |builder, (key, value)| {
-        builder.setting(format!("destination.redshift.credentials.{key}"), value)
-    });
-    if is_live() {
-        // The bucket, its keys and the role are those of whoever runs the tests.
-        return builder.environment(std::env::vars_os());
-    }
-    [
-        ("bucket_url", format!("s3://{}/{dataset}", variable("TRANSLOAD_TEST_S3_BUCKET"))),
-        ("credentials.aws_access_key_id", variable("TRANSLOAD_TEST_S3_KEY")),
-        ("credentials.aws_secret_access_key", variable("TRANSLOAD_TEST_S3_SECRET")),
-        ("credentials.endpoint_url", variable("TRANSLOAD_TEST_S3_ENDPOINT")),
-        ("credentials.region_name", "us-east-1".to_owned()),
-    ]
-    .into_iter()
-    .fold(builder, |builder, (key, value)| {
-        builder.setting(format!("destination.filesystem.{key}"), value)
-    })
+    case::pipeline_as::<Redshift>(credentials(login), name, dataset, folder)
 }
 
 /// The login at the stand-in by IAM, which says this besides.
@@ -177,8 +125,7 @@ pub(crate) fn cluster(application: &str) -> RedshiftDestination {
 
 /// The same, for whoever logs in so.
 pub(crate) fn destination(login: Vec<(&'static str, String)>) -> RedshiftDestination {
-    let keys: Vec<(String, String)> =
-        login.into_iter().map(|(key, value)| (format!("credentials.{key}"), value)).collect();
+    let keys = credentials(login);
     let pairs: Vec<(&str, &str)> =
         keys.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
     RedshiftDestination::new(&Settings::from_pairs("redshift", &pairs)).expect("is configured")
@@ -186,8 +133,5 @@ pub(crate) fn destination(login: Vec<(&'static str, String)>) -> RedshiftDestina
 
 /// Asks the cluster.
 pub(crate) async fn query(sql: &str) -> Vec<String> {
-    let cluster = cluster("transload_test_look");
-    let rows = cluster.query(sql).await.unwrap_or_else(|error| panic!("{sql}: {error:?}"));
-    let text = |value: Option<String>| value.unwrap_or_else(|| "~".to_owned());
-    rows.into_iter().map(|row| row.into_iter().map(text).collect::<Vec<_>>().join("|")).collect()
+    case::ask::<Redshift>(sql).await
 }

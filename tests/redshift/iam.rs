@@ -2,7 +2,8 @@
 
 use transload::{ErrorKind, LoadStatus, Resource};
 
-use crate::cluster::{Case, destination, login_by_iam, pipeline_as, query, variable};
+use crate::cluster::case::variable;
+use crate::cluster::{Case, destination, login_by_iam, pipeline_as, query};
 
 /// How often a user and a password were given out to this user.
 async fn given(user: &str) -> String {

@@ -4,7 +4,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::account::{self, Case, account_with, pipeline, query, unique, variable};
+use crate::account::case::{unique, variable};
+use crate::account::{self, Case, account_with, pipeline, query};
 use rustix::process::{Signal, getpid, kill_process};
 use transload::arrow::array::{
     BinaryArray, Decimal128Array, RecordBatch, TimestampMicrosecondArray,
