@@ -30,10 +30,6 @@ impl Warehouse for Redshift {
 }
 
 impl Case {
-    pub(crate) async fn count(&self, table: &str) -> u64 {
-        self.one(&format!("SELECT COUNT(*) FROM {{d}}.{table}")).await.parse().expect("a number")
-    }
-
     /// Sends a command to the stand-in.
     pub(crate) async fn stand_in(&self, command: &str) {
         query(&format!("STAND_IN {command} FOR '{}'", self.name)).await;

@@ -28,20 +28,16 @@ impl Warehouse for Snowflake {
         format!("\"{}\".\"{}\"", database(), name.to_ascii_uppercase())
     }
 
+    fn table(name: &str) -> String {
+        format!("\"{}\"", name.to_ascii_uppercase())
+    }
+
     async fn rows(sql: &str) -> Result<Rows> {
         account("look").query(sql).await
     }
 }
 
 impl Case {
-    pub(crate) async fn count(&self, table: &str) -> u64 {
-        let table = table.to_ascii_uppercase();
-        self.one(&format!("SELECT COUNT(*) FROM {{d}}.\"{table}\""))
-            .await
-            .parse()
-            .expect("a number")
-    }
-
     /// Sends a command to the stand-in.
     pub(crate) async fn stand_in(&self, command: &str) -> Vec<String> {
         query(&format!("STAND_IN {command} FOR '{}'", self.name)).await

@@ -1,12 +1,10 @@
 //! What is loaded, how it fails, and what comes of it.
 
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::account::case::{unique, variable};
-use crate::account::{self, Case, account_with, pipeline, query};
-use rustix::process::{Signal, getpid, kill_process};
+use crate::account::case::{killed, unique, variable};
+use crate::account::{self, Case, Snowflake, account_with, pipeline, query};
 use transload::arrow::array::{
     BinaryArray, Decimal128Array, RecordBatch, TimestampMicrosecondArray,
 };
@@ -777,89 +775,15 @@ async fn a_run_that_is_dropped_cancels_its_statement_and_leaves_no_transaction()
     assert_eq!((case.count("events").await, case.count("_dlt_loads").await), (3, 2));
 }
 
-/// What tells a process that it is the one to be killed: `<dataset>;<folder>;<disposition>;<event to die at>`.
-const CHILD: &str = "TRANSLOAD_SNOWFLAKE_CHILD";
-
-/// Rows that stand there before a load that replaces.
-const OLD_ROWS: u64 = 5;
-
-/// Rows of the load that is killed.
-const ROWS: u64 = 2;
-
-fn write_rows(case: &Case, count: u64) {
-    let rows: String = (0..count).map(|n| format!("{{\"n\": {n}, \"tags\": [1, 2]}}\n")).collect();
-    std::fs::write(case.folder().join("rows.jsonl"), rows).unwrap();
-}
-
 #[tokio::test]
 #[ignore = "is started by the test below"]
 async fn child_that_is_killed() {
-    let orders = std::env::var(CHILD).expect("it is not started by hand");
-    let [dataset, folder, disposition, die_at] = orders.split(';').collect::<Vec<_>>()[..] else {
-        panic!("orders")
-    };
-    let (folder, die_at) = (std::path::Path::new(folder), die_at.parse::<usize>().unwrap());
-    let events = AtomicUsize::new(0);
-    let observer = move |_: Event| {
-        if events.fetch_add(1, Ordering::SeqCst) + 1 == die_at {
-            kill_process(getpid(), Signal::KILL).unwrap();
-        }
-    };
-    let builder = pipeline("killed", dataset, folder).observer(observer);
-    let rows = Resource::files("events", [folder.join("rows.jsonl")]);
     // One way each: a bucket and a stage are both killed.
-    let (builder, disposition) = match disposition {
-        "replace" => (builder, WriteDisposition::Replace),
-        _ => (builder.staging("filesystem"), WriteDisposition::Append),
-    };
-    builder.build().unwrap().run(rows.write_disposition(disposition)).await.unwrap();
+    killed::child::<Snowflake>(|disposition| disposition == "append").await;
 }
 
 #[tokio::test]
 #[ignore = "needs the stand-in for Snowflake: cargo xtask e2e snowflake"]
 async fn a_load_that_is_killed_anywhere_is_finished_by_the_next_run() {
-    let run = |case: &Case, disposition: &str, die_at: usize| {
-        let orders = format!("{};{};{disposition};{die_at}", case.name, case.folder().display());
-        Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "snowflake::child_that_is_killed"])
-            .env(CHILD, orders)
-            .output()
-            .unwrap()
-    };
-    for disposition in ["append", "replace"] {
-        for die_at in 1.. {
-            let case = Case::new("killed");
-            if disposition == "replace" {
-                write_rows(&case, OLD_ROWS);
-                assert!(
-                    run(&case, disposition, 0).status.success(),
-                    "rows that are to be replaced"
-                );
-            }
-            write_rows(&case, ROWS);
-            let killed = !run(&case, disposition, die_at).status.success();
-            let at = format!("{disposition}, killed at event {die_at}");
-            if killed {
-                if disposition == "replace" {
-                    let seen = (case.count("events").await, case.count("events__tags").await);
-                    let whole = [OLD_ROWS, ROWS].map(|rows| (rows, 2 * rows));
-                    assert!(whole.contains(&seen), "{at}: a reader sees {seen:?}");
-                }
-                let second = run(&case, disposition, 0);
-                assert!(
-                    second.status.success(),
-                    "{at}: {}",
-                    String::from_utf8_lossy(&second.stdout)
-                );
-            }
-            let found = (case.count("events").await, case.count("events__tags").await);
-            assert_eq!(found, (ROWS, 2 * ROWS), "{at}");
-            let loads = if disposition == "replace" { 2 } else { 1 };
-            assert_eq!(case.count("_dlt_loads").await, loads, "{at}");
-            if !killed {
-                assert!(die_at > 8, "the load has fewer events than steps");
-                break;
-            }
-        }
-    }
+    killed::killed_anywhere::<Snowflake>("snowflake::child_that_is_killed").await;
 }

@@ -1,6 +1,9 @@
 //! What the tests of all warehouses have: a dataset of their own, pipelines into it, and questions about it.
 #![allow(dead_code, reason = "each test program needs a part of it")]
 
+#[path = "killed.rs"]
+pub(crate) mod killed;
+
 use std::fmt::Debug;
 use std::marker::PhantomData;
 use std::path::Path;
@@ -35,6 +38,11 @@ pub(crate) trait Warehouse: Debug + Sized {
 
     /// A dataset, as it stands in SQL.
     fn dataset(name: &str) -> String {
+        name.to_owned()
+    }
+
+    /// A table, as it stands in SQL.
+    fn table(name: &str) -> String {
         name.to_owned()
     }
 
@@ -131,6 +139,12 @@ impl<W: Warehouse> Case<W> {
         let rows = self.ask(sql).await;
         let [row] = &rows[..] else { panic!("{sql}: {rows:?}") };
         row.clone()
+    }
+
+    /// The rows of a table.
+    pub(crate) async fn count(&self, table: &str) -> u64 {
+        let sql = format!("SELECT COUNT(*) FROM {{d}}.{}", W::table(table));
+        self.one(&sql).await.parse().expect("a number")
     }
 }
 
