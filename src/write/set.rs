@@ -1,6 +1,6 @@
 //! The writers of all tables of a load, and the memory that they share.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,6 +11,10 @@ use super::adopt::Adoption;
 use super::passthrough::Changes;
 use super::{TableWriter, WriteOptions};
 use crate::arrow_types::Defaults;
+
+/// Tables whose last rows are with the workers at a time, each of which has an open file: there may be thousands of tables, and a
+/// process may not open as many.
+const AHEAD: usize = 16;
 
 /// Writes the files of all tables of a load.
 ///
@@ -79,14 +83,19 @@ impl TableWriters {
     ///
     /// # Errors
     /// As [`TableWriter::finish`].
-    pub(crate) fn finish(mut self) -> Result<Vec<DataFile>> {
-        // All of them first: so the workers encode those of one table while the file of another is brought to the disk.
-        self.tables.values_mut().try_for_each(TableWriter::hand_in_rest)?;
+    pub(crate) fn finish(self) -> Result<Vec<DataFile>> {
         let mut files = Vec::new();
-        for writer in self.tables.into_values() {
+        let mut coming = self.tables.into_values();
+        let mut ahead = VecDeque::new();
+        loop {
+            // So the workers encode the rows of some tables while the file of another is brought to the disk.
+            for mut writer in coming.by_ref().take(AHEAD - ahead.len()) {
+                writer.hand_in_rest()?;
+                ahead.push_back(writer);
+            }
+            let Some(writer) = ahead.pop_front() else { return Ok(files) };
             files.extend(writer.finish()?);
         }
-        Ok(files)
     }
 
     fn of(&mut self, table: &str) -> &mut TableWriter {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use parquet::arrow::ArrowWriter;
 use transload::arrow::array::{ArrayRef, Int64Array, RecordBatch};
 
-use crate::support::{PLAYERS_FILE, Sandbox, THROUGH_STAGING};
+use crate::support::{PLAYERS_FILE, Ran, Sandbox, THROUGH_STAGING};
 
 /// The data files of a table in the staging storage.
 fn staged(sandbox: &Sandbox, table: &str) -> Vec<String> {
@@ -84,4 +84,24 @@ fn a_compression_that_there_is_not_is_refused_with_those_that_there_are() {
         "data_writer.parquet_compression",
         "expected zstd, zstd(1) to zstd(22), snappy or none",
     ]);
+}
+
+#[test]
+#[cfg(unix)]
+fn a_load_may_have_more_tables_than_a_process_may_open_files() {
+    let sandbox = Sandbox::empty();
+    let lists: Vec<String> = (0..300).map(|number| format!("\"list_{number}\":[1]")).collect();
+    sandbox.write("wide.jsonl", &format!("{{{}}}\n", lists.join(",")));
+    let mut limited = assert_cmd::Command::new("/bin/sh");
+    limited
+        .args(["-c", r#"ulimit -n 200; exec "$0" "$@""#, env!("CARGO_BIN_EXE_transload"), "run"])
+        .args(["--pipeline-name", "wide", "--destination", "filesystem", "--dataset-name", "lake"])
+        .args(["--table", "wide", "--source", "wide.jsonl"])
+        .current_dir(sandbox.path(""))
+        .env_clear()
+        .env("HOME", sandbox.path("home"))
+        .env("DESTINATION__FILESYSTEM__BUCKET_URL", "lake");
+    Ran::of(&mut limited).with_code(0);
+    let lists = sandbox.files("lake").into_iter().filter(|file| file.contains("wide__list_"));
+    assert_eq!(lists.count(), 300);
 }
