@@ -429,7 +429,6 @@ impl<I: Iterator<Item: Serialize>> Iterator for SerializedChunks<I> {
         }
         self.written += bytes.len() as u64;
         let origin = self.origin.clone();
-        let bytes = bytes.into();
         Some(Ok(Chunk::Json(JsonRows { bytes, rows, origin, refused: Vec::new(), source: None })))
     }
 }

@@ -283,7 +283,7 @@ impl<R: Read> CsvReader<R> {
         self.start += self.at as u64;
         self.at = 0;
         Ok(Some(JsonRows {
-            bytes: made.bytes.into(),
+            bytes: made.bytes,
             rows: made.rows,
             origin: Arc::clone(&self.origin),
             refused: made.refused,

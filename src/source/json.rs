@@ -23,13 +23,12 @@ use follow::PathScanner;
 use sniff::{Found, RECORD_SEPARATOR, text_sequence};
 
 use super::content::{damaged, unreadable};
-use super::spare::{Spare, Text};
 
 /// Rows of one input, in their order.
 #[derive(Debug)]
 pub(crate) struct JsonRows {
     /// The text of the rows, and what stands between them.
-    pub(crate) bytes: Text,
+    pub(crate) bytes: Vec<u8>,
     /// Where each row stands.
     pub(crate) rows: Vec<JsonRow>,
     /// The input as it is shown: the name of the file.
@@ -116,8 +115,6 @@ pub(crate) struct JsonReader<R> {
     splitter: Splitter,
     /// What was read and is not in a chunk yet.
     buffer: Vec<u8>,
-    /// The memory of the chunks before.
-    spare: Spare,
     /// How much of the buffer the splitter has seen.
     seen: usize,
     /// The byte of the input at which the buffer begins.
@@ -147,8 +144,6 @@ impl<R: Read> JsonReader<R> {
             limits,
             splitter: Splitter::Undecided(shape),
             buffer: Vec::new(),
-            // A chunk and the beginning of a row.
-            spare: Spare::new(limits.chunk_bytes.saturating_mul(2)),
             seen: 0,
             start: 0,
             ended: false,
@@ -272,12 +267,11 @@ impl<R: Read> JsonReader<R> {
         let refused = refused.collect();
         self.start += consumed as u64;
         let follows = &self.buffer[consumed..];
-        let mut rest = self.spare.take(self.limits.chunk_bytes.min(1 << 26) + follows.len());
+        let mut rest = Vec::with_capacity(self.limits.chunk_bytes.min(1 << 26) + follows.len());
         rest.extend_from_slice(follows);
         let mut bytes = std::mem::replace(&mut self.buffer, rest);
         bytes.truncate(consumed);
         self.forget(consumed);
-        let bytes = self.spare.lend(bytes);
         JsonRows { bytes, rows, origin: Arc::clone(&self.origin), refused, source: None }
     }
 

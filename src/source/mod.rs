@@ -10,7 +10,6 @@ pub(crate) mod json;
 pub(crate) mod options;
 mod parquet;
 pub(crate) mod remote;
-mod spare;
 mod warnings;
 
 use std::fmt;
