@@ -4,6 +4,7 @@ mod advisories;
 mod arrows;
 mod crate_docs;
 mod features;
+mod fuzz_lock;
 mod licences;
 mod lock;
 mod policy;
@@ -90,6 +91,11 @@ const CHECKS: &[Check] = &[
         name: "sources",
         about: "every dependency is from the one registry",
         run: sources::check,
+    },
+    Check {
+        name: "fuzz lock",
+        about: "the lock file of the fuzz targets holds what they need",
+        run: fuzz_lock::check,
     },
     Check { name: "text", about: "no unfinished or stray lines in the sources", run: text::check },
     Check { name: "quotes", about: "code in the guides is code that is built", run: quotes::check },
