@@ -231,6 +231,23 @@ async fn files_that_bigquery_cannot_reach_are_refused_before_anything_is_read() 
 }
 
 #[tokio::test]
+#[ignore = "needs BigQuery: cargo xtask e2e bigquery [--live]"]
+async fn a_table_that_cannot_lie_as_hints_say_is_refused_before_anything_is_sealed() {
+    let case = Case::new("hints");
+    let doc = ColumnHints::new("doc").data_type(DataType::Json);
+    let resource = |doc| Resource::json("t", r#"{"id": 1, "doc": {"a": 1}}"#).columns([doc]);
+    let pipeline = case.staged().build().unwrap();
+    let failed = pipeline.run(resource(doc.clone().hint("cluster", true))).await.unwrap_err();
+    assert_eq!(failed.error.kind(), ErrorKind::Configuration, "{:?}", failed.error);
+    assert_eq!(failed.error.context("column"), Some("doc"));
+    assert!(pipeline.working_folder().packages().unwrap().is_empty());
+    drop(pipeline);
+    // The way out that the error names.
+    run(case.staged(), resource(doc.hint("cluster", false))).await;
+    assert_eq!(case.counts(["t"]).await, [1]);
+}
+
+#[tokio::test]
 #[ignore = "needs the stand-in for BigQuery: cargo xtask e2e bigquery"]
 async fn a_file_that_is_refused_is_told_and_nothing_is_loaded() {
     let case = Case::new("bad");

@@ -19,7 +19,7 @@ use tokio::time::Instant;
 use transload::core::settings::Settings;
 use transload::core::{
     CONTRACT_VERSION, Capabilities, Commit, Dataset, DatasetState, Destination, Fence, Inquiry,
-    Job, JobContext, JobOutcome, Load, Plugin, Publication, SchemaChange, Survey, settings,
+    Job, JobContext, JobOutcome, Load, Plugin, Publication, SchemaChange, Survey, Table, settings,
 };
 use transload::{
     Column, Error, ErrorKind, Event, LoadStatus, Pipeline, PipelineBuilder, Registry, Resource,
@@ -90,6 +90,16 @@ impl Destination for Faulty {
 
     fn widens(&self, from: &str, to: &str) -> bool {
         self.inner.widens(from, to)
+    }
+
+    fn check_table(&self, table: &Table) -> Result<()> {
+        match self.fault.as_str() {
+            "no tables" if !table.name.starts_with("_dlt") => {
+                let error = Error::new(ErrorKind::Configuration, "no such table can be made");
+                Err(error.with("table", &table.name))
+            }
+            _ => self.inner.check_table(table),
+        }
     }
 
     async fn check(&self) -> Result<()> {
@@ -314,6 +324,22 @@ async fn a_column_of_another_type_is_refused_before_anything_is_sealed() {
     assert!(pending.iter().all(|package| package.status == transload::PackageStatus::Loaded));
     drop(pipeline);
     assert_eq!(count(folder, "select count(*) from d.t"), 2);
+}
+
+#[tokio::test]
+async fn a_table_that_cannot_be_made_is_refused_before_anything_is_sealed() {
+    let folder = tempfile::tempdir().unwrap();
+    let folder = folder.path();
+    let pipeline = pipeline(folder, "host", "no tables");
+    let failed = pipeline.run(rows(2)).await.unwrap_err();
+    assert_eq!(failed.error.message(), "no such table can be made");
+    assert_eq!(failed.info.loads[0].status, LoadStatus::Failed);
+    assert!(pipeline.working_folder().packages().unwrap().is_empty());
+    drop(pipeline);
+    // What is there already is not asked for: it stays as it is.
+    self::pipeline(folder, "host", "none").run(rows(2)).await.unwrap();
+    self::pipeline(folder, "host", "no tables").run(rows(3)).await.unwrap();
+    assert_eq!(count(folder, "select count(*) from d.t"), 5);
 }
 
 #[tokio::test(start_paused = true)]

@@ -40,6 +40,13 @@ pub trait Destination: fmt::Debug + Send + Sync + 'static {
     /// [`SchemaChange::WidenColumn`]. Both are words of [`native_type`](Self::native_type).
     fn widens(&self, from: &str, to: &str) -> bool;
 
+    /// Whether such a table can be created here: what hints say of it as a whole is understood, and can be had. Asked before
+    /// a load is sealed, for each table that it will create; columns are asked for by [`native_type`](Self::native_type).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](crate::ErrorKind::Configuration) for a hint that cannot be followed.
+    fn check_table(&self, table: &Table) -> Result<()>;
+
     /// Whether it can be reached and written to. Leaves nothing behind.
     async fn check(&self) -> Result<()>;
 

@@ -13,7 +13,7 @@ use transload_core::sql::{Row, staging_name};
 use transload_core::{
     Capabilities, Column, Commit, Dataset, DatasetState, Destination, Disposition, Epoch, Error,
     ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, Publication, Result,
-    SchemaChange, Survey,
+    SchemaChange, Survey, Table,
 };
 
 /// What is wrong with it.
@@ -123,6 +123,10 @@ impl Destination for Broken {
 
     fn widens(&self, from: &str, to: &str) -> bool {
         self.inner.widens(from, to)
+    }
+
+    fn check_table(&self, table: &Table) -> Result<()> {
+        self.inner.check_table(table)
     }
 
     async fn check(&self) -> Result<()> {

@@ -12,7 +12,7 @@ use transload_core::{
     Epoch, Error, ErrorKind, Fence, FileFormat, Inquiry, Job, JobContext, JobOutcome, Load, LoadId,
     Plugin, Publication, Registry, Result, SchemaChange, Scope, SealedManifest, StagedFile,
     StagedObject, StagingAccess, StagingCapabilities, StagingDestination, StorageKind, Survey,
-    WriteDisposition, settings,
+    Table, WriteDisposition, settings,
 };
 
 settings! {
@@ -44,6 +44,10 @@ impl Destination for Nowhere {
 
     fn widens(&self, _from: &str, _to: &str) -> bool {
         false
+    }
+
+    fn check_table(&self, _table: &Table) -> Result<()> {
+        Ok(())
     }
 
     async fn check(&self) -> Result<()> {

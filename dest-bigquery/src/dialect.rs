@@ -61,8 +61,11 @@ impl Dialect for BigQueryDialect {
         format!("ALTER TABLE {table} ALTER COLUMN {column} SET DATA TYPE {type_name}")
     }
 
+    fn check_table(&self, table: &Table) -> Result<()> {
+        layout::check(table, &self.labels)
+    }
+
     fn table_options(&self, table: &Table) -> String {
-        // What cannot be was refused when the table was made; scratch tables need none of it.
         layout::clauses(table).unwrap_or_default()
     }
 

@@ -25,6 +25,16 @@ const PLACEHOLDER: &str = "{column_name}";
 /// Under this name dlt's adapter says which of its forms a partition has.
 const FORM: &str = "_dlt_partition_spec_type";
 
+/// Whether hints say what can be had.
+///
+/// # Errors
+/// [`ErrorKind::Configuration`] where they do not.
+pub(crate) fn check(table: &Table, labels: &Labels) -> Result<()> {
+    clauses(table)?;
+    options(table, labels)?;
+    Ok(())
+}
+
 /// The clauses behind the columns: where rows lie.
 ///
 /// # Errors
@@ -112,16 +122,32 @@ fn cluster(table: &Table) -> Result<Vec<String>> {
         let column = |name: &Value| {
             let found = name.as_str().and_then(|name| table.columns.get(name));
             let found = found.filter(|column| column.data_type.is_some());
-            found.map(|column| quoted(&column.name)).ok_or_else(|| {
+            let column = found.ok_or_else(|| {
                 refused(table, LIST, "expected names of columns").with("found", name)
-            })
+            })?;
+            clustering(table, LIST, column)
         };
         return names.iter().take(CLUSTERED).map(column).collect();
     }
-    let hinted = table
-        .complete_columns()
-        .filter(|column| column.has_hint("cluster") || column.has_hint("x-bigquery-cluster"));
-    Ok(hinted.take(CLUSTERED).map(|column| quoted(&column.name)).collect())
+    let hinted = table.complete_columns().filter_map(|column| {
+        let hint = ["cluster", "x-bigquery-cluster"].into_iter().find(|hint| column.has_hint(hint));
+        Some((hint?, column))
+    });
+    hinted.take(CLUSTERED).map(|(hint, column)| clustering(table, hint, column)).collect()
+}
+
+/// A column, as one by which a table is clustered. "Introduction to clustered tables", types of clustering columns.
+fn clustering(table: &Table, hint: &str, column: &Column) -> Result<String> {
+    if let Some(
+        data_type @ (DataType::Double | DataType::Binary | DataType::Json | DataType::Time),
+    ) = column.data_type
+    {
+        let reason = "a table is not clustered by a column of this type";
+        return Err(refused(table, hint, reason)
+            .with("column", &column.name)
+            .with("type", data_type));
+    }
+    Ok(quoted(&column.name))
 }
 
 /// By what a table is partitioned.
@@ -295,9 +321,7 @@ fn refused(table: &Table, hint: &str, reason: &str) -> Error {
         .with("table", &table.name)
         .with("hint", hint)
         .with("reason", reason)
-        .with_hint(
-            "correct the hint, set this load aside and drop it (`transload package`), and load its source again",
-        )
+        .with_hint("correct the hint, and load again")
 }
 
 fn not_partitioned(table: &Table, hint: &str) -> Error {
@@ -387,6 +411,17 @@ mod tests {
             json!({"x-bigquery-require-partition-filter": true}),
         ] {
             all.push_str(&format!("{}\n", shown(&with(hints))));
+        }
+        for (data_type, hint) in [
+            (DataType::Double, "cluster"),
+            (DataType::Binary, "x-bigquery-cluster"),
+            (DataType::Json, "cluster"),
+            (DataType::Time, "cluster"),
+        ] {
+            let mut table = table();
+            table.put(Column::new("c", data_type).with_hint(hint));
+            all.push_str(&format!("{}\n", shown(&table)));
+            assert!(check(&table, &Labels::new()).is_err());
         }
         insta::assert_snapshot!(all);
         let replaced = Table {

@@ -34,7 +34,7 @@ use transload_core::sql::{Row, SqlClient as _, SqlDestination, Statement};
 use transload_core::{
     CONTRACT_VERSION, Capabilities, Column, Commit, Dataset, DatasetState, Destination, Fence,
     Inquiry, Job, JobContext, JobOutcome, JobStatistics, Load, Plugin, Publication, Result,
-    SchemaChange, Survey, staging_table_owner,
+    SchemaChange, Survey, Table, staging_table_owner,
 };
 
 use api::Api;
@@ -154,6 +154,10 @@ impl Destination for BigQueryDestination {
 
     fn widens(&self, from: &str, to: &str) -> bool {
         self.sql.widens(from, to)
+    }
+
+    fn check_table(&self, table: &Table) -> Result<()> {
+        self.sql.check_table(table)
     }
 
     async fn check(&self) -> Result<()> {

@@ -46,6 +46,10 @@ impl Dialect for DuckDbDialect {
         format!("ALTER TABLE {table} ALTER COLUMN {column} SET DATA TYPE {type_name}")
     }
 
+    fn check_table(&self, _table: &Table) -> Result<()> {
+        Ok(())
+    }
+
     fn table_options(&self, _table: &Table) -> String {
         String::new()
     }

@@ -23,7 +23,7 @@ use transload_core::{
     AccessKind, BinaryEncoding, BinaryLiteral, CONTRACT_VERSION, Capabilities, Column, Commit,
     CopySource, Dataset, DatasetState, Destination, Fence, FileFormat, IdentifierCase,
     IdentifierRules, Inquiry, Job, JobContext, JobOutcome, LiteralRules, Load, MergeStrategy,
-    Plugin, Publication, ReplaceStrategy, Result, SchemaChange, StorageKind, Survey,
+    Plugin, Publication, ReplaceStrategy, Result, SchemaChange, StorageKind, Survey, Table,
     WriteDisposition,
 };
 
@@ -155,6 +155,10 @@ impl Destination for DuckDbDestination {
 
     fn widens(&self, from: &str, to: &str) -> bool {
         self.sql.widens(from, to)
+    }
+
+    fn check_table(&self, table: &Table) -> Result<()> {
+        self.sql.check_table(table)
     }
 
     async fn check(&self) -> Result<()> {

@@ -59,6 +59,10 @@ impl Dialect for RedshiftDialect {
         format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {type_name}")
     }
 
+    fn check_table(&self, table: &Table) -> Result<()> {
+        check_keys(table)
+    }
+
     fn table_options(&self, table: &Table) -> String {
         table_options(table)
     }
@@ -232,12 +236,33 @@ fn type_name(column: &Column) -> Result<String> {
     Ok(name.to_owned())
 }
 
+/// The hints that say where rows lie, asked of columns that can say it. Guide, "Limitations" of SUPER: such a column is
+/// neither a distribution key nor a sort key.
+fn check_keys(table: &Table) -> Result<()> {
+    let hinted = table.complete_columns().filter(|column| !is_key(column)).find_map(|column| {
+        let hint = ["cluster", "sort"].into_iter().find(|hint| column.has_hint(hint));
+        Some((hint?, column))
+    });
+    let Some((hint, column)) = hinted else { return Ok(()) };
+    let what = "Redshift neither distributes nor sorts rows by a column of this type";
+    Err(Error::new(ErrorKind::Configuration, what)
+        .with("table", &table.name)
+        .with("column", &column.name)
+        .with("hint", hint)
+        .with("type", DataType::Json)
+        .with_hint("take the hint away, or give it to another column, and load again"))
+}
+
+fn is_key(column: &Column) -> bool {
+    column.data_type != Some(DataType::Json)
+}
+
 /// Where rows lie: dlt's hints `cluster` for the column that distributes them, and `sort` for those that sort them. There
 /// is one distribution key at most, so the first column with the hint is it. Guide, "CREATE TABLE".
 fn table_options(table: &Table) -> String {
     let with = |hint: &str| -> Vec<String> {
         let columns = table.complete_columns().filter(|column| column.has_hint(hint));
-        columns.map(|column| double_quoted(&column.name)).collect()
+        columns.filter(|column| is_key(column)).map(|column| double_quoted(&column.name)).collect()
     };
     let mut options = String::new();
     if let Some(column) = with("cluster").first() {
@@ -278,6 +303,22 @@ pub(crate) mod tests {
             shown.push_str(&format!("{data_type}: {}\n", row.join(" | ")));
         }
         insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn json_is_no_key_of_a_table() {
+        for hint in ["cluster", "sort"] {
+            let mut table = Table::root("t", WriteDisposition::Append);
+            table.put(Column::new("id", DataType::Bigint).with_hint(hint));
+            check_keys(&table).unwrap();
+            let options = table_options(&table);
+            table.put(Column::new("doc", DataType::Json).with_hint(hint));
+            let error = check_keys(&table).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert_eq!((error.context("column"), error.context("hint")), (Some("doc"), Some(hint)));
+            // A table for the rows of a load can be had all the same.
+            assert_eq!(table_options(&table), options);
+        }
     }
 
     #[test]

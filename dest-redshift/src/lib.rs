@@ -25,7 +25,7 @@ use transload_core::sql::{Row, SqlClient as _, SqlDestination, Statement, column
 use transload_core::{
     CONTRACT_VERSION, Capabilities, Column, Commit, Dataset, DatasetState, Destination, Error,
     ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, Plugin, Publication, Result,
-    SchemaChange, Survey,
+    SchemaChange, Survey, Table,
 };
 
 use client::Redshift;
@@ -119,6 +119,10 @@ impl Destination for RedshiftDestination {
 
     fn widens(&self, from: &str, to: &str) -> bool {
         self.sql.widens(from, to)
+    }
+
+    fn check_table(&self, table: &Table) -> Result<()> {
+        self.sql.check_table(table)
     }
 
     async fn check(&self) -> Result<()> {

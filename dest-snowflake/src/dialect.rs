@@ -78,6 +78,10 @@ impl Dialect for SnowflakeDialect {
         format!("ALTER TABLE {table} ALTER COLUMN {column} SET DATA TYPE {type_name}")
     }
 
+    fn check_table(&self, table: &Table) -> Result<()> {
+        check_clustering(table)
+    }
+
     fn table_options(&self, table: &Table) -> String {
         table_options(self, table)
     }
@@ -266,12 +270,30 @@ fn type_name(column: &Column) -> Result<String> {
     })
 }
 
+/// The hint by which rows are clustered, asked of columns that can be a key: those of any type but VARIANT. "Clustering keys &
+/// clustered tables".
+fn check_clustering(table: &Table) -> Result<()> {
+    let mut hinted = table.complete_columns().filter(|column| column.has_hint("cluster"));
+    let Some(column) = hinted.find(|column| !is_key(column)) else { return Ok(()) };
+    let what = "Snowflake does not cluster rows by a column of this type";
+    Err(Error::new(ErrorKind::Configuration, what)
+        .with("table", &table.name)
+        .with("column", &column.name)
+        .with("hint", "cluster")
+        .with("type", DataType::Json)
+        .with_hint("take the hint away, or give it to another column, and load again"))
+}
+
+fn is_key(column: &Column) -> bool {
+    column.data_type != Some(DataType::Json)
+}
+
 /// How rows are clustered: dlt's hint `cluster`. Said once, when the table is made: a key that somebody changes later
 /// stays as it is. "Clustering keys & clustered tables".
 fn table_options(dialect: &SnowflakeDialect, table: &Table) -> String {
     let clustered: Vec<String> = table
         .complete_columns()
-        .filter(|column| column.has_hint("cluster"))
+        .filter(|column| column.has_hint("cluster") && is_key(column))
         .map(|column| dialect.quote(&column.name))
         .collect();
     match clustered.is_empty() {
@@ -339,6 +361,20 @@ pub(crate) mod tests {
             shown.push_str(&format!("{data_type}: {}\n", row.join(" | ")));
         }
         insta::assert_snapshot!(shown);
+    }
+
+    #[test]
+    fn rows_are_not_clustered_by_json() {
+        let mut table = Table::root("t", WriteDisposition::Append);
+        table.put(Column::new("id", DataType::Bigint).with_hint("cluster"));
+        check_clustering(&table).unwrap();
+        let options = table_options(&dialect(), &table);
+        table.put(Column::new("doc", DataType::Json).with_hint("cluster"));
+        let error = check_clustering(&table).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Configuration);
+        assert_eq!((error.context("table"), error.context("column")), (Some("t"), Some("doc")));
+        // A table for the rows of a load can be had all the same.
+        assert_eq!(table_options(&dialect(), &table), options);
     }
 
     #[test]

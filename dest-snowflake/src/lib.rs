@@ -32,7 +32,7 @@ use transload_core::sql::{Row, SqlClient as _, SqlDestination, Statement, column
 use transload_core::{
     CONTRACT_VERSION, Capabilities, Column, Commit, Dataset, DatasetState, Destination,
     Disposition, Error, ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, Plugin,
-    Publication, ReplaceStrategy, Result, SchemaChange, Survey,
+    Publication, ReplaceStrategy, Result, SchemaChange, Survey, Table,
 };
 
 use client::Snowflake;
@@ -191,6 +191,10 @@ impl Destination for SnowflakeDestination {
 
     fn widens(&self, from: &str, to: &str) -> bool {
         self.sql.widens(from, to)
+    }
+
+    fn check_table(&self, table: &Table) -> Result<()> {
+        self.sql.check_table(table)
     }
 
     async fn check(&self) -> Result<()> {

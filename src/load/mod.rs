@@ -358,7 +358,13 @@ impl Loader<'_> {
             .map_err(|error| error.with("destination", &self.destination.endpoint.name))?;
         plan::check_names(&manifest.schema, &tables, identifiers)?;
         plan::check_types(&manifest.schema, &tables, state, identifiers, types)?;
-        plan::schema_changes(&manifest.schema, &tables, state, identifiers, types)
+        let changes = plan::schema_changes(&manifest.schema, &tables, state, identifiers, types)?;
+        for change in &changes {
+            if let SchemaChange::CreateTable(table) = change {
+                destination.check_table(table)?;
+            }
+        }
+        Ok(changes)
     }
 
     /// The jobs that will bring the rows of a load.

@@ -13,7 +13,7 @@ use transload::core::settings::Settings;
 use transload::core::{
     CONTRACT_VERSION, Capabilities, Commit, Dataset, DatasetState, Destination, Disposition, Fence,
     Inquiry, Job, JobContext, JobOutcome, Load, Plugin, Publication, Schema, SchemaChange,
-    StagingAccess, Survey, failpoint, settings,
+    StagingAccess, Survey, Table, failpoint, settings,
 };
 use transload::{Column, Error, ErrorKind, PipelineBuilder, Result, plugins};
 
@@ -229,6 +229,10 @@ impl Destination for Visited {
 
     fn widens(&self, from: &str, to: &str) -> bool {
         inner(&self.database).is_ok_and(|inner| inner.widens(from, to))
+    }
+
+    fn check_table(&self, table: &Table) -> Result<()> {
+        inner(&self.database)?.check_table(table)
     }
 
     async fn check(&self) -> Result<()> {

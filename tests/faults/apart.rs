@@ -12,7 +12,7 @@ use transload::core::{
     AccessRequest, CONTRACT_VERSION, Capabilities, Commit, Dataset, DatasetState, Destination,
     Fence, Inquiry, Job, JobContext, JobOutcome, Load, LoadId, Plugin, Publication, SchemaChange,
     Scope, SealedManifest, StagedFile, StagedObject, StagingAccess, StagingCapabilities,
-    StagingDestination, Survey, settings,
+    StagingDestination, Survey, Table, settings,
 };
 use transload::{
     Column, Error, ErrorKind, LoadStatus, Pipeline, Resource, Result, RunError, Stop, plugins,
@@ -124,6 +124,10 @@ impl Destination for Apart {
 
     fn widens(&self, from: &str, to: &str) -> bool {
         self.inner.widens(from, to)
+    }
+
+    fn check_table(&self, table: &Table) -> Result<()> {
+        self.inner.check_table(table)
     }
 
     async fn check(&self) -> Result<()> {

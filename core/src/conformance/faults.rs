@@ -12,7 +12,7 @@ use crate::{
     AccessRequest, Capabilities, Column, Commit, Dataset, DatasetState, Destination, Error,
     ErrorKind, Fence, Inquiry, Job, JobContext, JobOutcome, Load, LoadId, Publication, Result,
     SchemaChange, Scope, SealedManifest, StagedFile, StagedObject, StagingAccess,
-    StagingCapabilities, StagingDestination, Survey,
+    StagingCapabilities, StagingDestination, Survey, Table,
 };
 
 /// A method that may fail.
@@ -239,6 +239,10 @@ impl Destination for FaultyDestination {
 
     fn widens(&self, from: &str, to: &str) -> bool {
         self.inner.widens(from, to)
+    }
+
+    fn check_table(&self, table: &Table) -> Result<()> {
+        self.inner.check_table(table)
     }
 
     async fn check(&self) -> Result<()> {

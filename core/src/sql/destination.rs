@@ -7,7 +7,7 @@ use async_trait::async_trait;
 use crate::{
     Capabilities, Column, Commit, Dataset, DatasetState, Destination, Error, ErrorKind,
     ExistingColumn, Fence, Inquiry, Job, JobContext, JobOutcome, JobStatistics, Load, LoadId,
-    Publication, Result, SchemaChange, Survey, staging_table_owner,
+    Publication, Result, SchemaChange, Survey, Table, staging_table_owner,
 };
 
 use super::describe::{Names, newest_schema, read_commit, read_fence, read_state, read_tables};
@@ -82,6 +82,10 @@ impl<C: SqlClient, D: Dialect> Destination for SqlDestination<C, D> {
 
     fn widens(&self, from: &str, to: &str) -> bool {
         self.dialect.widens(from, to)
+    }
+
+    fn check_table(&self, table: &Table) -> Result<()> {
+        self.dialect.check_table(table)
     }
 
     async fn check(&self) -> Result<()> {

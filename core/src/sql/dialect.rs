@@ -36,7 +36,14 @@ pub trait Dialect: fmt::Debug + Send + Sync + 'static {
     /// The statement that changes the type of a column, quoted as the table is: `ALTER TABLE t ALTER COLUMN c TYPE x`.
     fn change_type(&self, table: &str, column: &str, type_name: &str) -> String;
 
-    /// What stands behind the columns of a CREATE TABLE, with a blank before it: keys of distribution, partitions.
+    /// Whether hints say of the table what can be had; see [`crate::Destination::check_table`].
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Configuration`] for a hint that cannot be followed.
+    fn check_table(&self, table: &Table) -> Result<()>;
+
+    /// What stands behind the columns of a CREATE TABLE, with a blank before it: keys of distribution, partitions. A hint
+    /// that [`check_table`](Self::check_table) refuses is left out: the table may be one for a load alone.
     fn table_options(&self, table: &Table) -> String;
 
     /// Whether `ALTER TABLE … ADD COLUMN IF NOT EXISTS` is understood. Where not, columns are looked up first.

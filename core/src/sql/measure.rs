@@ -69,6 +69,10 @@ impl Dialect for Plain {
         String::new()
     }
 
+    fn check_table(&self, _table: &Table) -> Result<()> {
+        Ok(())
+    }
+
     fn table_options(&self, _table: &Table) -> String {
         String::new()
     }

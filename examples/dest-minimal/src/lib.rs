@@ -17,7 +17,7 @@ use transload_core::{
     Dataset, DatasetState, Destination, Disposition, Error, ErrorKind, ExistingColumn, Fence,
     FileFormat, Inquiry, Job, JobContext, JobOutcome, JobStatistics, Load, LoadId, LocalFile,
     Plugin, Publication, ReplaceStrategy, Result, SchemaChange, Sha256Hex, StateRow, StorageKind,
-    Survey, WriteDisposition, escape_segment, settings,
+    Survey, Table, WriteDisposition, escape_segment, settings,
 };
 
 settings! {
@@ -167,6 +167,11 @@ impl Destination for FolderDestination {
 
     fn widens(&self, _from: &str, _to: &str) -> bool {
         false
+    }
+
+    fn check_table(&self, _table: &Table) -> Result<()> {
+        // No hint is followed here, so none can be wrong.
+        Ok(())
     }
 
     async fn check(&self) -> Result<()> {

@@ -50,6 +50,10 @@ impl Dialect for PostgresDialect {
         format!("ALTER TABLE {table} ALTER COLUMN {column} TYPE {type_name}")
     }
 
+    fn check_table(&self, _table: &Table) -> Result<()> {
+        Ok(())
+    }
+
     fn table_options(&self, _table: &Table) -> String {
         String::new()
     }

@@ -15,7 +15,7 @@ use crate::{
     Destination, Epoch, Error, ErrorKind, ExistingColumn, Fence, FileFormat, IdentifierCase,
     IdentifierRules, Inquiry, Job, JobContext, JobOutcome, JobStatistics, Load, MergeStrategy,
     Publication, ReplaceStrategy, Result, SchemaChange, Secret, StagingAccess, StorageKind, Survey,
-    WriteDisposition,
+    Table, WriteDisposition,
 };
 
 /// The password that opens every [`MemoryPlace`]: so that there is one that does not.
@@ -119,6 +119,11 @@ impl Destination for MemoryDestination {
     fn widens(&self, _from: &str, _to: &str) -> bool {
         // Values have the type with which they came.
         false
+    }
+
+    fn check_table(&self, _table: &Table) -> Result<()> {
+        // No hint is looked at.
+        Ok(())
     }
 
     async fn check(&self) -> Result<()> {
