@@ -203,12 +203,11 @@ mod tests {
         let array: ArrayRef = Arc::new(Int64Array::from_iter_values(0..10));
         let rows = RecordBatch::try_from_iter([("n", array)]).unwrap();
         let layout = Layout::of(&columns, &rows).unwrap();
-        let part = || PartFile {
-            file: Some(File::options().write(true).open("/dev/full").unwrap()),
-            path: "/no/such/folder/.1.part".into(),
-            hash: Sha256::new(),
-            bytes: 0,
-            sealed: false,
+        let folder = tempfile::tempdir().unwrap();
+        let part = || {
+            let path = folder.path().join(".1.part");
+            std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+            PartFile { file: None, path, hash: Sha256::new(), bytes: 0, sealed: false }
         };
         let text = |gzip| -> Result<PartFile> {
             let format = Arc::new(Jsonl::new(&layout));
@@ -223,10 +222,12 @@ mod tests {
             file.write(&rows, 80)?;
             file.close()
         };
-        for written in [text(false), text(true), parquet()] {
-            let error = written.unwrap_err();
+        let writes: [&dyn Fn() -> Result<PartFile>; 3] =
+            [&|| text(false), &|| text(true), &parquet];
+        for write in writes {
+            let error = write().unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Terminal);
-            assert_eq!(error.context("file"), Some("/no/such/folder/.1.part"));
+            assert!(error.context("file").unwrap().ends_with("/.1.part"));
             assert_eq!(error.context("bytes"), Some("0"));
             assert!(error.hint().unwrap().contains("full"), "{error:?}");
         }

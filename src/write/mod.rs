@@ -72,6 +72,9 @@ pub(crate) struct WriteOptions {
     /// Bytes of batches that wait before a file is opened, so that a column that comes up early does not make a file of
     /// its own: those of all tables of a [`TableWriters`], those of a table alone in a [`TableWriter`]. Default: 32 MiB.
     pub(crate) buffer_bytes: usize,
+    /// Bytes of values that the open files of all tables of a [`TableWriters`] hold in memory: row groups that are not full, blocks
+    /// that are not encoded. Default: 512 MiB, which encoded is mostly less than a tenth.
+    pub(crate) held_bytes: u64,
     /// Rows of a row group of Parquet. Default: 122,880, DuckDB's own size.
     pub(crate) row_group_rows: usize,
     /// How Parquet is compressed. Default: zstd of level 1.
@@ -96,6 +99,7 @@ impl WriteOptions {
             file_rows: None,
             slices: None,
             buffer_bytes: 32 << 20,
+            held_bytes: 512 << 20,
             row_group_rows: 122_880,
             compression: ParquetCompression::Zstd(1),
             gzip: true,
@@ -200,6 +204,19 @@ impl TableWriter {
                 _ => Ok(()),
             }
         })
+    }
+
+    /// The size of the values in the open file that are in memory: 0 where files are spread, which say themselves what they hold.
+    fn held_bytes(&self) -> u64 {
+        match &self.open {
+            Some(open) if self.spread.is_none() => open.held_bytes(),
+            _ => 0,
+        }
+    }
+
+    /// Brings what is in memory of the open file into it.
+    fn flush(&mut self) -> Result<()> {
+        self.attempt(|writer| writer.open.as_mut().map_or(Ok(()), OpenFile::flush))
     }
 
     /// Does a step, and sees to it that none follows one that failed: what it left half done would look complete.
@@ -397,6 +414,22 @@ impl OpenFile {
                 file.hand_over();
                 Ok(())
             }
+        }
+    }
+
+    /// The size of the values that are in memory, encoded or not.
+    fn held_bytes(&self) -> u64 {
+        match &self.content {
+            Content::Parquet(file) => file.held_bytes(),
+            Content::Text(file) => file.held_bytes(),
+        }
+    }
+
+    /// Brings what is in memory into the file.
+    fn flush(&mut self) -> Result<()> {
+        match &mut self.content {
+            Content::Parquet(file) => file.flush(),
+            Content::Text(file) => file.flush(),
         }
     }
 

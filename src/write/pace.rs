@@ -31,6 +31,16 @@ impl Pace {
         self.gathered >= self.block_bytes
     }
 
+    /// The values that wait.
+    pub(super) fn gathered(&self) -> u64 {
+        self.gathered
+    }
+
+    /// The values that wait, and those that are being encoded.
+    pub(super) fn open(&self) -> u64 {
+        self.under_way.iter().sum::<u64>() + self.gathered
+    }
+
     /// What was gathered is a block.
     pub(super) fn hand_in(&mut self) {
         self.under_way.push_back(self.gathered);
@@ -50,7 +60,7 @@ impl Pace {
 
     /// The size of a file that has `bytes` by now.
     pub(super) fn estimate(&self, bytes: u64) -> u64 {
-        let open = self.under_way.iter().sum::<u64>() + self.gathered;
+        let open = self.open();
         let (raw, encoded) = self.known;
         if raw == 0 {
             return bytes + open;

@@ -74,6 +74,9 @@ pub(super) struct ParquetFile {
     kept_bytes: u64,
     /// The size of what is encoded, in the file and not.
     known_bytes: u64,
+    /// The size of the values in the row group that is being filled, and in one that is full and not in the file yet.
+    held_bytes: u64,
+    full_bytes: u64,
     pace: Pace,
 }
 
@@ -93,11 +96,13 @@ impl fmt::Debug for ParquetFile {
 impl ParquetFile {
     /// Begins a file. The sample, its first rows, decides how columns are encoded.
     pub(super) fn open(
-        part: PartFile,
+        mut part: PartFile,
         layout: &Layout,
         options: &WriteOptions,
         sample: &[RecordBatch],
     ) -> Result<Self> {
+        // A row group is written at a time, and between two of them any number of other tables may be.
+        part.rest();
         Self::begin(Slot::File(part), options.file_bytes, layout, options, sample)
     }
 
@@ -163,6 +168,8 @@ impl ParquetFile {
             kept: Vec::new(),
             kept_bytes: 0,
             known_bytes: 0,
+            held_bytes: 0,
+            full_bytes: 0,
             pace: Pace::new(bytes, BLOCK_BYTES),
         })
     }
@@ -186,6 +193,7 @@ impl ParquetFile {
             let rows = (batch.num_rows() - start).min(self.row_group_rows - self.group_rows);
             self.gathered.push(batch.slice(start, rows));
             self.group_rows += rows;
+            self.held_bytes += raw * rows as u64 / batch.num_rows() as u64;
             start += rows;
             if self.group_rows == self.row_group_rows {
                 self.hand_in(true)?;
@@ -199,13 +207,20 @@ impl ParquetFile {
         self.pace.estimate(self.known_bytes)
     }
 
+    /// The size of the values that are in memory, encoded or not.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.held_bytes + self.full_bytes
+    }
+
+    /// Ends the row group that is being filled, and brings it into the file.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        self.end()
+    }
+
     /// Takes row groups that were encoded on their own.
     pub(super) fn append(&mut self, groups: Vec<RowGroup>) -> Result<()> {
         groups.into_iter().try_for_each(|group| self.write_group(group))?;
         self.known_bytes = self.writer.bytes_written() as u64;
-        if let Slot::File(part) = self.writer.inner_mut() {
-            part.rest();
-        }
         Ok(())
     }
 
@@ -242,7 +257,11 @@ impl ParquetFile {
             }
             group.close()
         });
-        appended.map(drop).map_err(|error| self.failed(error))
+        appended.map_err(|error| self.failed(error))?;
+        if let Slot::File(part) = self.writer.inner_mut() {
+            part.rest();
+        }
+        Ok(())
     }
 
     /// Hands over rows, more of which will follow.
@@ -268,6 +287,7 @@ impl ParquetFile {
             self.submit(Vec::new(), true)?;
             self.settle()?;
             self.group_rows = blocks.iter().map(RecordBatch::num_rows).sum();
+            self.held_bytes = self.pace.gathered();
         }
         self.submit(blocks, ends)?;
         self.pace.hand_in();
@@ -305,6 +325,7 @@ impl ParquetFile {
         if ends {
             self.group += 1;
             self.group_rows = 0;
+            self.full_bytes = std::mem::take(&mut self.held_bytes);
         }
         Ok(())
     }
@@ -328,6 +349,7 @@ impl ParquetFile {
             } else {
                 self.write_group(chunks)?;
             }
+            self.full_bytes = 0;
         }
         let encoded: usize =
             self.columns.iter().map(ArrowColumnWriter::get_estimated_total_bytes).sum();

@@ -12,26 +12,27 @@ use super::passthrough::Changes;
 use super::{TableWriter, WriteOptions};
 use crate::arrow_types::Defaults;
 
-/// Tables whose last rows are with the workers at a time, each of which has an open file: there may be thousands of tables, and a
-/// process may not open as many.
+/// Tables whose last rows are with the workers at a time: there may be thousands of tables, each of which has encoders.
 const AHEAD: usize = 16;
 
 /// Writes the files of all tables of a load.
 ///
 /// [`WriteOptions::buffer_bytes`] is what may wait in all of them together: where more does, the table with the most
-/// waiting bytes opens its file, and so on. That depends on the batches and their order alone, so the same batches in the
-/// same order give the same files.
+/// waiting bytes opens its file, and so on; where the open files hold more than [`WriteOptions::held_bytes`], the one that holds
+/// most brings it to the disk. That depends on the batches and their order alone, so the same batches in the same order give the
+/// same files.
 #[derive(Debug)]
 pub(crate) struct TableWriters {
     options: Arc<WriteOptions>,
     tables: BTreeMap<String, TableWriter>,
     waiting_bytes: usize,
+    held_bytes: u64,
 }
 
 impl TableWriters {
     /// Writers for any tables. Touches nothing before the first rows are written.
     pub(crate) fn new(options: Arc<WriteOptions>) -> Self {
-        Self { options, tables: BTreeMap::new(), waiting_bytes: 0 }
+        Self { options, tables: BTreeMap::new(), waiting_bytes: 0, held_bytes: 0 }
     }
 
     /// Takes a batch of a table. `columns` are those of the batch, in its order.
@@ -44,22 +45,14 @@ impl TableWriters {
         columns: &[Column],
         batch: &RecordBatch,
     ) -> Result<()> {
-        let writer = self.of(table);
-        let before = writer.waiting_bytes;
-        writer.write(columns, batch)?;
-        let after = writer.waiting_bytes;
-        self.waiting_bytes = self.waiting_bytes - before + after;
+        self.step(table, |writer| writer.write(columns, batch))?;
         while self.waiting_bytes > self.options.buffer_bytes {
-            // The first of those that have the most, by name.
-            let most = self
-                .tables
-                .values_mut()
-                .rev()
-                .max_by_key(|writer| writer.waiting_bytes)
-                .filter(|writer| writer.waiting_bytes > 0);
-            let Some(writer) = most else { break };
-            self.waiting_bytes -= writer.waiting_bytes;
-            writer.open_now()?;
+            let Some(table) = self.most(|writer| writer.waiting_bytes as u64) else { break };
+            self.step(&table, TableWriter::open_now)?;
+        }
+        while self.held_bytes > self.options.held_bytes {
+            let Some(table) = self.most(TableWriter::held_bytes) else { break };
+            self.step(&table, TableWriter::flush)?;
         }
         Ok(())
     }
@@ -76,7 +69,7 @@ impl TableWriters {
         defaults: &Defaults,
         changes: Changes,
     ) -> Result<Adoption> {
-        self.of(table).adopt(path, columns, defaults, changes)
+        self.step(table, |writer| writer.adopt(path, columns, defaults, changes))
     }
 
     /// Completes all tables: their files in the order of the tables' names.
@@ -96,6 +89,28 @@ impl TableWriters {
             let Some(writer) = ahead.pop_front() else { return Ok(files) };
             files.extend(writer.finish()?);
         }
+    }
+
+    /// The first of those that have the most of something, by name.
+    fn most(&self, bytes: impl Fn(&TableWriter) -> u64) -> Option<String> {
+        let tables = self.tables.iter().map(|(name, writer)| (bytes(writer), name));
+        let (bytes, name) = tables.rev().max_by_key(|(bytes, _)| *bytes)?;
+        (bytes > 0).then(|| name.clone())
+    }
+
+    /// Does a step of a table, and counts what it leaves in memory.
+    fn step<T>(
+        &mut self,
+        table: &str,
+        step: impl FnOnce(&mut TableWriter) -> Result<T>,
+    ) -> Result<T> {
+        let writer = self.of(table);
+        let (waiting, held) = (writer.waiting_bytes, writer.held_bytes());
+        let done = step(writer)?;
+        let (waits, holds) = (writer.waiting_bytes, writer.held_bytes());
+        self.waiting_bytes = self.waiting_bytes - waiting + waits;
+        self.held_bytes = self.held_bytes - held + holds;
+        Ok(done)
     }
 
     fn of(&mut self, table: &str) -> &mut TableWriter {
@@ -143,5 +158,53 @@ mod tests {
         let rows: Vec<(&str, u64)> =
             files.iter().map(|file| (file.table.as_str(), file.rows)).collect();
         assert_eq!(rows, [("a", 10_600), ("b", 600), ("c", 2100), ("d", 700)]);
+    }
+
+    #[test]
+    fn the_table_that_holds_the_most_brings_it_to_the_disk() {
+        for format in [FileFormat::Parquet, FileFormat::Jsonl] {
+            let folder = tempfile::tempdir().unwrap();
+            let options =
+                WriteOptions { held_bytes: 20_000, ..options(format, folder.path(), u64::MAX) };
+            let columns = [Column::new("n", DataType::Bigint)];
+            let mut writers = TableWriters::new(Arc::new(options));
+            let mut write = |table: &str, rows: i64| {
+                writers.write(table, &columns, &batch(&columns, vec![integers(0, rows)])).unwrap();
+                let held = writers.tables.iter().map(|(_, writer)| writer.held_bytes());
+                assert_eq!(held.sum::<u64>(), writers.held_bytes);
+                let holds = writers.tables.iter().filter(|(_, writer)| writer.held_bytes() > 0);
+                holds.map(|(name, _)| name.clone()).collect::<Vec<_>>()
+            };
+            assert_eq!(write("a", 1000), ["a"]);
+            assert_eq!(write("b", 1400), ["a", "b"]);
+            // 8,000 and 11,200 bytes, and 1,600 more.
+            assert_eq!(write("c", 200), ["a", "c"], "{format}");
+            assert_eq!(write("b", 1000), ["a", "b", "c"], "{format}");
+            assert_eq!(write("a", 1000), ["b", "c"], "{format}");
+            let files = writers.finish().unwrap();
+            let rows: Vec<(&str, u64)> =
+                files.iter().map(|file| (file.table.as_str(), file.rows)).collect();
+            assert_eq!(rows, [("a", 2000), ("b", 2400), ("c", 200)], "{format}");
+        }
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn a_table_that_is_not_being_written_has_no_open_file() {
+        for format in [FileFormat::Parquet, FileFormat::Jsonl] {
+            let folder = tempfile::tempdir().unwrap();
+            let options =
+                WriteOptions { row_group_rows: 10, ..options(format, folder.path(), u64::MAX) };
+            let columns = [Column::new("n", DataType::Bigint)];
+            let mut writers = TableWriters::new(Arc::new(options));
+            for table in ["a", "b"] {
+                writers.write(table, &columns, &batch(&columns, vec![integers(0, 25)])).unwrap();
+            }
+            assert_eq!(opened(&writers), ["a", "b"]);
+            let handles = std::fs::read_dir("/proc/self/fd").unwrap();
+            let paths = handles.filter_map(|handle| std::fs::read_link(handle.ok()?.path()).ok());
+            assert!(!paths.into_iter().any(|path| path.starts_with(folder.path())), "{format}");
+            assert_eq!(writers.finish().unwrap().len(), 2);
+        }
     }
 }

@@ -160,28 +160,25 @@ impl TextFile {
         self.pace.estimate(self.out.bytes())
     }
 
-    /// Takes rows that were encoded on their own.
-    pub(super) fn append(&mut self, piece: Block) -> Result<()> {
-        self.take(piece)?;
-        if let Out::File(part) = &mut self.out {
-            part.rest();
-        }
-        Ok(())
+    /// The size of the values that are in memory, encoded or not.
+    pub(super) fn held_bytes(&self) -> u64 {
+        self.pace.open()
     }
 
-    /// Encodes what is left.
-    fn settle(&mut self) -> Result<()> {
-        self.hand_in()?;
-        while let Some(ticket) = self.under_way.pop_front() {
-            let block = ticket.wait()??;
-            self.take(block)?;
-        }
-        Ok(())
+    /// Takes rows that were encoded on their own.
+    pub(super) fn append(&mut self, piece: Block) -> Result<()> {
+        self.take(piece)
+    }
+
+    /// Encodes what was gathered, and brings all into the file.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        self.hand_over();
+        self.take_until(0)
     }
 
     /// The rows of a piece.
     pub(super) fn close_piece(mut self) -> Result<Block> {
-        self.settle()?;
+        self.flush()?;
         match self.out {
             Out::Memory(bytes) => Ok(Block { bytes, crc: self.gzip }),
             Out::File(_) => Err(Error::new(ErrorKind::Bug, "a file was taken for a piece of one")),
@@ -189,7 +186,7 @@ impl TextFile {
     }
 
     pub(super) fn close(mut self) -> Result<PartFile> {
-        self.settle()?;
+        self.flush()?;
         let mut text = Vec::new();
         self.format.end(&mut text);
         let end = block(text, self.gzip.is_some())?;
@@ -211,7 +208,12 @@ impl TextFile {
         let is_first = self.is_first;
         self.hand_over();
         // The first one says how large the others will be.
-        while self.under_way.len() > if is_first { 0 } else { BLOCKS } {
+        self.take_until(if is_first { 0 } else { BLOCKS })
+    }
+
+    /// Takes the oldest blocks, until so many are under way.
+    fn take_until(&mut self, blocks: usize) -> Result<()> {
+        while self.under_way.len() > blocks {
             let Some(ticket) = self.under_way.pop_front() else { break };
             let block = ticket.wait()??;
             let before = self.out.bytes();
@@ -241,7 +243,12 @@ impl TextFile {
         if let (Some(whole), Some(crc)) = (&mut self.gzip, &block.crc) {
             whole.combine(crc);
         }
-        self.out.put(&block.bytes)
+        self.out.put(&block.bytes)?;
+        // A block is written at a time, and between two of them any number of other tables may be.
+        if let Out::File(part) = &mut self.out {
+            part.rest();
+        }
+        Ok(())
     }
 }
 
