@@ -170,7 +170,7 @@ mod tests {
             let mut writers = TableWriters::new(Arc::new(options));
             let mut write = |table: &str, rows: i64| {
                 writers.write(table, &columns, &batch(&columns, vec![integers(0, rows)])).unwrap();
-                let held = writers.tables.iter().map(|(_, writer)| writer.held_bytes());
+                let held = writers.tables.values().map(TableWriter::held_bytes);
                 assert_eq!(held.sum::<u64>(), writers.held_bytes);
                 let holds = writers.tables.iter().filter(|(_, writer)| writer.held_bytes() > 0);
                 holds.map(|(name, _)| name.clone()).collect::<Vec<_>>()

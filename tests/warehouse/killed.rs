@@ -1,5 +1,6 @@
 //! A load that is killed at each of its events, and finished by the next run.
 
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -67,7 +68,9 @@ async fn killed_at<W: Warehouse>(child: &str, disposition: &str, die_at: usize) 
         assert!(first.status.success(), "rows that are to be replaced");
     }
     write_rows(&case, ROWS);
-    let killed = !run(&case, child, disposition, die_at).status.success();
+    let first = run(&case, child, disposition, die_at);
+    let killed = first.status.signal() == Some(Signal::KILL.as_raw());
+    assert!(killed || first.status.success(), "{at}: {}", String::from_utf8_lossy(&first.stdout));
     if killed {
         if replaces {
             let seen = (case.count("events").await, case.count("events__tags").await);
