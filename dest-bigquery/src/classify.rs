@@ -158,17 +158,10 @@ pub(crate) fn classify_job(job: &Value) -> Option<Error> {
 
 /// A message without the values that it quotes: they are rows of somebody.
 ///
-/// It quotes them as `Could not parse 'x' as INT64`, as `Field: n; Value: x` and as `Invalid NUMERIC value: x`.
+/// It quotes them as `Could not parse 'x' as INT64`, as `Invalid date: "x"`, as `Field: n; Value: x` and as `Invalid NUMERIC
+/// value: x`.
 fn presentable(message: &str) -> String {
-    let mut text = String::new();
-    // Between quotes stand values, and names at times: those are in the context of the error, too.
-    for (index, part) in message.split('\'').enumerate() {
-        match index % 2 {
-            0 => text.push_str(part),
-            _ if is_name(part) => text.push_str(&format!("'{part}'")),
-            _ => text.push_str("'…'"),
-        }
-    }
+    let mut text = without_quoted('"', &without_quoted('\'', message));
     for mark in ["Value: ", "value: "] {
         if let Some(at) = text.find(mark) {
             text.truncate(at + mark.len());
@@ -176,6 +169,16 @@ fn presentable(message: &str) -> String {
         }
     }
     text
+}
+
+/// Between quotes stand values, and names at times: those are in the context of the error, too.
+fn without_quoted(quote: char, message: &str) -> String {
+    let parts = message.split(quote).enumerate().map(|(index, part)| match index % 2 {
+        0 => part.to_owned(),
+        _ if is_name(part) => format!("{quote}{part}{quote}"),
+        _ => format!("{quote}…{quote}"),
+    });
+    parts.collect()
 }
 
 /// Whether a text in quotes is a column, table, project or object, as far as its form tells: values that look so, too,
@@ -238,6 +241,10 @@ mod tests {
             (
                 "Could not parse 'can''ary' as INT64 for field n",
                 "Could not parse '…''…' as INT64 for field n",
+            ),
+            (
+                r#"invalid date field format: "canary", expected"#,
+                r#"invalid date field format: "…", expected"#,
             ),
             ("Invalid NUMERIC value: 1234.5", "Invalid NUMERIC value: …"),
             ("Not found: URI 'gs://lake/x'", "Not found: URI 'gs://lake/x'"),
