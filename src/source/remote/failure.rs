@@ -51,6 +51,19 @@ pub(super) fn of_store(error: &object_store::Error, redactor: &Redactor, origin:
     if hint.is_empty() { classified } else { classified.with_hint(hint) }
 }
 
+/// Whether a store refused without a word, with a status that has many reasons.
+pub(super) fn says_only_a_status(error: &object_store::Error) -> bool {
+    let text = error.to_string();
+    let status = between(&text, "status code: ", " ");
+    matches!(status, Some("400" | "401" | "403")) && between(&text, "<Code>", "</Code>").is_none()
+}
+
+/// Whether it is the bucket that is missing, not the object.
+pub(super) fn bucket_is_missing(error: &object_store::Error) -> bool {
+    let text = error.to_string();
+    matches!(between(&text, "<Code>", "</Code>"), Some("NoSuchBucket" | "ContainerNotFound"))
+}
+
 type Row = (ErrorKind, &'static str, &'static str);
 
 const REGION: Row = (
