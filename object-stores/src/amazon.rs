@@ -3,12 +3,18 @@
 use std::fmt;
 
 use object_store::aws::{AmazonS3, AmazonS3Builder};
-use transload_aws_identity::{AwsCredentialProvider, Configured, Roles, domain, find, provider};
+use transload_aws_identity::{
+    AwsCredentialProvider, Configured, Identity, Proof, Roles, domain, find, provider,
+};
 use transload_core::{Error, ErrorKind, Result, Secret};
+use url::Url;
 
+use crate::account::is_this_machine;
 use crate::{Clients, ENDPOINT, StoreCredentials, TABLE, retries};
 
 const ROLES: &str = "credentials.sts_endpoint_url";
+/// What the hosts of Amazon's services in China end with. Source: AWS General Reference, "China".
+const CHINA: &str = ".amazonaws.com.cn";
 
 /// A bucket of S3, ready to be asked, and what was found on the way to it.
 pub struct Amazon {
@@ -85,11 +91,16 @@ impl Clients<'_> {
         }
         let found =
             find(settings, &credentials.identity(), &|path| std::fs::read_to_string(path).ok())?;
-        if let Some(region) = &found.region {
+        let region = match found.region {
+            Some(region) => Some(region),
+            None => self.endpoint()?.as_ref().and_then(region_of_china),
+        };
+        if let Some(region) = &region {
             builder = builder.with_region(region);
         }
-        let region = found.region.as_deref().unwrap_or("us-east-1");
-        let roles = Roles { endpoint: self.address_of_roles(region)?, region: region.to_owned() };
+        let of_roles = region.as_deref().unwrap_or("us-east-1");
+        let endpoint = self.address_of_roles(of_roles, &found.identity)?;
+        let roles = Roles { endpoint, region: of_roles.to_owned() };
         let misfit = |error: object_store::Error| {
             // The words of the builder are not kept: they may quote what it was given.
             let _ = error;
@@ -100,23 +111,51 @@ impl Clients<'_> {
         let builder = told(builder).with_credentials(AwsCredentialProvider::clone(&keys));
         let client = builder.with_client_options(options).build().map_err(misfit)?;
         let secrets = found.identity.secrets();
-        Ok(Amazon { client, region: found.region, keys, roles, secrets })
+        Ok(Amazon { client, region, keys, roles, secrets })
     }
 
     /// Where roles are given out. A store that is not Amazon's does that itself, where it does it at all.
-    fn address_of_roles(&self, region: &str) -> Result<String> {
+    ///
+    /// Keys sign and are never shown, but a token is: one of the variables or of a profile opens what trusts its issuer, and
+    /// goes to Amazon, to this machine, or where the settings say that roles are given out.
+    fn address_of_roles(&self, region: &str, identity: &Identity) -> Result<String> {
         if let Some(address) = &self.credentials.sts_endpoint_url {
             let url = self.address_in(ROLES, address)?;
             return Ok(url.as_str().trim_end_matches('/').to_owned());
         }
-        let own = self
-            .endpoint()?
-            .filter(|url| !url.host_str().is_some_and(|host| host.ends_with(domain(region))));
-        Ok(own.map_or_else(
-            || format!("https://sts.{region}.{}", domain(region)),
-            |url| url.as_str().trim_end_matches('/').to_owned(),
-        ))
+        let Some(url) = self.endpoint()?.filter(|url| !is_amazon(url)) else {
+            return Ok(format!("https://sts.{region}.{}", domain(region)));
+        };
+        let is_around = self.credentials.web_identity_token_file.is_none();
+        if is_around && shows_token(identity) && !is_this_machine(&url) {
+            return Err(self.settings.missing(ROLES).with(
+                "reason",
+                "the token of this machine is shown to no store that is not Amazon's unless this names it",
+            ));
+        }
+        Ok(url.as_str().trim_end_matches('/').to_owned())
     }
+}
+
+/// Whether whoever asks shows the token in a file.
+fn shows_token(identity: &Identity) -> bool {
+    match identity {
+        Identity::Role { by: Proof::Token(_), .. } => true,
+        Identity::Role { by: Proof::Identity(base), .. } => shows_token(base),
+        _ => false,
+    }
+}
+
+/// Whether this is an address of Amazon's own, in whatever region.
+fn is_amazon(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    host.ends_with(".amazonaws.com") || host.ends_with(CHINA)
+}
+
+/// The region that an address in China names: its services are known nowhere else, and know no others.
+fn region_of_china(url: &Url) -> Option<String> {
+    let labels = url.host_str()?.strip_suffix(CHINA)?;
+    labels.split('.').find(|label| label.starts_with("cn-")).map(str::to_owned)
 }
 
 #[cfg(test)]
@@ -158,6 +197,11 @@ mod tests {
                 "https://sts.eu-west-3.amazonaws.com",
             ),
             (
+                &[("endpoint_url", "https://s3.cn-northwest-1.amazonaws.com.cn")],
+                "https://sts.cn-northwest-1.amazonaws.com.cn",
+            ),
+            (&[("endpoint_url", "https://s3.notamazonaws.com")], "https://s3.notamazonaws.com"),
+            (
                 &[
                     ("endpoint_url", "https://minio.example"),
                     ("sts_endpoint_url", "https://sts.example"),
@@ -167,6 +211,39 @@ mod tests {
         ] {
             let made = made(&[&KEYS[..], keys].concat(), &[]).unwrap();
             assert_eq!(made.roles.endpoint, expected, "{keys:?}");
+        }
+    }
+
+    #[test]
+    fn a_token_that_is_around_is_shown_to_no_store_that_is_not_amazons() {
+        let around = [
+            ("AWS_WEB_IDENTITY_TOKEN_FILE", "/run/token"),
+            ("AWS_ROLE_ARN", "arn:aws:iam::1:role/a"),
+        ];
+        let foreign = ("endpoint_url", "https://minio.example");
+        let taken_on = ("role_arn", "arn:aws:iam::1:role/b");
+        for keys in [&[foreign][..], &[foreign, taken_on]] {
+            let error = made(keys, &around).unwrap_err();
+            let key = "sources.filesystem.credentials.sts_endpoint_url";
+            assert_eq!(error.context("key"), Some(key), "{keys:?}");
+            assert!(
+                error.hint().is_some_and(|hint| hint.contains("sts_endpoint_url")),
+                "{error:?}"
+            );
+        }
+        for (keys, expected) in [
+            (&[][..], "https://sts.us-east-1.amazonaws.com"),
+            (&[("endpoint_url", "http://127.0.0.1:9000")], "http://127.0.0.1:9000"),
+            (
+                &[foreign, ("sts_endpoint_url", "https://sts.minio.example")],
+                "https://sts.minio.example",
+            ),
+            (
+                &[foreign, taken_on, ("web_identity_token_file", "/own/token")],
+                "https://minio.example",
+            ),
+        ] {
+            assert_eq!(made(keys, &around).unwrap().roles.endpoint, expected, "{keys:?}");
         }
     }
 

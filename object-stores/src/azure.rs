@@ -7,16 +7,20 @@ use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use object_store::ClientOptions;
 use object_store::azure::{AzureConfigKey, MicrosoftAzure, MicrosoftAzureBuilder};
-use transload_core::settings::Settings;
+use transload_core::settings::{Origin, Settings};
 use transload_core::{Error, ErrorKind, Result};
 use url::Url;
 
-use crate::account::is_name;
-use crate::{Account, Clients, retries};
+use crate::account::{is_azure, is_login, is_name, is_this_machine};
+use crate::{Account, Clients, ENDPOINT, retries};
 
 const ACCOUNT: &str = "credentials.azure_storage_account_name";
 const KEY: &str = "credentials.azure_storage_account_key";
 const SAS: &str = "credentials.azure_storage_sas_token";
+const SECRET: &str = "credentials.azure_client_secret";
+const TOKEN_FILE: &str = "credentials.azure_federated_token_file";
+/// What the variables of Azure's own tools begin with.
+const TOOLS: &str = "AZURE_";
 const AUTHORITY: &str = "credentials.azure_authority_host";
 const HOST: &str = "credentials.azure_account_host";
 
@@ -57,20 +61,21 @@ impl Clients<'_> {
             .with_endpoint(address.as_str().trim_end_matches('/').to_owned())
             .with_retry(retries())
             .with_client_options(options.clone());
-        let builder = match authority {
+        let builder = match &authority {
             Some(url) => builder
                 .with_config(AzureConfigKey::AuthorityHost, url.as_str().trim_end_matches('/')),
             None => builder,
         };
-        let client = self.as_principal(builder)?.build().map_err(|error| {
-            // The words of the builder are not kept: they may quote what it was given.
-            let _ = error;
-            Error::new(
-                ErrorKind::Configuration,
-                "the settings of the container do not fit together",
-            )
-            .with("container", container)
-        })?;
+        let client =
+            self.as_principal(builder, &address, authority.as_ref())?.build().map_err(|error| {
+                // The words of the builder are not kept: they may quote what it was given.
+                let _ = error;
+                Error::new(
+                    ErrorKind::Configuration,
+                    "the settings of the container do not fit together",
+                )
+                .with("container", container)
+            })?;
         Ok(Azure { client: Arc::new(client), address, account: name.to_owned(), options })
     }
 
@@ -118,10 +123,57 @@ impl Clients<'_> {
         host.map(|host| self.address_in(AUTHORITY, host)).transpose()
     }
 
+    /// Whether a value came from a variable whose name begins so.
+    fn is_of_variable(&self, key: &str, prefix: &str) -> bool {
+        let origin = self.settings.values.get(key).map(|(_, origin)| origin);
+        matches!(origin, Some(Origin::Environment { variable }) if variable.starts_with(prefix))
+    }
+
+    /// Says that what the machine and the variables of Azure's tools have is not shown there.
+    fn not_shown(&self, key: &str, to: &Url) -> Error {
+        let host = to.host_str().unwrap_or_default();
+        self.settings.missing(key).with("host", host).with(
+            "reason",
+            "what this machine has for Azure is shown to no host that is not Azure's",
+        )
+    }
+
+    /// Refuses to show a key or a signature of the variables to a host that neither they nor Azure name.
+    fn check_account(&self, key: &str, address: &Url) -> Result<()> {
+        let place = if self.credentials.endpoint_url.is_some() { ENDPOINT } else { HOST };
+        let is_fit =
+            is_azure(address) || is_this_machine(address) || self.is_of_variable(place, "");
+        match is_fit || !self.is_of_variable(key, TOOLS) {
+            true => Ok(()),
+            false => Err(self.not_shown(key, address)),
+        }
+    }
+
+    /// Refuses to show a principal of the variables, or the identity of the machine, to hosts that are not Azure's: its token
+    /// to the account, its proof to where it logs in.
+    fn check_principal(&self, key: &str, address: &Url, authority: Option<&Url>) -> Result<()> {
+        if !is_azure(address) && !is_this_machine(address) {
+            return Err(self.not_shown(key, address));
+        }
+        let configured = self.credentials.azure_authority_host.is_some();
+        let is_named = configured && !self.is_of_variable(AUTHORITY, "");
+        let is_foreign = |url: &&Url| !is_login(url) && !is_this_machine(url);
+        match authority.filter(|_| is_named).filter(is_foreign) {
+            Some(url) => Err(self.not_shown(key, url)),
+            None => Ok(()),
+        }
+    }
+
     /// Adds whoever asks: the account itself, a bearer of its signature, or a service principal; else the machine.
-    fn as_principal(&self, builder: MicrosoftAzureBuilder) -> Result<MicrosoftAzureBuilder> {
+    fn as_principal(
+        &self,
+        builder: MicrosoftAzureBuilder,
+        address: &Url,
+        authority: Option<&Url>,
+    ) -> Result<MicrosoftAzureBuilder> {
         let (settings, credentials) = (self.settings, self.credentials);
         if let Some(key) = &credentials.azure_storage_account_key {
+            self.check_account(KEY, address)?;
             if BASE64_STANDARD.decode(key.expose()).is_err() {
                 return Err(
                     settings.wrong(KEY, "it is no key of a storage account: those are base64")
@@ -130,6 +182,7 @@ impl Clients<'_> {
             return Ok(builder.with_access_key(key.expose()));
         }
         if let Some(sas) = &credentials.azure_storage_sas_token {
+            self.check_account(SAS, address)?;
             let token = sas.expose().trim().trim_start_matches('?');
             let signed = token.split('&').any(|pair| pair.starts_with("sig="));
             if !signed || !token.split('&').all(|pair| pair.contains('=')) {
@@ -142,8 +195,14 @@ impl Clients<'_> {
         let missing = |key: &str| settings.missing(&format!("credentials.{key}"));
         let (tenant, id) = (&credentials.azure_tenant_id, &credentials.azure_client_id);
         let file = credentials.azure_federated_token_file.as_ref();
+        if self.is_of_variable(SECRET, TOOLS) || self.is_of_variable(TOKEN_FILE, TOOLS) {
+            self.check_principal(SECRET, address, authority)?;
+        }
         match (tenant, id, &credentials.azure_client_secret, file) {
-            (None, None, None, None) => Ok(of_environment(settings, builder)),
+            (None, None, None, None) => {
+                self.check_principal(KEY, address, authority)?;
+                Ok(of_environment(settings, builder))
+            }
             (Some(tenant), Some(id), Some(secret), _) => {
                 Ok(builder.with_client_secret_authorization(id, secret.expose(), tenant))
             }
@@ -194,17 +253,34 @@ fn of_environment(settings: &Settings, builder: MicrosoftAzureBuilder) -> Micros
 
 #[cfg(test)]
 mod tests {
-    use transload_core::settings::Setting as _;
+    use transload_core::settings::{Setting as _, SettingValue};
 
     use super::*;
     use crate::{StoreCredentials, TABLE};
 
     fn address_of(host: &str, keys: &[(&str, &str)]) -> Result<String> {
+        with(host, keys, &[], &[])
+    }
+
+    /// With keys that came from a variable, and the variables themselves.
+    fn with(
+        host: &str,
+        keys: &[(&str, &str)],
+        filled: &[(&str, &str, &str)],
+        variables: &[(&str, &str)],
+    ) -> Result<String> {
         let keys: Vec<(String, &str)> =
             keys.iter().map(|(key, value)| (format!("credentials.{key}"), *value)).collect();
         let pairs: Vec<(&str, &str)> =
             keys.iter().map(|(key, value)| (key.as_str(), *value)).collect();
-        let settings = Settings::from_pairs("filesystem", &pairs);
+        let mut settings = Settings::from_pairs("filesystem", &pairs);
+        for (key, variable, value) in filled {
+            let origin = Origin::Environment { variable: (*variable).to_owned() };
+            let value = (SettingValue::text(*value), origin);
+            settings.values.insert(format!("credentials.{key}"), value);
+        }
+        settings.environment =
+            variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
         let credentials = StoreCredentials::read(&settings, TABLE)?;
         let account = Account::of_host(host);
         Clients { settings: &settings, credentials: &credentials, whole_answer: None }
@@ -233,7 +309,14 @@ mod tests {
                 &[NAME, ("azure_account_host", "acc.dfs.core.usgovcloudapi.net")],
                 "https://acc.blob.core.usgovcloudapi.net/",
             ),
-            (ABFSS, &[("azure_account_host", "blobs.example:8443")], "https://blobs.example:8443/"),
+            (
+                ABFSS,
+                &[
+                    ("azure_account_host", "blobs.example:8443"),
+                    ("azure_storage_account_key", "a2V5"),
+                ],
+                "https://blobs.example:8443/",
+            ),
             (
                 AZ,
                 &[NAME, ("endpoint_url", "http://127.0.0.1:10000/acc")],
@@ -259,6 +342,62 @@ mod tests {
             &[],
         ] {
             assert!(address_of(ABFSS, keys).is_ok(), "{keys:?}");
+        }
+    }
+
+    const FOREIGN: (&str, &str) = ("endpoint_url", "https://azure.example/acc");
+    const PRINCIPAL: [(&str, &str); 3] =
+        [("AZURE_TENANT_ID", "t"), ("AZURE_CLIENT_ID", "c"), ("AZURE_CLIENT_SECRET", "CANARY")];
+
+    #[test]
+    fn what_this_machine_has_is_shown_to_no_host_that_is_not_azures() {
+        let sas = ("azure_storage_sas_token", "AZURE_STORAGE_SAS_TOKEN", "sv=1&sig=CANARY");
+        let key = ("azure_storage_account_key", "AZURE_STORAGE_KEY", "Q0FOQVJZ");
+        let secret = ("azure_client_secret", "AZURE_CLIENT_SECRET", "CANARY");
+        let begun = [("azure_tenant_id", "t"), ("azure_client_id", "c")];
+        let login = ("azure_authority_host", "https://login.example");
+        let host = ("azure_account_host", "acc.blob.stack.example");
+        let evil = "acc.dfs.evil.example";
+        for (url, keys, filled, variables, wanted) in [
+            (ABFSS, &[FOREIGN][..], &[][..], &[][..], "azure_storage_account_key"),
+            (ABFSS, &[host], &[], &PRINCIPAL, "azure_storage_account_key"),
+            (evil, &[], &[], &PRINCIPAL, "azure_storage_account_key"),
+            (ABFSS, &[login], &[], &PRINCIPAL, "azure_storage_account_key"),
+            (ABFSS, &[FOREIGN], &[sas], &[], "azure_storage_sas_token"),
+            (evil, &[], &[key], &[], "azure_storage_account_key"),
+            (ABFSS, &[begun[0], begun[1], FOREIGN], &[secret], &[], "azure_client_secret"),
+            (ABFSS, &[begun[0], begun[1], login], &[secret], &[], "azure_client_secret"),
+        ] {
+            let error = with(url, keys, filled, variables).unwrap_err();
+            let key = format!("destination.filesystem.credentials.{wanted}");
+            assert_eq!(error.context("key"), Some(key.as_str()), "{keys:?} {filled:?}");
+            assert!(error.hint().is_some_and(|hint| hint.contains(wanted)), "{error:?}");
+            assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn what_the_variables_have_is_shown_to_azure_and_to_whom_they_or_this_machine_name() {
+        let sas = ("azure_storage_sas_token", "AZURE_STORAGE_SAS_TOKEN", "sv=1&sig=a");
+        let endpoint = "SOURCES__FILESYSTEM__CREDENTIALS__ENDPOINT_URL";
+        let named = ("endpoint_url", endpoint, FOREIGN.1);
+        let here = ("endpoint_url", "http://127.0.0.1:10000/acc");
+        let own = ("azure_storage_sas_token", "sv=1&sig=a");
+        let login = ("azure_authority_host", "https://login.chinacloudapi.cn");
+        let of_variable = ("AZURE_AUTHORITY_HOST", "https://login.example");
+        let elsewhere = [&PRINCIPAL[..], &[of_variable]].concat();
+        for (keys, filled, variables) in [
+            (&[][..], &[sas][..], &[][..]),
+            (&[here], &[sas], &[]),
+            (&[], &[sas, named], &[]),
+            (&[FOREIGN, own], &[], &[]),
+            (&[], &[], &PRINCIPAL),
+            (&[here], &[], &PRINCIPAL),
+            (&[login], &[], &PRINCIPAL),
+            (&[], &[], &elsewhere),
+        ] {
+            let made = with(ABFSS, keys, filled, variables);
+            assert!(made.is_ok(), "{keys:?} {filled:?} {variables:?} {made:?}");
         }
     }
 

@@ -39,8 +39,9 @@ settings! {
         pub role_session_name: Option<String>,
         /// The file with a token for which the role is given out without keys, as in Kubernetes.
         pub web_identity_token_file: Option<String>,
-        /// The address that gives out roles; without it `endpoint_url`, or Amazon's own in the region. For Google the one that
-        /// narrows tokens, whole; without it Google's own.
+        /// The address that gives out roles; without it `endpoint_url`, or Amazon's own in the region. A token that is not in the
+        /// settings is shown to a store that is not Amazon's only where this names it. For Google the one that narrows tokens,
+        /// whole; without it Google's own.
         pub sts_endpoint_url: Option<String>,
         /// The project of the service account. It is in its key file; nothing here needs it.
         pub project_id: Option<String>,

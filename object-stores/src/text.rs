@@ -23,9 +23,11 @@ pub(crate) fn from_text(text: &str) -> Result<BTreeMap<String, String>> {
     };
     object
         .into_iter()
+        // Whoever writes all keys out writes so what is not set.
+        .filter(|(_, value)| !value.is_null())
         .map(|(name, value)| match value {
             Value::String(text) => Ok((name, text)),
-            Value::Bool(value) => Ok((name, value.to_string())),
+            Value::Bool(_) | Value::Number(_) => Ok((name, value.to_string())),
             _ => Err(refused(format!("its `{}` is not a text", name.escape_debug()))),
         })
         .collect()
@@ -56,8 +58,16 @@ mod tests {
             pair("project_id", "p"),
         ];
         assert_eq!(pairs(file), expected);
-        let table = pairs(r#"{"aws_access_key_id": "id", "allow_insecure": true}"#);
-        assert_eq!(table, [pair("allow_insecure", "true"), pair("aws_access_key_id", "id")]);
+        let table = pairs(
+            r#"{"aws_access_key_id": "id", "allow_insecure": true, "role_external_id": 17,
+                "aws_session_token": null}"#,
+        );
+        let expected = [
+            pair("allow_insecure", "true"),
+            pair("aws_access_key_id", "id"),
+            pair("role_external_id", "17"),
+        ];
+        assert_eq!(table, expected);
         for path in ["/keys/loader.json", "loader.json", "keys/loader"] {
             assert_eq!(pairs(path), [pair("application_credentials", path)]);
         }
@@ -70,6 +80,7 @@ mod tests {
             "",
             "s3://CANARY/x",
             "{\"private_key\": CANARY}",
+            r#"{"aws_access_key_id": {"CANARY": "CANARY"}}"#,
             r#"{"type": "authorized_user", "refresh_token": "CANARY"}"#,
             r#"{"type": "service_account", "private_key": ["CANARY"]}"#,
         ] {

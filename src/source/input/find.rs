@@ -1,6 +1,7 @@
 //! From paths, globs and URLs to the inputs that there are.
 
 use std::collections::BTreeSet;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use transload_core::{Error, ErrorKind, Result};
@@ -45,10 +46,11 @@ pub(super) async fn expand(
     // What is named twice is read once.
     let mut seen = BTreeSet::new();
     inputs.retain(|input| {
+        // As text: two paths are equal that differ in slashes alone, and two URLs are not.
         seen.insert(match &input.place {
-            Place::Stdin => PathBuf::from(STDIN),
-            Place::Local(path) => path.canonicalize().unwrap_or_else(|_| path.clone()),
-            Place::Object(object) => PathBuf::from(&object.identity().name),
+            Place::Stdin => OsString::from(STDIN),
+            Place::Local(path) => path.canonicalize().unwrap_or_else(|_| path.clone()).into(),
+            Place::Object(object) => object.identity().name.clone().into(),
         })
     });
     Ok(inputs)

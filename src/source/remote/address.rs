@@ -90,9 +90,11 @@ pub(super) fn parse(text: &str) -> Result<Address> {
         "az" | "azure" | "abfs" | "abfss" => match host.split_once('@') {
             Some((container, host)) => {
                 let container = bucket_of(container)?;
-                let account = account_of(host).ok_or_else(|| {
+                let account = account_of(&host.to_ascii_lowercase()).ok_or_else(|| {
                     wrong(text, "behind the `@` stands no host of a storage account").with_hint(
-                        "write `abfss://container@account.dfs.core.windows.net/folder/*.jsonl`",
+                        "write `abfss://container@account.dfs.core.windows.net/folder/*.jsonl` or \
+                         `az://container@account/folder/*.jsonl`, and any other host of the account into \
+                         `sources.filesystem.credentials.azure_account_host`",
                     )
                 })?;
                 Bucket::Azure(container, Some(account))
@@ -194,6 +196,10 @@ mod tests {
             (
                 "abfss://c@acc.dfs.core.windows.net/d/x.json",
                 store(Bucket::Azure("c".into(), Some(account(Account::PUBLIC))), "d/x.json"),
+            ),
+            (
+                "abfss://c@Acc.dfs.Core.Windows.net/D/x.json",
+                store(Bucket::Azure("c".into(), Some(account(Account::PUBLIC))), "D/x.json"),
             ),
             (
                 "az://c@acc/x.json",

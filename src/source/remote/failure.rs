@@ -26,6 +26,7 @@ pub(super) fn of_store(error: &object_store::Error, redactor: &Redactor, origin:
         role_refused(code, status, transport, TABLE)
     } else {
         let (kind, message, hint) = by_answer(error, &text, code)
+            .or_else(|| by_login(&text, status))
             .or_else(|| by_status(status))
             .or_else(|| transport.then(|| by_transport(&innermost)))
             .unwrap_or((ErrorKind::Terminal, "the store of the source failed", ""));
@@ -50,7 +51,26 @@ pub(super) fn of_store(error: &object_store::Error, redactor: &Redactor, origin:
     if hint.is_empty() { classified } else { classified.with_hint(hint) }
 }
 
+/// Whether a store refused without a word, with a status that has many reasons.
+pub(super) fn says_only_a_status(error: &object_store::Error) -> bool {
+    let text = error.to_string();
+    let status = between(&text, "status code: ", " ");
+    matches!(status, Some("400" | "401" | "403")) && between(&text, "<Code>", "</Code>").is_none()
+}
+
+/// Whether it is the bucket that is missing, not the object.
+pub(super) fn bucket_is_missing(error: &object_store::Error) -> bool {
+    let text = error.to_string();
+    matches!(between(&text, "<Code>", "</Code>"), Some("NoSuchBucket" | "ContainerNotFound"))
+}
+
 type Row = (ErrorKind, &'static str, &'static str);
+
+const REGION: Row = (
+    ErrorKind::Terminal,
+    "the bucket of the source is in another region",
+    "set `sources.filesystem.credentials.region_name` to it, or AWS_REGION",
+);
 
 /// What it means by the code in it, or by whom it is from.
 fn by_answer(error: &object_store::Error, text: &str, code: Option<&str>) -> Option<Row> {
@@ -67,6 +87,17 @@ fn by_answer(error: &object_store::Error, text: &str, code: Option<&str>) -> Opt
             "the clock of this machine is wrong",
             "set it: signatures hold for 15 minutes",
         ),
+        (
+            Some(
+                "PermanentRedirect"
+                | "TemporaryRedirect"
+                | "AuthorizationHeaderMalformed"
+                | "IllegalLocationConstraintException",
+            ),
+            _,
+        ) => REGION,
+        // So `object_store` names a redirection that does not say where to.
+        _ if text.contains("redirect without LOCATION") => REGION,
         (_, object_store::Error::NotFound { .. }) => {
             (Configuration, "there is no such source file", "check the URL")
         }
@@ -82,6 +113,26 @@ fn by_answer(error: &object_store::Error, text: &str, code: Option<&str>) -> Opt
         ),
         _ => return None,
     })
+}
+
+/// What it means that the server which gives out tokens refused. A login to Google was made once and may have ended.
+fn by_login(text: &str, status: Option<u16>) -> Option<Row> {
+    let refused = text.contains("Error performing token request");
+    let hint = match text.contains("Generic GCS error") {
+        true => {
+            "log in again (`gcloud auth application-default login`), or check `[sources.filesystem.credentials]`: the account \
+             or its key may have been disabled"
+        }
+        false => {
+            "check `azure_tenant_id`, `azure_client_id` and `azure_client_secret` in `[sources.filesystem.credentials]`, or \
+             AZURE_TENANT_ID, AZURE_CLIENT_ID and AZURE_CLIENT_SECRET; the secret may have expired"
+        }
+    };
+    (refused && matches!(status, Some(400..=404))).then_some((
+        ErrorKind::Configuration,
+        "the login to the store of the source was refused",
+        hint,
+    ))
 }
 
 /// What an error of the client means. It quotes the URL, which is left out.
@@ -121,9 +172,7 @@ pub(super) fn of_status(status: u16, origin: &str) -> Error {
 fn by_status(status: Option<u16>) -> Option<Row> {
     use ErrorKind::{Configuration, Terminal, Transient};
     Some(match status? {
-        301 | 302 | 307 | 308 => {
-            (Terminal, "the bucket of the source is in another region", "set `region_name`")
-        }
+        301 | 302 | 307 | 308 => REGION,
         401 | 403 => (Terminal, "the credentials do not allow to read the source", CREDENTIALS),
         404 => (Configuration, "there is no such source file", "check the URL"),
         408 | 425 | 429 => (Transient, "the store of the source is overloaded", ""),
@@ -196,8 +245,8 @@ mod tests {
             ),
             (503, "SlowDown", ErrorKind::Transient, "the store of the source failed"),
             (
-                301,
-                "PermanentRedirect",
+                400,
+                "AuthorizationHeaderMalformed",
                 ErrorKind::Terminal,
                 "the bucket of the source is in another region",
             ),
@@ -214,6 +263,27 @@ mod tests {
         let alone = answered("Error performing PUT http://169.254.169.254/latest/api/token");
         let alone = of_store(&alone, &redactor, "s3://b/x");
         assert_eq!(alone.message(), "there are no credentials for the source");
+    }
+
+    #[test]
+    fn a_login_that_was_refused_says_how_to_log_in() {
+        let refused = |store: &'static str, status: &str| {
+            let text = format!(
+                "Error performing token request: Error performing POST https://login/token in 1ms - Server returned non-2xx \
+                 status code: {status}: {{\"error\": \"invalid_grant\", \"error_description\": \"CANARY\"}}"
+            );
+            let error = object_store::Error::Generic { store, source: text.into() };
+            of_store(&error, &Redactor::default(), "gs://b/x")
+        };
+        for (store, hinted) in [("GCS", "gcloud auth"), ("MicrosoftAzure", "azure_client_secret")] {
+            let error = refused(store, "400 Bad Request");
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert_eq!(error.message(), "the login to the store of the source was refused");
+            assert!(error.hint().unwrap().contains(hinted), "{error:?}");
+            assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
+            let busy = refused(store, "503 Service Unavailable");
+            assert_eq!(busy.kind(), ErrorKind::Transient);
+        }
     }
 
     #[test]

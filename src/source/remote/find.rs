@@ -3,7 +3,7 @@
 use futures::TryStreamExt as _;
 use glob::{MatchOptions, Pattern};
 use object_store::path::Path;
-use object_store::{ObjectMeta, ObjectStore, ObjectStoreExt as _};
+use object_store::{GetOptions, ObjectMeta, ObjectStore, ObjectStoreExt as _};
 use reqwest::StatusCode;
 use reqwest::header::RANGE;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use transload_core::{Error, ErrorKind, Redactor, Result};
 use super::address::{self, Address};
 use super::get::{ContentRange, Version};
 use super::stores::Opened;
-use super::{Object, Patience, Place, Stores, failure, shown};
+use super::{Object, Place, Stores, failure, shown};
 use crate::source::identity::FileIdentity;
 
 /// As globs of local files: `*` stops at a slash, `**` does not.
@@ -51,24 +51,18 @@ impl Stores {
                 false => no_such(source, "no object has such a name"),
             });
         };
-        match bucket.store.head(&path).await {
-            Ok(meta) => Ok(vec![bucket.object(meta)]),
-            Err(object_store::Error::NotFound { .. })
-                if bucket.store.list(Some(&path)).try_next().await.is_ok_and(|o| o.is_some()) =>
-            {
-                Err(is_folder(source))
-            }
-            Err(error) => Err(failure::of_store(&error, &bucket.redactor, &shown(source))),
-        }
+        // The store asks again itself, but not who gives out the keys and tokens to it.
+        let found = self.patience.to_find().retry(|| bucket.one(source, &path)).await?;
+        Ok(vec![found])
     }
 
     /// Asks a web server for one byte: unlike `HEAD`, that is allowed by a URL that was signed for reading.
     async fn look(&self, url: url::Url) -> Result<Object> {
         let client = self.web()?;
         let origin: Arc<str> = shown(url.as_str()).into();
-        // Whoever wrote the name of a host wrong need not wait for it as for a connection that broke.
-        let patience = Patience { tries: self.patience.tries.min(3), ..self.patience };
-        let response = patience
+        let response = self
+            .patience
+            .to_find()
             .retry(|| async {
                 let request = client.get(url.clone()).header(RANGE, "bytes=0-0");
                 let response =
@@ -117,6 +111,35 @@ struct Bucket<'s> {
 }
 
 impl Bucket<'_> {
+    /// The object of this path.
+    async fn one(&self, source: &str, path: &Path) -> Result<Object> {
+        let error = match self.store.head(path).await {
+            Ok(meta) => return Ok(self.object(meta)),
+            Err(error) => error,
+        };
+        // An answer to `HEAD` has no body, in which a store says what is wrong: it is asked once more, for one that has.
+        // Source: RFC 9110, section 9.3.2.
+        let told = match &error {
+            object_store::Error::NotFound { .. } => {
+                match self.store.list(Some(path)).try_next().await {
+                    Ok(Some(_)) => return Err(is_folder(source)),
+                    told => told.err().filter(failure::bucket_is_missing),
+                }
+            }
+            _ if failure::says_only_a_status(&error) => {
+                let first = GetOptions { range: Some((0..1).into()), ..GetOptions::default() };
+                let told = self.store.get_opts(path, first).await.err();
+                told.filter(|told| !matches!(told, object_store::Error::NotFound { .. }))
+            }
+            _ => None,
+        };
+        Err(self.failed(told.as_ref().unwrap_or(&error), source))
+    }
+
+    fn failed(&self, error: &object_store::Error, source: &str) -> Error {
+        failure::of_store(error, &self.redactor, &shown(source))
+    }
+
     async fn matching(&self, source: &str, key: &str) -> Result<Vec<Object>> {
         let pattern = Pattern::new(key).map_err(|error| no_such(source, error))?;
         // Only what lies in the folder above the first sign of the pattern is listed.
@@ -124,15 +147,14 @@ impl Bucket<'_> {
         let folder = key[..literal].rsplit_once('/').map_or("", |(folder, _)| folder);
         let folder =
             Path::parse(folder).map_err(|_| no_such(source, "no object has such a name"))?;
-        let mut metas: Vec<ObjectMeta> = self
-            .store
-            .list((!folder.as_ref().is_empty()).then_some(&folder))
-            .try_filter(|meta| {
+        let folder = (!folder.as_ref().is_empty()).then_some(&folder);
+        let list = || async {
+            let matching = self.store.list(folder).try_filter(|meta| {
                 futures::future::ready(pattern.matches_with(meta.location.as_ref(), MATCH))
-            })
-            .try_collect()
-            .await
-            .map_err(|error| failure::of_store(&error, &self.redactor, &shown(source)))?;
+            });
+            matching.try_collect().await.map_err(|error| self.failed(&error, source))
+        };
+        let mut metas: Vec<ObjectMeta> = self.stores.patience.to_find().retry(list).await?;
         if metas.is_empty() {
             return Err(no_such(source, "no object has such a name"));
         }

@@ -62,6 +62,11 @@ impl Default for Patience {
 }
 
 impl Patience {
+    /// That of a search: whoever wrote the name of a host wrong need not wait for it as for a connection that broke.
+    fn to_find(self) -> Self {
+        Self { tries: self.tries.min(3), ..self }
+    }
+
     /// The times to wait, one after the other.
     fn waits(self) -> impl Iterator<Item = Duration> + Send {
         use backon::BackoffBuilder as _;

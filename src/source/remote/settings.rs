@@ -1,8 +1,9 @@
 //! What is configured for sources in stores, and what the usual variables of the vendors add to it.
 
-use transload_core::Secret;
 use transload_core::settings::{Origin, SettingValue, Settings};
-use transload_object_stores::{StoreCredentials, TABLE};
+use transload_core::{Secret, check_encrypted};
+use transload_object_stores::{StoreCredentials, TABLE, is_google};
+use url::Url;
 
 use crate::config::secrets_of;
 
@@ -38,37 +39,77 @@ impl SourceSettings {
     }
 }
 
-/// Puts what the vendors' own tools read into the keys that the configuration leaves out: which store is meant, and the keys
-/// that belong to it. Keys that belong together come from one place. Whoever asks is found where a client is made.
+/// Puts what the vendors' own tools read into the keys that the configuration leaves out: which store is meant, and with
+/// [`of_amazon`] and [`of_azure`] the keys that belong to it. Keys that belong together come from one place. Whoever asks is
+/// found where a client is made.
 ///
 /// A staging destination does without this: its place is the same on every machine only if its settings alone say it.
 ///
 /// Source: Google Cloud, "How Application Default Credentials works"; Azure CLI, `az storage`, environment variables.
 pub(super) fn fill(settings: &mut Settings) {
-    // Here it names the keys of any store that speaks Google's protocol, as `application_credentials` would.
-    if !has(settings, &["private_key"]) {
+    // Here it names the keys of a store of this machine too, as `application_credentials` would. No other store is shown what
+    // opens Google's.
+    let is_own = |url: &Url| is_google(url) || is_this_machine(url);
+    let is_fit = text_of(settings, "endpoint_url")
+        .is_none_or(|url| Url::parse(url).is_ok_and(|url| is_own(&url)));
+    if is_fit && !has(settings, &["private_key"]) {
         put(settings, "application_credentials", &["GOOGLE_APPLICATION_CREDENTIALS"]);
     }
-    let account = ["AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME"];
-    put(settings, "azure_storage_account_name", &account);
+    put(settings, "azure_storage_account_name", &OF_ACCOUNT);
+}
+
+fn is_this_machine(url: &Url) -> bool {
+    // What needs no encryption, whatever is allowed.
+    check_encrypted(false, url.host_str().unwrap_or_default(), false, "").is_ok()
+}
+
+/// The variables that name an account of Azure.
+const OF_ACCOUNT: [&str; 2] = ["AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_ACCOUNT_NAME"];
+
+/// The settings with what the variables of Azure's tools say of who asks for this account, named by a URL, or for the one of
+/// the settings. A key is not shown for another account than it is of, nor a secret for another principal.
+pub(super) fn of_azure(settings: &Settings, account: Option<&str>) -> Settings {
+    let mut settings = settings.clone();
     let proofs = [
         "azure_storage_account_key",
         "azure_storage_sas_token",
         "azure_client_secret",
         "azure_federated_token_file",
     ];
-    if has(settings, &proofs) {
-        return;
+    let principal =
+        [("azure_tenant_id", "AZURE_TENANT_ID"), ("azure_client_id", "AZURE_CLIENT_ID")];
+    if has(&settings, &proofs) {
+        return settings;
     }
-    let key = ["AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY"];
-    put(settings, "azure_storage_account_key", &key);
-    put(settings, "azure_storage_sas_token", &["AZURE_STORAGE_SAS_TOKEN"]);
-    // A principal of which nothing is configured is found with the client.
-    if !has(settings, &proofs) && has(settings, &["azure_tenant_id", "azure_client_id"]) {
-        put(settings, "azure_tenant_id", &["AZURE_TENANT_ID"]);
-        put(settings, "azure_client_id", &["AZURE_CLIENT_ID"]);
-        put(settings, "azure_client_secret", &["AZURE_CLIENT_SECRET"]);
-        put(settings, "azure_federated_token_file", &["AZURE_FEDERATED_TOKEN_FILE"]);
+    if !has(&settings, &principal.map(|(name, _)| name)) {
+        let asked = account.or_else(|| text_of(&settings, "azure_storage_account_name"));
+        let of_variables = OF_ACCOUNT.iter().find_map(|name| settings.variable(name));
+        if of_variables.is_none_or(|named| asked.is_none_or(|asked| asked == named)) {
+            let key = ["AZURE_STORAGE_KEY", "AZURE_STORAGE_ACCOUNT_KEY"];
+            put(&mut settings, "azure_storage_account_key", &key);
+            put(&mut settings, "azure_storage_sas_token", &["AZURE_STORAGE_SAS_TOKEN"]);
+        }
+        // A principal of which nothing is configured is found with the client.
+        return settings;
+    }
+    let is_another = |(name, variable): &(&str, &str)| {
+        let (configured, other) = (text_of(&settings, name), settings.variable(variable));
+        configured.zip(other).is_some_and(|(configured, other)| configured != other)
+    };
+    if !principal.iter().any(is_another) {
+        for (name, variable) in principal {
+            put(&mut settings, name, &[variable]);
+        }
+        put(&mut settings, "azure_client_secret", &["AZURE_CLIENT_SECRET"]);
+        put(&mut settings, "azure_federated_token_file", &["AZURE_FEDERATED_TOKEN_FILE"]);
+    }
+    settings
+}
+
+fn text_of<'s>(settings: &'s Settings, name: &str) -> Option<&'s str> {
+    match settings.get(&format!("{TABLE}.{name}"))? {
+        SettingValue::Text(text) => Some(text.expose()),
+        _ => None,
     }
 }
 
@@ -76,8 +117,13 @@ pub(super) fn fill(settings: &mut Settings) {
 /// Guide, "Service-specific endpoints".
 pub(super) fn of_amazon(settings: &Settings) -> Settings {
     let mut settings = settings.clone();
+    // The one of all services says nothing of where roles are given out beside a store that is configured.
+    let of_roles: &[&str] = match has(&settings, &["endpoint_url"]) {
+        true => &["AWS_ENDPOINT_URL_STS"],
+        false => &["AWS_ENDPOINT_URL_STS", "AWS_ENDPOINT_URL"],
+    };
     put(&mut settings, "endpoint_url", &["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL"]);
-    put(&mut settings, "sts_endpoint_url", &["AWS_ENDPOINT_URL_STS"]);
+    put(&mut settings, "sts_endpoint_url", of_roles);
     settings
 }
 
@@ -112,9 +158,18 @@ mod tests {
     }
 
     fn filled(pairs: &[(&str, &str)], environment: &[(&str, &str)]) -> StoreCredentials {
+        for_account(None, pairs, environment)
+    }
+
+    /// What is read for an account of Azure that a URL names.
+    fn for_account(
+        account: Option<&str>,
+        pairs: &[(&str, &str)],
+        environment: &[(&str, &str)],
+    ) -> StoreCredentials {
         let mut settings = given(pairs, environment);
         fill(&mut settings);
-        settings.read::<SourceSettings>().unwrap().credentials
+        of_azure(&settings, account).read::<SourceSettings>().unwrap().credentials
     }
 
     const PRINCIPAL: [(&str, &str); 3] =
@@ -132,9 +187,58 @@ mod tests {
         assert_eq!(keys.azure_storage_account_name.as_deref(), Some("account"));
         assert_eq!(keys.azure_storage_account_key.unwrap().expose(), "azure");
         assert!(filled(&[], &PRINCIPAL).azure_client_secret.is_none());
-        let begun = filled(&[("credentials.azure_tenant_id", "own")], &PRINCIPAL);
-        assert_eq!(begun.azure_tenant_id.as_deref(), Some("own"));
-        assert_eq!(begun.azure_client_secret.unwrap().expose(), "s");
+    }
+
+    #[test]
+    fn a_key_is_shown_for_no_other_account_than_that_of_the_variables() {
+        let key = [("AZURE_STORAGE_KEY", "azure"), ("AZURE_STORAGE_SAS_TOKEN", "sas")];
+        let named = [&key[..], &[("AZURE_STORAGE_ACCOUNT", "acc")]].concat();
+        let other = [("credentials.azure_storage_account_name", "other")];
+        let same = [("credentials.azure_storage_account_name", "acc")];
+        for (url, pairs, variables, is_shown) in [
+            (None, &[][..], &named[..], true),
+            (None, &same[..], &named, true),
+            (Some("acc"), &other, &named, true),
+            (Some("other"), &other, &key, true),
+            (None, &other, &named, false),
+            (Some("other"), &[], &named, false),
+            (Some("other"), &same, &named, false),
+            (Some("acc"), &[("credentials.azure_client_id", "own")], &named, false),
+        ] {
+            let keys = for_account(url, pairs, variables);
+            let shown = (keys.azure_storage_account_key, keys.azure_storage_sas_token);
+            let shown = (shown.0.is_some(), shown.1.is_some());
+            assert_eq!(shown, (is_shown, is_shown), "{url:?} {pairs:?}");
+        }
+    }
+
+    #[test]
+    fn a_principal_is_completed_by_variables_that_mean_it() {
+        let tenant = |tenant| [("credentials.azure_tenant_id", tenant)];
+        let both = [("credentials.azure_tenant_id", "own"), ("credentials.azure_client_id", "own")];
+        let completed = filled(&tenant("t"), &PRINCIPAL);
+        assert_eq!(completed.azure_client_id.as_deref(), Some("c"));
+        assert_eq!(completed.azure_client_secret.unwrap().expose(), "s");
+        assert!(filled(&both, &PRINCIPAL[2..]).azure_client_secret.is_some());
+        for pairs in [&tenant("own")[..], &both] {
+            let keys = filled(pairs, &PRINCIPAL);
+            assert!(keys.azure_client_secret.is_none(), "{pairs:?}");
+            assert_eq!(keys.azure_client_id.is_some(), pairs.len() == 2, "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn the_file_of_googles_tools_is_for_google_and_for_this_machine() {
+        let variable = [("GOOGLE_APPLICATION_CREDENTIALS", "/keys/loader.json")];
+        for (endpoint, is_used) in [
+            ("https://storage.googleapis.com", true),
+            ("http://127.0.0.1:4443", true),
+            ("https://gcs.example", false),
+            ("no address", false),
+        ] {
+            let keys = filled(&[("credentials.endpoint_url", endpoint)], &variable);
+            assert_eq!(keys.application_credentials.is_some(), is_used, "{endpoint}");
+        }
     }
 
     #[test]
@@ -171,6 +275,14 @@ mod tests {
         assert_eq!(read(&[]).sts_endpoint_url.as_deref(), Some("http://here:3"));
         let own = read(&[("credentials.endpoint_url", "http://own")]);
         assert_eq!(own.endpoint_url.as_deref(), Some("http://own"));
+
+        let of_all = [("AWS_ENDPOINT_URL", "http://here:1")];
+        let roles = |pairs: &[(&str, &str)]| {
+            let settings = of_amazon(&given(pairs, &of_all));
+            settings.read::<SourceSettings>().unwrap().credentials.sts_endpoint_url
+        };
+        assert_eq!(roles(&[]).as_deref(), Some("http://here:1"));
+        assert_eq!(roles(&[("credentials.endpoint_url", "http://own")]), None);
     }
 
     #[test]

@@ -12,18 +12,13 @@ use transload_core::{Error, ErrorKind, Redactor, Result, Secret};
 use transload_object_stores::{Account, Clients, StoreCredentials, TABLE};
 
 use super::address::Bucket;
-use super::settings::{fill, of_amazon};
+use super::settings::{fill, of_amazon, of_azure};
 use super::{Patience, SourceSettings};
 use crate::source::compress::UnpackLimits;
 
 const CONNECT: Duration = Duration::from_secs(10);
 /// How long a server may send nothing.
 const SILENCE: Duration = Duration::from_secs(30);
-
-/// The domains of accounts in the clouds of Azure. Source: Azure, "Storage account overview" and those of its sovereign clouds;
-/// Microsoft Fabric, "Connecting to OneLake".
-const CLOUDS: [&str; 4] =
-    [Account::PUBLIC, "core.chinacloudapi.cn", "core.usgovcloudapi.net", "fabric.microsoft.com"];
 
 /// The stores that sources are read from. Each is made when it is first asked for; nothing is opened before.
 pub(crate) struct Stores {
@@ -153,12 +148,13 @@ impl Stores {
     }
 
     fn azure(&self, container: &str, account: Option<&Account>) -> Result<Opened> {
-        let credentials = &self.read.credentials;
+        let settings = of_azure(&self.settings, account.map(|account| account.name.as_str()));
+        let credentials = &StoreCredentials::read(&settings, TABLE)?;
         let is_elsewhere =
             credentials.endpoint_url.is_some() || credentials.azure_account_host.is_some();
         if let Some(account) = account
             && !is_elsewhere
-            && !CLOUDS.contains(&account.domain.as_str())
+            && !Account::CLOUDS.contains(&account.domain.as_str())
         {
             // What opens accounts is shown to their vendor, and to whom the settings name.
             let host = self.settings.full_key("credentials.azure_account_host");
@@ -169,7 +165,7 @@ impl Stores {
             .with("domain", &account.domain)
             .with_hint(format!("set `{host}` to the host of the account")));
         }
-        let azure = clients(&self.settings, credentials).azure(container, account)?;
+        let azure = clients(&settings, credentials).azure(container, account)?;
         Ok(self.opened(azure.client))
     }
 
@@ -188,14 +184,18 @@ fn clients<'a>(settings: &'a Settings, credentials: &'a StoreCredentials) -> Cli
 mod tests {
     use super::*;
 
-    fn stores(pairs: &[(&str, &str)]) -> Stores {
+    fn settings(pairs: &[(&str, &str)]) -> Settings {
         let pairs: Vec<(String, &str)> =
             pairs.iter().map(|(name, value)| (format!("credentials.{name}"), *value)).collect();
         let pairs: Vec<(&str, &str)> =
             pairs.iter().map(|(name, value)| (name.as_str(), *value)).collect();
         let mut settings = Settings::from_pairs("filesystem", &pairs);
         settings.section = Some(SourceSettings::SECTION.join("."));
-        Stores::new(settings).unwrap()
+        settings
+    }
+
+    fn stores(pairs: &[(&str, &str)]) -> Stores {
+        Stores::new(settings(pairs)).unwrap()
     }
 
     fn refused(stores: &Stores, bucket: &Bucket) -> Error {
@@ -231,6 +231,53 @@ mod tests {
     }
 
     #[test]
+    fn what_variables_have_is_shown_to_no_other_store() {
+        let foreign = ("endpoint_url", "https://store.example");
+        let name = ("azure_storage_account_name", "acc");
+        let tenant = [("azure_tenant_id", "t"), ("azure_client_id", "c")];
+        let container = Bucket::Azure("c".into(), None);
+        for (pairs, variable, bucket, wanted) in [
+            (
+                &[foreign][..],
+                ("GOOGLE_APPLICATION_CREDENTIALS", "/keys/loader.json"),
+                Bucket::Google("b".into()),
+                "private_key",
+            ),
+            (
+                &[foreign, name],
+                ("AZURE_STORAGE_KEY", "a2V5"),
+                container.clone(),
+                "azure_storage_account_key",
+            ),
+            (
+                &[foreign, name],
+                ("AZURE_STORAGE_SAS_TOKEN", "sv=1&sig=CANARY"),
+                container.clone(),
+                "azure_storage_sas_token",
+            ),
+            (
+                &[foreign, name, tenant[0], tenant[1]],
+                ("AZURE_CLIENT_SECRET", "CANARY"),
+                container,
+                "azure_client_secret",
+            ),
+        ] {
+            let mut settings = settings(pairs);
+            settings.environment = [(variable.0.to_owned(), Secret::from(variable.1))].into();
+            let error = refused(&Stores::new(settings).unwrap(), &bucket);
+            let key = format!("sources.filesystem.credentials.{wanted}");
+            assert_eq!(error.context("key"), Some(key.as_str()), "{variable:?}");
+            assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
+        }
+        let mut settings = settings(&[foreign, name]);
+        let keys = [("AWS_ACCESS_KEY_ID", "id"), ("AWS_SECRET_ACCESS_KEY", "s")];
+        settings.environment =
+            keys.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+        // Keys that sign are never shown.
+        assert!(Stores::new(settings).unwrap().bucket(&Bucket::S3("b".into())).is_ok());
+    }
+
+    #[test]
     fn an_endpoint_with_a_user_is_refused_and_not_shown() {
         let stores = stores(&[("endpoint_url", "http://me:CANARY@host")]);
         let error = refused(&stores, &Bucket::S3("b".into()));
@@ -245,7 +292,7 @@ mod tests {
             Bucket::Azure("lake".into(), Some(account))
         };
         let key = ("azure_storage_account_key", "a2V5");
-        for domain in CLOUDS {
+        for domain in Account::CLOUDS {
             assert!(stores(&[key]).bucket(&of(domain)).is_ok(), "{domain}");
         }
         let error = refused(&stores(&[key]), &of("evil.example"));

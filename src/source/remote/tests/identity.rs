@@ -1,5 +1,7 @@
 //! Who asks a store for sources: as for staging, keys, profiles, roles, tokens and principals.
 
+use std::sync::atomic::{AtomicU32, Ordering};
+
 use transload_core::{ErrorKind, Secret};
 
 use super::scripted::{Asked, serve};
@@ -108,6 +110,56 @@ async fn who_is_refused_is_named_and_a_secret_of_a_profile_is_not_shown() {
     assert!(error.hint().unwrap().contains("sources.filesystem.credentials.role_external_id"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refusal_without_a_body_is_asked_for_its_words() {
+    const REGION: &str = "the bucket of the source is in another region";
+    for (status, code, message) in [
+        (301, "", REGION),
+        (400, "AuthorizationHeaderMalformed", REGION),
+        (400, "ExpiredToken", "the credentials of the source have expired"),
+        (403, "RequestTimeTooSkewed", "the clock of this machine is wrong"),
+        (403, "", "the credentials do not allow to read the source"),
+        (404, "NoSuchBucket", "the bucket of the source does not exist"),
+        (404, "", "there is no such source file"),
+    ] {
+        let server = serve(move |asked: &Asked| {
+            let is_head = asked.line.starts_with("HEAD ");
+            let words = format!("<Error><Code>{code}</Code><Message>no</Message></Error>");
+            (status, if is_head || code.is_empty() { String::new() } else { words })
+        });
+        let stores = of(&[&BASE[..], &[("endpoint_url", server.as_str())]].concat(), &[]);
+        for source in ["s3://lake/rows.jsonl", "s3://lake/*.jsonl"] {
+            let error = stores.find(source).await.unwrap_err();
+            assert_eq!(error.message(), message, "{status} {code} {source} {error:?}");
+            assert!(error.message() != REGION || error.hint().unwrap().contains("region_name"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_gives_out_keys_and_fails_once_is_asked_again() {
+    let given = AtomicU32::new(0);
+    let server = serve(move |asked: &Asked| {
+        let keys = "<AccessKeyId>taken</AccessKeyId><SecretAccessKey>s</SecretAccessKey>\
+                    <SessionToken>t</SessionToken>";
+        let list = "<?xml version=\"1.0\"?><ListBucketResult><Contents><Key>rows.jsonl</Key><Size>3</Size>\
+                    <LastModified>2015-10-21T07:28:00.000Z</LastModified></Contents></ListBucketResult>";
+        match asked.value("Action").as_str() {
+            "AssumeRole" if given.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) => {
+                (503, "<Code>ServiceUnavailable</Code>".into())
+            }
+            "AssumeRole" => (200, keys.into()),
+            _ if asked.value("list-type") == "2" => (200, list.into()),
+            _ => (200, "{}\n".into()),
+        }
+    });
+    for source in ["s3://lake/rows.jsonl", "s3://lake/*.jsonl"] {
+        let keys = [&BASE[..], &[("endpoint_url", &server), ("role_arn", ARN)]].concat();
+        let found = of(&keys, &[]).find(source).await.unwrap();
+        assert_eq!(found[0].origin(), "s3://lake/rows.jsonl");
+    }
+}
+
 #[tokio::test]
 async fn what_is_wrong_with_who_asks_is_said_by_the_keys_of_sources() {
     let off = [("AWS_EC2_METADATA_DISABLED", "true")];
@@ -122,6 +174,33 @@ async fn what_is_wrong_with_who_asks_is_said_by_the_keys_of_sources() {
         assert_eq!(error.kind(), ErrorKind::Configuration, "{error:?}");
         let key = format!("sources.filesystem.credentials.{named}");
         assert_eq!(error.context("key"), Some(key.as_str()), "{keys:?}");
+        assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_principal_that_azure_does_not_know_is_told_apart_from_a_store_that_refuses() {
+    let server = serve(|_: &Asked| {
+        (400, r#"{"error": "invalid_request", "error_description": "about CANARY"}"#.into())
+    });
+    let stores = of(
+        &[
+            ("endpoint_url", server.as_str()),
+            ("azure_authority_host", server.as_str()),
+            ("azure_storage_account_name", "account"),
+            ("azure_tenant_id", "other"),
+            ("azure_client_id", "client"),
+            ("azure_client_secret", "a secret"),
+        ],
+        &[],
+    );
+    for source in ["az://lake/rows.jsonl", "az://lake/*.jsonl"] {
+        let error = stores.find(source).await.unwrap_err();
+        assert_eq!(
+            (error.kind(), error.message()),
+            (ErrorKind::Configuration, "the login to the store of the source was refused")
+        );
+        assert!(error.hint().unwrap().contains("azure_tenant_id"), "{error:?}");
         assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
     }
 }

@@ -15,7 +15,9 @@ use transload_core::settings::Settings;
 
 use super::address::Bucket;
 use super::*;
+use crate::resource::{Resource, RowSource};
 use crate::source::Chunk;
+use crate::source::input::find_files;
 use server::{Behaviour, Server};
 
 fn stores(pairs: &[(&str, &str)]) -> Stores {
@@ -243,6 +245,16 @@ async fn globs_of_a_store_match_like_those_of_a_folder() {
     assert_eq!(read(object.clone()).await.unwrap(), b"{}\n");
     memory.put(&"d/a.jsonl".into(), PutPayload::from_static(b"[]\n")).await.unwrap();
     assert_eq!(read(object).await.unwrap_err().context("code"), Some("E_SOURCE_CHANGED"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn urls_that_differ_in_a_slash_are_two_sources_and_one_named_twice_is_one() {
+    let server = Server::start(serving(text(100)));
+    let urls = ["a/rows.jsonl", "a//rows.jsonl", "a/rows.jsonl"].map(|rest| server.url(rest));
+    let mut resource = Resource::files("rows", urls);
+    find_files(std::slice::from_mut(&mut resource), &stores(&[])).await.unwrap();
+    let RowSource::Files(files) = &resource.source else { panic!("files") };
+    assert_eq!(files.found.len(), 2, "{:?}", files.found);
 }
 
 /// Ten columns in row groups, with pages that are read in turns.
