@@ -316,26 +316,32 @@ async fn a_workload_shows_google_the_token_of_its_provider() {
         folder.join("token").display()
     );
     std::fs::write(&file, workload).unwrap();
-    let list = async |token: &str| {
+    let staging = |token: &str| {
         std::fs::write(folder.join("token"), token).unwrap();
         let settings = place.settings(&[
             ("bucket_url", "gs://lake"),
             ("credentials.endpoint_url", &server),
             ("credentials.application_credentials", file.to_str().unwrap()),
         ]);
-        made(settings, &[]).list(&Scope::default()).await
+        made(settings, &[])
     };
-    assert_eq!(list("a token\n").await.unwrap(), []);
-    let error = list("CANARY").await.unwrap_err();
-    assert_eq!(
-        (error.kind(), error.message(), error.context("code")),
-        (
-            ErrorKind::Configuration,
-            "Google gives no token for these credentials",
-            Some("invalid_grant")
-        )
-    );
-    assert!(error.hint().is_some() && !format!("{error:?}").contains("CANARY"), "{error:?}");
+    assert_eq!(staging("a token\n").list(&Scope::default()).await.unwrap(), []);
+    let refused = staging("CANARY");
+    for error in [
+        refused.list(&Scope::default()).await.unwrap_err(),
+        // What was not sent leaves nothing open.
+        refused.write_manifest(&Package::new("1.5").manifest().seal()).await.unwrap_err(),
+    ] {
+        assert_eq!(
+            (error.kind(), error.message(), error.context("code")),
+            (
+                ErrorKind::Configuration,
+                "Google gives no token for these credentials",
+                Some("invalid_grant")
+            )
+        );
+        assert!(error.hint().is_some() && !format!("{error:?}").contains("CANARY"), "{error:?}");
+    }
 }
 
 /// The key that signs for a principal, as the service gives it. Its value is Base64 of `CANARY`.
