@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use reqwest::Client;
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 use transload_core::{Error, ErrorKind, Result, Secret, check_encrypted};
 use url::Url;
@@ -34,6 +35,21 @@ struct CredentialSource {
     headers: std::collections::BTreeMap<String, Secret>,
     #[serde(default)]
     format: Format,
+    /// Of AWS, whose `url` gives the name of a role and no token.
+    environment_id: Option<IgnoredAny>,
+    /// A program that prints the token.
+    executable: Option<IgnoredAny>,
+    /// A certificate that is shown in place of a token.
+    certificate: Option<IgnoredAny>,
+}
+
+impl CredentialSource {
+    /// Whether the token is in a file or at a URL, as it is.
+    fn is_taken(&self) -> bool {
+        let is_other =
+            self.environment_id.is_some() || self.executable.is_some() || self.certificate.is_some();
+        !is_other && (self.file.is_some() || self.url.is_some())
+    }
 }
 
 /// How the token is written down there.
@@ -57,8 +73,7 @@ impl ExternalAccount {
                 .with("column", error.column())
                 .with_hint("take the file whole that `gcloud iam workload-identity-pools create-cred-config` wrote")
         })?;
-        let source = &read.credential_source;
-        if source.file.is_none() && source.url.is_none() {
+        if !read.credential_source.is_taken() {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 "the workload identity takes its token from a place that is not known here",
@@ -193,8 +208,22 @@ mod tests {
 
     #[test]
     fn what_is_not_taken_is_refused_before_anything_is_sent() {
-        let aws = account(r#"{"environment_id": "aws1", "region_url": "http://x"}"#).unwrap_err();
-        assert_eq!(aws.kind(), ErrorKind::Unsupported);
+        // As `gcloud` writes it for AWS.
+        let aws = r#"{"environment_id": "aws1",
+            "region_url": "http://169.254.169.254/latest/meta-data/placement/availability-zone",
+            "url": "http://169.254.169.254/latest/meta-data/iam/security-credentials",
+            "regional_cred_verification_url":
+                "https://sts.{region}.amazonaws.com?Action=GetCallerIdentity&Version=2011-06-15",
+            "imdsv2_session_token_url": "http://169.254.169.254/latest/api/token"}"#;
+        for source in [
+            aws,
+            r#"{"executable": {"command": "/bin/token", "output_file": "/tmp/token"}}"#,
+            r#"{"certificate": {"use_default_certificate_config": true}}"#,
+            r#"{"file": "token", "certificate": {}}"#,
+            "{}",
+        ] {
+            assert_eq!(account(source).unwrap_err().kind(), ErrorKind::Unsupported, "{source}");
+        }
         let text = r#"{"audience": "canary", "token_url": 7}"#;
         let error = ExternalAccount::read(&text.into(), PathBuf::new(), false).unwrap_err();
         assert!(!format!("{error:?}").contains("canary"), "{error:?}");
