@@ -28,7 +28,7 @@ pub fn check_encrypted(
 }
 
 /// Whether a host of a URL is this machine, whatever the network says. Source: RFC 6761, section 6.3.
-fn is_this_machine(host: &str) -> bool {
+pub fn is_this_machine(host: &str) -> bool {
     let name = host.trim_end_matches('.').to_ascii_lowercase();
     let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     address.is_ok_and(|address| address.is_loopback())

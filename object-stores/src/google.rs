@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use object_store::StaticCredentialProvider;
 use object_store::gcp::{GcpCredential, GoogleCloudStorage, GoogleCloudStorageBuilder};
-use transload_core::{Error, ErrorKind, Result};
+use transload_core::{Error, ErrorKind, Result, is_this_machine};
 use transload_google_identity::{
     CLOUD, Credentials, How, Identity, TOKEN_URI, Tokens, default_file,
 };
-use url::{Host, Url};
+use url::Url;
 
 use crate::bearer::Bearer;
 use crate::{Clients, retries};
@@ -90,7 +90,7 @@ impl Clients<'_> {
                     let is_named = credentials.application_credentials.is_some();
                     Ok((builder, is_named.then_some((FILE, suspect))))
                 }
-                (None, Some(url)) if is_loopback(url) => {
+                (None, Some(url)) if is_this_machine(url.host_str().unwrap_or_default()) => {
                     let nobody = GcpCredential { bearer: String::new() };
                     let nobody = Arc::new(StaticCredentialProvider::new(nobody));
                     Ok((builder.with_credentials(nobody), Some(("credentials", "they do not fit"))))
@@ -155,15 +155,6 @@ pub fn is_google(url: &Url) -> bool {
     url.host_str().is_some_and(|host| host.ends_with(".googleapis.com"))
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use transload_core::settings::{Setting as _, Settings};
@@ -204,6 +195,7 @@ mod tests {
             &[("application_credentials", file.to_str().unwrap())],
             &[("endpoint_url", "http://127.0.0.1:9")],
             &[("endpoint_url", "http://[::1]:9")],
+            &[("endpoint_url", "http://gcs.localhost:9")],
         ] {
             assert!(made(keys).is_ok(), "{keys:?}");
         }
