@@ -9,7 +9,7 @@ use reqwest::Client;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Value, json};
-use transload_core::{Error, ErrorKind, Result, Secret, check_encrypted};
+use transload_core::{Error, ErrorKind, Result, Secret, check_encrypted, without_secrets};
 use url::Url;
 
 use crate::tokens::{Token, answer, post_form};
@@ -151,7 +151,7 @@ impl ExternalAccount {
                         ErrorKind::Transient,
                         "the provider of the workload's token did not answer",
                     )
-                    .with("url", url)
+                    .with("url", without_secrets(url))
                     .with_source(error.without_url())
                 };
                 let response = request.send().await.map_err(lost)?;

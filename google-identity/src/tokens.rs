@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use reqwest::{Client, Method};
 use serde_json::Value;
 use tokio::sync::Mutex;
-use transload_core::{Error, ErrorKind, Result, Secret};
+use transload_core::{Error, ErrorKind, Result, Secret, without_secrets};
 use url::form_urlencoded;
 
 use crate::identity::Identity;
@@ -163,7 +163,7 @@ pub(crate) fn post_form(
 pub(crate) async fn answer(request: reqwest::RequestBuilder, url: &str) -> Result<Value> {
     let lost = |error: reqwest::Error| {
         Error::new(ErrorKind::Transient, "the connection to Google for a token was lost")
-            .with("url", url)
+            .with("url", without_secrets(url))
             .with_source(error.without_url())
     };
     let response = request.send().await.map_err(lost)?;
@@ -176,7 +176,7 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder, url: &str) -> Resul
     let busy = status.is_server_error() || status.as_u16() == 429;
     let kind = if busy { ErrorKind::Transient } else { ErrorKind::Configuration };
     let mut error = Error::new(kind, "Google gives no token for these credentials")
-        .with("url", url)
+        .with("url", without_secrets(url))
         .with("status", status.as_u16());
     // RFC 6749, section 5.2; other services of Google answer with an object.
     let code = value["error"].as_str().or(value["error"]["status"].as_str());

@@ -18,12 +18,12 @@ use tokio::sync::{OnceCell, Semaphore};
 use transload_core::settings::Settings;
 use transload_core::{
     AccessToken, Error, ErrorKind, Redactor, Result, Secret, Sha256Hex, SharedAccess, StagedObject,
-    StorageCredentials, StorageKind, failpoint,
+    StorageCredentials, StorageKind, failpoint, without_secrets,
 };
 
 use crate::azure::{Signer, azure};
 use crate::classify::{bucket_is_missing, classify, leaves_open, says_only_a_status};
-use crate::client::{amazon_s3, clients, google, without_userinfo};
+use crate::client::{amazon_s3, clients, google};
 use crate::config::{Account, FilesystemSettings, Root, root};
 use crate::google_access::Access;
 use crate::lend::Lender;
@@ -353,7 +353,7 @@ impl Store {
             .with("while", doing)
             .with("at", self.url(key));
         match &self.endpoint {
-            Some(endpoint) => error.with("endpoint", without_userinfo(endpoint)),
+            Some(endpoint) => error.with("endpoint", without_secrets(endpoint)),
             None => error,
         }
     }
