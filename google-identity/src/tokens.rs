@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 use tokio::sync::Mutex;
 use transload_core::{Error, ErrorKind, Result, Secret, without_secrets};
@@ -173,9 +173,7 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder, url: &str) -> Resul
     if status.is_success() {
         return Ok(value);
     }
-    let busy = status.is_server_error() || status.as_u16() == 429;
-    let kind = if busy { ErrorKind::Transient } else { ErrorKind::Configuration };
-    let mut error = Error::new(kind, "Google gives no token for these credentials")
+    let mut error = Error::new(refused(status), "Google gives no token for these credentials")
         .with("url", without_secrets(url))
         .with("status", status.as_u16());
     // RFC 6749, section 5.2; other services of Google answer with an object.
@@ -190,6 +188,14 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder, url: &str) -> Resul
     Err(error.with_hint(
         "see that the key is that of the account and was not revoked, that the login was not, and that the clock is right",
     ))
+}
+
+/// What it means that a service gives no token.
+pub(crate) fn refused(status: StatusCode) -> ErrorKind {
+    match status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        true => ErrorKind::Transient,
+        false => ErrorKind::Configuration,
+    }
 }
 
 #[cfg(test)]

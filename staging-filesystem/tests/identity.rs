@@ -344,6 +344,37 @@ async fn a_workload_shows_google_the_token_of_its_provider() {
     }
 }
 
+#[tokio::test]
+async fn a_provider_that_sends_a_workload_elsewhere_gives_it_no_token() {
+    let (place, server) = (Place::local(), google());
+    for (status, kind) in [
+        (302, ErrorKind::Configuration),
+        (403, ErrorKind::Configuration),
+        (503, ErrorKind::Transient),
+    ] {
+        let provider = serve(move |_| (status, "a token".into()));
+        let file = place.folder.path().join("workload.json");
+        let workload = format!(
+            r#"{{"type": "external_account", "audience": "//iam.googleapis.com/pool",
+                "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+                "token_url": "{server}/v1/token",
+                "credential_source": {{"url": "{provider}/token?key=CANARY"}}}}"#
+        );
+        std::fs::write(&file, workload).unwrap();
+        let settings = place.settings(&[
+            ("bucket_url", "gs://lake"),
+            ("credentials.endpoint_url", &server),
+            ("credentials.application_credentials", file.to_str().unwrap()),
+        ]);
+        let error = made(settings, &[]).list(&Scope::default()).await.unwrap_err();
+        let shown = format!("{error:?}");
+        assert_eq!((error.kind(), error.context("status")), (kind, Some(&*status.to_string())));
+        let url = format!("{provider}/token");
+        assert_eq!(error.context("url"), Some(&*url), "{shown}");
+        assert!(!shown.contains("CANARY") && !shown.contains("a token"), "{shown}");
+    }
+}
+
 /// The key that signs for a principal, as the service gives it. Its value is Base64 of `CANARY`.
 const DELEGATED: &str = "<UserDelegationKey><SignedOid>oid</SignedOid><SignedTid>tid</SignedTid>\
                          <SignedStart>2026-11-22T17:30:39Z</SignedStart><SignedExpiry>2026-11-23T17:45:39Z</SignedExpiry>\
