@@ -14,6 +14,9 @@ use crate::service_account::LIFETIME;
 /// A token that ends so soon is renewed: the request must arrive while it holds.
 const MARGIN: Duration = Duration::from_secs(60);
 
+/// No token is believed to hold for longer, in seconds: Google's hold for half of it at most.
+const LONGEST: u64 = 24 * 3600;
+
 /// Where a machine of Google's asks who it is. Compute Engine documentation, "About VM metadata".
 const METADATA: &str =
     "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token";
@@ -33,7 +36,7 @@ impl Token {
         let text = answer[text]
             .as_str()
             .ok_or_else(|| Error::new(ErrorKind::Terminal, "Google answered without a token"))?;
-        let seconds = answer["expires_in"].as_u64().unwrap_or(LIFETIME);
+        let seconds = answer["expires_in"].as_u64().unwrap_or(LIFETIME).min(LONGEST);
         Ok(Self { text: text.into(), ends: asked + Duration::from_secs(seconds) })
     }
 
@@ -212,6 +215,7 @@ mod tests {
             Token::read(&answer, "access_token", now).unwrap()
         };
         assert_eq!(of(3600).ends, now + Duration::from_secs(3600));
+        assert_eq!(of(u64::MAX).ends, now + Duration::from_secs(LONGEST));
         assert!(of(3600).lasts(now, MARGIN) && of(61).lasts(now, MARGIN));
         assert!(!of(60).lasts(now, MARGIN) && !of(30).lasts(now, MARGIN));
         assert!(Token::read(&json!({}), "access_token", now).is_err());
