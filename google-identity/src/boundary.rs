@@ -36,9 +36,14 @@ pub async fn downscoped(
     let boundary = boundary(bucket, prefixes)?.to_string();
     let request = post_form(http, sts, &exchange(of, &boundary));
     let answer = answer(request, sts).await.map_err(|error| match error.kind() {
-        ErrorKind::Configuration => error.with_hint(
-            "a token is narrowed for buckets with uniform bucket-level access alone, and not for users of a workforce pool",
-        ),
+        ErrorKind::Configuration => {
+            let general = error.hint().unwrap_or_default();
+            let hint = format!(
+                "{general}; that the API `sts.googleapis.com` is enabled in the project; and that the token of which \
+                 another one is made has the scope {CLOUD}, which on a machine is one of its access scopes"
+            );
+            error.with_hint(hint)
+        }
         _ => error,
     })?;
     let narrowed = Token::read(&answer, "access_token", asked)?;
