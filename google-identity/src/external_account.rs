@@ -4,7 +4,6 @@
 
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
-use std::time::Instant;
 
 use reqwest::Client;
 use serde::Deserialize;
@@ -13,6 +12,7 @@ use serde_json::{Value, json};
 use transload_core::{Error, ErrorKind, Result, Secret, check_encrypted, without_secrets};
 use url::{Host, Url};
 
+use crate::clocks::Clocks;
 use crate::tokens::{Token, answer, post_form, refused};
 
 /// What the file of a workload identity says, as far as it is needed.
@@ -107,7 +107,7 @@ impl ExternalAccount {
     }
 
     /// A token of Google's that allows what the scope says.
-    pub(crate) async fn token(&self, http: &Client, scope: &str, asked: Instant) -> Result<Token> {
+    pub(crate) async fn token(&self, http: &Client, scope: &str, asked: Clocks) -> Result<Token> {
         let subject = self.subject_token(http).await?;
         let form = [
             ("grant_type", "urn:ietf:params:oauth:grant-type:token-exchange"),

@@ -1,6 +1,6 @@
 //! The tokens that requests carry: had from Google for who asks, kept until they end.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
@@ -8,6 +8,7 @@ use tokio::sync::Mutex;
 use transload_core::{Error, ErrorKind, Result, Secret, without_secrets};
 use url::form_urlencoded;
 
+use crate::clocks::Clocks;
 use crate::identity::Identity;
 use crate::service_account::LIFETIME;
 
@@ -27,22 +28,22 @@ pub struct Token {
     /// What a request carries.
     pub text: Secret,
     /// Its end.
-    pub ends: Instant,
+    pub ends: Clocks,
 }
 
 impl Token {
     /// A token from an answer of OAuth.
-    pub(crate) fn read(answer: &Value, text: &str, asked: Instant) -> Result<Self> {
+    pub(crate) fn read(answer: &Value, text: &str, asked: Clocks) -> Result<Self> {
         let text = answer[text]
             .as_str()
             .ok_or_else(|| Error::new(ErrorKind::Terminal, "Google answered without a token"))?;
         let seconds = answer["expires_in"].as_u64().unwrap_or(LIFETIME).min(LONGEST);
-        Ok(Self { text: text.into(), ends: asked + Duration::from_secs(seconds) })
+        Ok(Self { text: text.into(), ends: asked.after(Duration::from_secs(seconds)) })
     }
 
     /// Whether it holds for as long as this from now on.
-    fn lasts(&self, now: Instant, long: Duration) -> bool {
-        now + long < self.ends
+    fn lasts(&self, now: Clocks, long: Duration) -> bool {
+        self.ends.left(now) > long
     }
 }
 
@@ -77,7 +78,7 @@ impl Tokens {
             return Ok(None);
         }
         let mut kept = self.kept.lock().await;
-        if let Some(token) = kept.as_ref().filter(|token| token.lasts(Instant::now(), long)) {
+        if let Some(token) = kept.as_ref().filter(|token| token.lasts(Clocks::now(), long)) {
             return Ok(Some(token.clone()));
         }
         let token = self.fetch(http).await?;
@@ -94,7 +95,7 @@ impl Tokens {
     }
 
     async fn fetch(&self, http: &Client) -> Result<Token> {
-        let asked = Instant::now();
+        let asked = Clocks::now();
         match &self.identity {
             Identity::Nobody => Err(Error::new(ErrorKind::Bug, "nobody has no token")),
             Identity::ServiceAccount(account) => {
@@ -209,13 +210,13 @@ mod tests {
 
     #[test]
     fn a_token_is_renewed_before_it_ends() {
-        let now = Instant::now();
+        let now = Clocks::now();
         let of = |seconds: u64| {
             let answer = json!({"access_token": "t", "expires_in": seconds});
             Token::read(&answer, "access_token", now).unwrap()
         };
-        assert_eq!(of(3600).ends, now + Duration::from_secs(3600));
-        assert_eq!(of(u64::MAX).ends, now + Duration::from_secs(LONGEST));
+        assert_eq!(of(3600).ends, now.after(Duration::from_secs(3600)));
+        assert_eq!(of(u64::MAX).ends, now.after(Duration::from_secs(LONGEST)));
         assert!(of(3600).lasts(now, MARGIN) && of(61).lasts(now, MARGIN));
         assert!(!of(60).lasts(now, MARGIN) && !of(30).lasts(now, MARGIN));
         assert!(Token::read(&json!({}), "access_token", now).is_err());

@@ -2,11 +2,11 @@
 //! file, signed with the key of a service account.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use transload_core::{AccessToken, Error, ErrorKind, Result, Secret};
 use transload_google_identity::{
-    CLOUD, Identity, Object, STS, ServiceAccount, TOKEN_URI, Tokens, client, downscoped,
+    CLOUD, Clocks, Identity, Object, STS, ServiceAccount, TOKEN_URI, Tokens, client, downscoped,
 };
 use transload_object_stores::{Clients, is_google};
 use url::Url;
@@ -91,7 +91,7 @@ impl Access {
                 .with_hint("set `credentials.client_email` and `credentials.private_key`, or leave `access_boundary` out")
         })?;
         let narrowed = downscoped(http, sts, &own, &self.bucket, &prefixes).await?;
-        let lasts = narrowed.ends.saturating_duration_since(Instant::now());
+        let lasts = narrowed.ends.left(Clocks::now());
         Ok(Some(AccessToken {
             bucket: self.bucket.clone(),
             prefixes,
