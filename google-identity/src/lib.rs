@@ -18,7 +18,7 @@ mod tokens;
 
 pub use boundary::{CLOUD, STS, downscoped};
 pub use clocks::Clocks;
-pub use credentials::{Credentials, default_file, from_text};
+pub use credentials::{Credentials, DefaultFile, default_file, from_text};
 pub use external_account::ExternalAccount;
 pub use identity::{How, Identity, TOKEN_URI};
 pub use service_account::ServiceAccount;
