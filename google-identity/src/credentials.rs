@@ -184,9 +184,13 @@ impl Credentials {
         })
     }
 
-    /// Whether anything of this tells who asks.
+    /// Whether anything of this tells who asks. The id of a key without the key does not.
     pub fn say_who(&self) -> bool {
-        let nobody = Self { project_id: self.project_id.clone(), ..Self::default() };
+        let nobody = Self {
+            project_id: self.project_id.clone(),
+            private_key_id: self.private_key_id.clone(),
+            ..Self::default()
+        };
         *self != nobody
     }
 
@@ -303,7 +307,12 @@ mod tests {
         assert_eq!(error.context("key"), Some("destination.lake.login.file"));
         let error = Credentials::of_file(&settings, "f", Path::new("none.json")).unwrap_err();
         assert_eq!(error.context("key"), Some("destination.lake.f"));
-        assert!(!Credentials { project_id: Some("p".into()), ..Default::default() }.say_who());
+        let nobody = Credentials {
+            project_id: Some("p".into()),
+            private_key_id: Some("k".into()),
+            ..Default::default()
+        };
+        assert!(!nobody.say_who());
     }
 
     #[test]
