@@ -114,7 +114,7 @@ pub fn default_file(settings: &Settings) -> Option<DefaultFile> {
         return Some(DefaultFile { path: settings.path(Path::new(file)), is_named: true });
     }
     let folder = match settings.variable("CLOUDSDK_CONFIG") {
-        Some(folder) => PathBuf::from(folder),
+        Some(folder) => settings.path(folder),
         None => PathBuf::from(settings.variable("HOME")?).join(".config").join("gcloud"),
     };
     let path = folder.join("application_default_credentials.json");

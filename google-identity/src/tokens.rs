@@ -1,5 +1,6 @@
 //! The tokens that requests carry: had from Google for who asks, kept until they end.
 
+use std::error::Error as _;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use reqwest::{Client, Method, StatusCode};
@@ -119,19 +120,38 @@ impl Tokens {
                 Token::read(&answer(request, token_uri).await?, "access_token", asked)
             }
             Identity::Workload(workload) => workload.token(http, &self.scope, asked).await,
-            Identity::Machine => {
-                let request =
-                    http.request(Method::GET, METADATA).header("Metadata-Flavor", "Google");
-                let answer = answer(request, METADATA).await.map_err(|error| {
-                    error.with_hint(
-                        "no credentials are configured and this is no machine of Google's: set `credentials`, or \
-                         `credentials.application_credentials` to the path of a key file",
-                    )
-                })?;
-                Token::read(&answer, "access_token", asked)
-            }
+            Identity::Machine => of_machine(http, asked).await,
         }
     }
+}
+
+/// The token of a machine of Google's. Its service may not answer yet while the machine starts; that its name is unknown says
+/// that this is none.
+async fn of_machine(http: &Client, asked: Clocks) -> Result<Token> {
+    let request = http.request(Method::GET, METADATA).header("Metadata-Flavor", "Google");
+    let answer = answer(request, METADATA).await.map_err(|error| {
+        let error = match is_unknown_host(&error) {
+            true => error.with_kind(ErrorKind::Configuration),
+            false => error,
+        };
+        error.with_hint(
+            "no credentials are configured and this is no machine of Google's: set `credentials`, or \
+             `credentials.application_credentials` to the path of a key file",
+        )
+    })?;
+    Token::read(&answer, "access_token", asked)
+}
+
+/// Whether a name has no address. hyper says so in words alone.
+fn is_unknown_host(error: &Error) -> bool {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if cause.to_string().contains("dns error") {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
 }
 
 /// A client for tokens and for nothing else.
@@ -204,9 +224,42 @@ pub(crate) fn refused(status: StatusCode) -> ErrorKind {
 
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    use reqwest::dns::{Addrs, Name, Resolve, Resolving};
     use serde_json::json;
 
     use super::*;
+
+    /// A network with these addresses for every name.
+    struct Network(Vec<SocketAddr>);
+
+    impl Resolve for Network {
+        fn resolve(&self, _: Name) -> Resolving {
+            let found = match self.0.is_empty() {
+                true => Err(io::Error::other("no such name").into()),
+                false => Ok(Box::new(self.0.clone().into_iter()) as Addrs),
+            };
+            Box::pin(std::future::ready(found))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_machine_whose_network_knows_no_service_of_google_is_none() {
+        let silent = SocketAddr::from(([127, 0, 0, 1], 9));
+        for (addresses, kind) in
+            [(vec![], ErrorKind::Configuration), (vec![silent], ErrorKind::Transient)]
+        {
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            let network = Arc::new(Network(addresses));
+            let http = Client::builder().no_proxy().dns_resolver(network).build().unwrap();
+            let error = Tokens::new(Identity::Machine, "s").token(&http).await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{error:?}");
+            assert!(error.hint().unwrap().contains("application_credentials"));
+        }
+    }
 
     #[test]
     fn a_token_is_renewed_before_it_ends() {

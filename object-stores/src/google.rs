@@ -51,8 +51,8 @@ impl File {
 }
 
 impl Clients<'_> {
-    /// The client of a bucket of Google Cloud Storage. Of the environment `HOME` is read where nothing says who asks, to find
-    /// the application default credentials.
+    /// The client of a bucket of Google Cloud Storage. Where nothing says who asks, the application default credentials are
+    /// looked for, with the variables that the settings hand on.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] where the settings are wrong or not whole.
@@ -115,7 +115,11 @@ impl Clients<'_> {
                 }
                 // What the machine has opens Google's stores: it is shown to no one else.
                 (None, Some(url)) if !is_google(url) => Err(settings.missing(KEY)),
-                (None, _) => Ok((builder, unfit())),
+                // Not left to `object_store`, which reads the real environment: whoever asks is whoever is lent.
+                (None, _) => {
+                    let machine = Bearer::new(Tokens::new(Identity::Machine, CLOUD))?;
+                    Ok((builder.with_credentials(Arc::new(machine)), unfit()))
+                }
             },
         }
     }
@@ -221,6 +225,8 @@ mod tests {
             &[("endpoint_url", "http://127.0.0.1:9")],
             &[("endpoint_url", "http://[::1]:9")],
             &[("endpoint_url", "http://gcs.localhost:9")],
+            &[("endpoint_url", "https://storage.googleapis.com")],
+            &[],
         ] {
             assert!(made(keys).is_ok(), "{keys:?}");
         }
