@@ -237,10 +237,10 @@ impl Store {
         self.lender.is_some() || self.google.as_ref().is_some_and(Access::lends)
     }
 
-    /// Whether there is something that signs addresses. In Azure there always is: a key, or one that the account gives.
+    /// Whether there is something that signs addresses. In Azure that is a key, or one that the account gives.
     pub(crate) fn signs(&self) -> bool {
         let by_account = self.google.as_ref().is_some_and(Access::signs);
-        by_account || self.s3.is_some() || self.signer.is_some()
+        by_account || self.s3.is_some() || self.signer.as_ref().is_some_and(Signer::signs)
     }
 
     /// Keys that open the loads of these files and nothing else, for an hour.
@@ -301,11 +301,11 @@ impl Store {
             (Some(signer), _) => signer.sign_blob(path.as_ref(), now, SIGNED).await,
             (None, Some(s3)) => {
                 let url = s3.signed_url(reqwest::Method::GET, &path, SIGNED).await;
-                url.map(|url| String::from(url).into())
+                url.map(|url| Some(String::from(url).into()))
             }
             (None, None) => return Ok(None),
         };
-        signed.map(Some).map_err(|error| self.failed(DOING, key, &error))
+        signed.map_err(|error| self.failed(DOING, key, &error))
     }
 
     /// The store itself, for uploads. Makes the folder where it is missing.
