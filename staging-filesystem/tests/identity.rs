@@ -733,6 +733,61 @@ async fn a_token_that_cannot_be_narrowed_is_an_error_and_no_reason_to_hand_out_a
     }
 }
 
+/// Of the right form, and nobody's.
+const PEM: &str = concat!(
+    "-----BEGIN PRIVATE KEY-----\n",
+    include_str!("../../xtask/src/stack/gcs.key"),
+    "-----END PRIVATE KEY-----\n"
+);
+
+/// The request to be let at one file by a narrowed token.
+fn one_file() -> AccessRequest {
+    let package = Package::new("1.5").with("players", b"rows");
+    let key = package.manifest().key_of(&package.files[0]);
+    let url = format!("gs://lake/{key}");
+    let file = StagedFile { file: package.files[0].clone(), key, url, etag: None };
+    AccessRequest { files: vec![file], takes: vec![AccessKind::TemporaryCredentials] }
+}
+
+#[tokio::test]
+async fn a_token_is_narrowed_of_one_that_holds_for_fifty_minutes_or_is_new() {
+    let place = Place::local();
+    for (expires_in, kept) in [(3600, true), (2990, false), (60, false), (u64::MAX, true)] {
+        let given = AtomicU32::new(0);
+        let server = serve(move |asked: &Asked| {
+            let token = match asked.line.as_str() {
+                "POST /token" => format!("own-{}", given.fetch_add(1, Ordering::Relaxed)),
+                // Which one it was made of.
+                _ => format!("of-{}", asked.value("subject_token")),
+            };
+            let expires_in = match token.starts_with("own") {
+                true => format!(r#", "expires_in": {expires_in}"#),
+                false => String::new(),
+            };
+            (200, format!(r#"{{"access_token": "{token}"{expires_in}}}"#))
+        });
+        let staging = made(
+            place.settings(&[
+                ("bucket_url", "gs://lake"),
+                ("credentials.client_email", "a@b"),
+                ("credentials.private_key", PEM),
+                ("credentials.access_boundary", "true"),
+                ("credentials.token_uri", &format!("{server}/token")),
+                ("credentials.sts_endpoint_url", &format!("{server}/sts")),
+            ]),
+            &[],
+        );
+        let mut tokens = Vec::new();
+        for _ in 0..2 {
+            let access = staging.grant(&one_file()).await.unwrap();
+            let StagingAccess::Token(token) = access else { panic!("{access:?}") };
+            tokens.push(token.token.expose().to_owned());
+        }
+        let second = if kept { "of-own-0" } else { "of-own-1" };
+        assert_eq!(tokens, ["of-own-0", second], "{expires_in}");
+    }
+}
+
 #[tokio::test]
 async fn without_the_key_of_an_account_no_address_of_google_is_signed() {
     let place = Place::local();
