@@ -143,6 +143,29 @@ impl Clients<'_> {
         identity.map(|identity| Bearer::new(Tokens::new(identity, CLOUD))).transpose()
     }
 
+    /// The address in a setting to which tokens of Google's are shown. Those of whoever the settings do not name are shown to
+    /// Google and to this machine alone.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](transload_core::ErrorKind::Configuration) where it is none, or not encrypted, or of somebody
+    /// else.
+    pub fn google_address(&self, key: &str, text: &str) -> Result<Url> {
+        let url = self.address_in(key, text)?;
+        let credentials = self.credentials;
+        let is_named =
+            credentials.application_credentials.is_some() || credentials.private_key.is_some();
+        let host = url.host_str().unwrap_or_default();
+        if is_named || is_google(&url) || is_this_machine(host) {
+            return Ok(url);
+        }
+        let full_key = self.settings.full_key(key);
+        Err(self.settings.missing(FILE).with("address", full_key.as_str()).with_hint(format!(
+            "what this machine has of Google's is shown to Google alone: name a file in `{}`, which may be the same one, or \
+             leave `{full_key}` out",
+            self.settings.full_key(FILE)
+        )))
+    }
+
     /// How an identity of Google's asks for tokens, which are had at this address.
     pub fn how(&self, token_uri: String) -> How {
         let folder = self.settings.folder.clone();
