@@ -444,7 +444,11 @@ impl Store {
             };
             let classified = self.failed("creating", key, &error);
             if !leaves_open(&error) {
-                return Err(classified);
+                // It says nothing of a request before it, which may still be on its way.
+                return Err(match unclear {
+                    Some(_) => classified.with_kind(ErrorKind::OutcomeUnknown),
+                    None => classified,
+                });
             }
             match self.read(key).await {
                 Ok(Some(there)) if there == *bytes => return Ok(Created::Equal),
