@@ -74,7 +74,7 @@ pub use schema::{
 };
 pub use secret::{Redactor, Secret};
 pub use staging::{AccessRequest, Scope, StagedObject, StagingDestination};
-pub use transport::check_encrypted;
+pub use transport::{check_encrypted, is_this_machine, without_secrets};
 pub use usage::Usage;
 
 #[doc(hidden)]

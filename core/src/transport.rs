@@ -1,6 +1,8 @@
-//! Whether an address may be spoken to without encryption.
+//! Whether an address may be spoken to without encryption, and what of it may be shown.
 
 use std::net::IpAddr;
+
+use url::Url;
 
 use crate::{Error, ErrorKind, Result};
 
@@ -28,7 +30,7 @@ pub fn check_encrypted(
 }
 
 /// Whether a host of a URL is this machine, whatever the network says. Source: RFC 6761, section 6.3.
-fn is_this_machine(host: &str) -> bool {
+pub fn is_this_machine(host: &str) -> bool {
     let name = host.trim_end_matches('.').to_ascii_lowercase();
     let address = name.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>();
     address.is_ok_and(|address| address.is_loopback())
@@ -36,9 +38,30 @@ fn is_this_machine(host: &str) -> bool {
         || name.ends_with(".localhost")
 }
 
+/// An address as it may be shown: without user, password, query and fragment, in which keys may stand.
+pub fn without_secrets(address: &str) -> String {
+    let Ok(mut url) = Url::parse(address) else { return "?".into() };
+    let cleared = url.set_username("").and_then(|()| url.set_password(None));
+    url.set_query(None);
+    url.set_fragment(None);
+    cleared.map_or_else(|()| "?".into(), |()| url.to_string())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_shown_without_what_may_be_a_key() {
+        for (address, shown) in [
+            ("https://me:CANARY@s3.example:9/a?key=CANARY#CANARY", "https://s3.example:9/a"),
+            ("http://127.0.0.1:9", "http://127.0.0.1:9/"),
+            ("CANARY", "?"),
+            ("data:CANARY", "?"),
+        ] {
+            assert_eq!(without_secrets(address), shown);
+        }
+    }
 
     #[test]
     fn only_this_machine_is_spoken_to_without_encryption() {

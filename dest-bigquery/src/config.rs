@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use transload_core::settings::{Setting as _, Settings};
 use transload_core::{Result, Secret, check_encrypted, settings};
-use transload_google_identity::{Credentials, How, Identity, from_text};
+use transload_google_identity::{Credentials, DefaultFile, How, Identity, from_text};
 use url::Url;
 
 use crate::labels;
@@ -181,8 +181,7 @@ pub(crate) fn read(settings: &Settings) -> Result<BigQuerySettings> {
     let mut read: BigQuerySettings = settings.read()?;
     if let Some(file) = default_file(settings, &read) {
         let credentials = GoogleCredentials::read(&Settings::default(), "credentials")?;
-        let credentials = read.credentials.get_or_insert(credentials);
-        credentials.application_credentials = Some(file);
+        read.credentials.get_or_insert(credentials).take(file.read()?);
     }
     if let Some(credentials) = &mut read.credentials {
         if let Some(path) = &credentials.application_credentials {
@@ -200,7 +199,7 @@ pub(crate) fn read(settings: &Settings) -> Result<BigQuerySettings> {
 }
 
 /// The file with the application default credentials, where nobody is configured and Google itself is asked.
-fn default_file(settings: &Settings, read: &BigQuerySettings) -> Option<PathBuf> {
+fn default_file(settings: &Settings, read: &BigQuerySettings) -> Option<DefaultFile> {
     let credentials = read.credentials.as_ref();
     let is_said =
         credentials.is_some_and(|it| it.application_credentials.is_some() || it.said().say_who());
@@ -405,20 +404,28 @@ pub(crate) mod tests {
             for (name, value) in variables {
                 settings.environment.insert((*name).to_owned(), value.as_str().into());
             }
-            read(&settings).unwrap().credentials
+            read(&settings).map(|read| read.credentials)
         };
         let (key, gcloud) =
             (("GOOGLE_APPLICATION_CREDENTIALS", path("key.json")), ("CLOUDSDK_CONFIG", path("")));
         let project = [("project_id", "p")];
-        let found = with(&project, &[key.clone(), gcloud.clone()]).unwrap();
+        let found = with(&project, &[key.clone(), gcloud.clone()]).unwrap().unwrap();
         assert!(found.client_email.is_some() && found.client_id.is_none());
-        let found = with(&project, std::slice::from_ref(&gcloud)).unwrap();
+        let found = with(&project, std::slice::from_ref(&gcloud)).unwrap().unwrap();
         assert_eq!(found.client_id.as_deref(), Some("i"));
-        assert!(with(&project, &[]).is_none());
+        assert!(with(&project, &[]).unwrap().is_none());
         // An emulator is not shown them, and who is configured comes first.
         let emulated = [("project_id", "p"), ("api_endpoint", "http://localhost:9050")];
-        assert!(with(&emulated, std::slice::from_ref(&key)).is_none());
-        assert!(with(&COMPLETE, &[gcloud]).unwrap().client_id.is_none());
+        assert!(with(&emulated, std::slice::from_ref(&key)).unwrap().is_none());
+        assert!(with(&COMPLETE, &[gcloud]).unwrap().unwrap().client_id.is_none());
+        // One that is not there is named, with the variable that names it.
+        let gone = path("gone.json");
+        let error =
+            with(&project, &[("GOOGLE_APPLICATION_CREDENTIALS", gone.clone())]).unwrap_err();
+        assert_eq!(
+            (error.context("file"), error.context("variable")),
+            (Some(&*gone), Some("GOOGLE_APPLICATION_CREDENTIALS"))
+        );
     }
 
     #[test]

@@ -3,12 +3,12 @@
 //! Source: Google Cloud IAM, "Downscope with Credential Access Boundaries"; Security Token Service, `v1.token`.
 
 use std::fmt::Write as _;
-use std::time::Instant;
 
 use reqwest::Client;
 use serde_json::{Value, json};
 use transload_core::{Error, ErrorKind, Result};
 
+use crate::clocks::Clocks;
 use crate::tokens::{Token, answer, post_form};
 
 /// Where Google gives out such tokens.
@@ -32,19 +32,24 @@ pub async fn downscoped(
     bucket: &str,
     prefixes: &[String],
 ) -> Result<Token> {
-    let asked = Instant::now();
+    let asked = Clocks::now();
     let boundary = boundary(bucket, prefixes)?.to_string();
     let request = post_form(http, sts, &exchange(of, &boundary));
     let answer = answer(request, sts).await.map_err(|error| match error.kind() {
-        ErrorKind::Configuration => error.with_hint(
-            "a token is narrowed for buckets with uniform bucket-level access alone, and not for users of a workforce pool",
-        ),
+        ErrorKind::Configuration => {
+            let general = error.hint().unwrap_or_default();
+            let hint = format!(
+                "{general}; that the API `sts.googleapis.com` is enabled in the project; and that the token of which \
+                 another one is made has the scope {CLOUD}, which on a machine is one of its access scopes"
+            );
+            error.with_hint(hint)
+        }
         _ => error,
     })?;
     let narrowed = Token::read(&answer, "access_token", asked)?;
     // Where the answer does not say when it ends, it ends with the other one.
     let ends = match answer["expires_in"].is_u64() {
-        true => narrowed.ends.min(of.ends),
+        true => narrowed.ends.first(of.ends),
         false => of.ends,
     };
     Ok(Token { ends, ..narrowed })
@@ -118,7 +123,7 @@ mod tests {
     use super::*;
 
     fn token() -> Token {
-        let ends = Instant::now() + Duration::from_secs(3600);
+        let ends = Clocks::now().after(Duration::from_secs(3600));
         Token { text: "t0ken".into(), ends }
     }
 

@@ -1,6 +1,7 @@
 //! What says who asks: the keys of a plugin's settings, and the JSON files of Google's, which hold the same.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
@@ -45,7 +46,7 @@ const FILE: &str = "application_credentials";
 pub fn from_text(text: &str) -> Result<BTreeMap<String, String>> {
     let text = text.trim();
     if text.starts_with('{') {
-        return parts(text);
+        return parts(text).map_err(refused);
     }
     let is_path = text.ends_with(".json") || text.contains(['/', '\\']);
     if !is_path || text.contains("://") || text.chars().any(char::is_control) {
@@ -63,10 +64,10 @@ fn refused(reason: String) -> Error {
         )
 }
 
-/// Takes a JSON file of Google's apart.
-fn parts(text: &str) -> Result<BTreeMap<String, String>> {
+/// Takes a JSON file of Google's apart; else says what is wrong with it.
+fn parts(text: &str) -> std::result::Result<BTreeMap<String, String>, String> {
     let value: Value = serde_json::from_str(text).map_err(|error| {
-        refused(format!("not JSON from line {}, column {} on", error.line(), error.column()))
+        format!("not JSON from line {}, column {} on", error.line(), error.column())
     })?;
     let wanted: &[&str] = match value["type"].as_str() {
         Some("service_account") => &OF_AN_ACCOUNT,
@@ -75,10 +76,10 @@ fn parts(text: &str) -> Result<BTreeMap<String, String>> {
             return Ok(BTreeMap::from([(WORKLOAD.to_owned(), text.to_owned())]));
         }
         _ => {
-            return Err(refused(
+            return Err(
                 "its `type` is none of `service_account`, `authorized_user`, `external_account`"
                     .into(),
-            ));
+            );
         }
     };
     let mut known: Vec<(&str, &Value)> =
@@ -89,22 +90,68 @@ fn parts(text: &str) -> Result<BTreeMap<String, String>> {
         .into_iter()
         .map(|(name, value)| match value.as_str() {
             Some(text) => Ok((name.to_owned(), text.to_owned())),
-            None => Err(refused(format!("its `{name}` is not a text"))),
+            None => Err(format!("its `{name}` is not a text")),
         })
         .collect()
 }
 
+/// The variable that names a file.
+const VARIABLE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+
+/// The file with the application default credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DefaultFile {
+    /// Its path.
+    pub path: PathBuf,
+    /// Whether it is the variable that names it.
+    is_named: bool,
+}
+
 /// The file with the application default credentials: that of the variable, then what `gcloud` wrote. Source: Google Cloud,
 /// "How Application Default Credentials works".
-pub fn default_file(settings: &Settings) -> Option<PathBuf> {
-    if let Some(file) = settings.variable("GOOGLE_APPLICATION_CREDENTIALS") {
-        return Some(file.into());
+pub fn default_file(settings: &Settings) -> Option<DefaultFile> {
+    if let Some(file) = settings.variable(VARIABLE) {
+        return Some(DefaultFile { path: settings.path(Path::new(file)), is_named: true });
     }
     let folder = match settings.variable("CLOUDSDK_CONFIG") {
-        Some(folder) => PathBuf::from(folder),
+        Some(folder) => settings.path(folder),
         None => PathBuf::from(settings.variable("HOME")?).join(".config").join("gcloud"),
     };
-    Some(folder.join("application_default_credentials.json")).filter(|file| file.is_file())
+    let path = folder.join("application_default_credentials.json");
+    path.is_file().then_some(DefaultFile { path, is_named: false })
+}
+
+impl DefaultFile {
+    /// What it says.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`] where it cannot be read or holds no credentials.
+    pub fn read(&self) -> Result<Credentials> {
+        Credentials::in_file(&self.path).map_err(|reason| self.wrong(reason))
+    }
+
+    /// Says what is wrong with it, and who names it.
+    pub fn wrong(&self, reason: impl fmt::Display) -> Error {
+        let mut error = Error::new(
+            ErrorKind::Configuration,
+            "the application default credentials cannot be read",
+        );
+        let path = self.path.display().to_string();
+        // The content of a file may stand where its path should.
+        if !path.contains(['{', '"', '\n']) && !path.contains("-----BEGIN") {
+            error = error.with("file", path);
+        }
+        if self.is_named {
+            error = error.with("variable", VARIABLE);
+        }
+        error.with("reason", reason).with_hint(match self.is_named {
+            true => "correct the file or the variable, or name another one in `credentials.application_credentials`",
+            false => {
+                "log in again (`gcloud auth application-default login`), or name a file in \
+                 `credentials.application_credentials`"
+            }
+        })
+    }
 }
 
 impl Credentials {
@@ -113,11 +160,15 @@ impl Credentials {
     /// # Errors
     /// [`ErrorKind::Configuration`] where it cannot be read or holds no credentials.
     pub fn of_file(settings: &Settings, key: &str, path: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(settings.path(path)).map_err(|error| {
-            settings.wrong(key, format!("the file cannot be read: {}", error.kind()))
-        })?;
+        Self::in_file(&settings.path(path)).map_err(|reason| settings.wrong(key, reason))
+    }
+
+    /// What a file says; else what is wrong with it.
+    fn in_file(path: &Path) -> std::result::Result<Self, String> {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| format!("the file cannot be read: {}", error.kind()))?;
         if !text.trim_start().starts_with('{') {
-            return Err(settings.wrong(key, "the file holds no JSON object"));
+            return Err("the file holds no JSON object".into());
         }
         let mut parts = parts(&text)?;
         let mut take = |key: &str| parts.remove(key);
@@ -133,9 +184,13 @@ impl Credentials {
         })
     }
 
-    /// Whether anything of this tells who asks.
+    /// Whether anything of this tells who asks. The id of a key without the key does not.
     pub fn say_who(&self) -> bool {
-        let nobody = Self { project_id: self.project_id.clone(), ..Self::default() };
+        let nobody = Self {
+            project_id: self.project_id.clone(),
+            private_key_id: self.private_key_id.clone(),
+            ..Self::default()
+        };
         *self != nobody
     }
 
@@ -252,7 +307,12 @@ mod tests {
         assert_eq!(error.context("key"), Some("destination.lake.login.file"));
         let error = Credentials::of_file(&settings, "f", Path::new("none.json")).unwrap_err();
         assert_eq!(error.context("key"), Some("destination.lake.f"));
-        assert!(!Credentials { project_id: Some("p".into()), ..Default::default() }.say_who());
+        let nobody = Credentials {
+            project_id: Some("p".into()),
+            private_key_id: Some("k".into()),
+            ..Default::default()
+        };
+        assert!(!nobody.say_who());
     }
 
     #[test]
@@ -279,13 +339,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().join(".config").join("gcloud");
         std::fs::create_dir_all(&home).unwrap();
-        let of = |variables: &[(&str, &str)]| {
+        let file_of = |variables: &[(&str, &str)]| {
             let mut settings = Settings::from_pairs("lake", &[]);
             for (name, value) in variables {
                 settings.environment.insert((*name).to_owned(), (*value).into());
             }
             default_file(&settings)
         };
+        let of = |variables: &[(&str, &str)]| file_of(variables).map(|file| file.path);
         let place = ("HOME", folder.path().to_str().unwrap());
         assert_eq!(of(&[place]), None);
         let file = home.join("application_default_credentials.json");
@@ -296,5 +357,20 @@ mod tests {
         let named = ("GOOGLE_APPLICATION_CREDENTIALS", "/key.json");
         assert_eq!(of(&[place, named]), Some("/key.json".into()));
         assert_eq!(of(&[]), None);
+
+        // Whoever names it is named, and what stands in the place of a path is not shown.
+        let error = |variable| file_of(&[place, variable]).unwrap().read().unwrap_err();
+        let gone = error(named);
+        assert_eq!(
+            (gone.context("file"), gone.context("variable")),
+            (Some("/key.json"), Some("GOOGLE_APPLICATION_CREDENTIALS"))
+        );
+        let pasted = error(("GOOGLE_APPLICATION_CREDENTIALS", KEY_FILE));
+        assert_eq!(pasted.context("variable"), Some("GOOGLE_APPLICATION_CREDENTIALS"));
+        assert!(!format!("{pasted:?}").contains("canary"), "{pasted:?}");
+        std::fs::write(home.join("application_default_credentials.json"), "{}").unwrap();
+        let of_gcloud = file_of(&[place]).unwrap().read().unwrap_err();
+        assert!(of_gcloud.context("file").is_some() && of_gcloud.context("variable").is_none());
+        assert!(of_gcloud.hint().unwrap().contains("gcloud"), "{of_gcloud:?}");
     }
 }

@@ -8,6 +8,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod boundary;
+mod clocks;
 mod credentials;
 mod external_account;
 mod identity;
@@ -16,7 +17,8 @@ mod signed_url;
 mod tokens;
 
 pub use boundary::{CLOUD, STS, downscoped};
-pub use credentials::{Credentials, default_file, from_text};
+pub use clocks::Clocks;
+pub use credentials::{Credentials, DefaultFile, default_file, from_text};
 pub use external_account::ExternalAccount;
 pub use identity::{How, Identity, TOKEN_URI};
 pub use service_account::ServiceAccount;

@@ -1,18 +1,23 @@
 //! The tokens that requests carry: had from Google for who asks, kept until they end.
 
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::error::Error as _;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use reqwest::{Client, Method};
+use reqwest::{Client, Method, StatusCode};
 use serde_json::Value;
 use tokio::sync::Mutex;
-use transload_core::{Error, ErrorKind, Result, Secret};
+use transload_core::{Error, ErrorKind, Result, Secret, without_secrets};
 use url::form_urlencoded;
 
+use crate::clocks::Clocks;
 use crate::identity::Identity;
 use crate::service_account::LIFETIME;
 
 /// A token that ends so soon is renewed: the request must arrive while it holds.
 const MARGIN: Duration = Duration::from_secs(60);
+
+/// No token is believed to hold for longer, in seconds: Google's hold for half of it at most.
+const LONGEST: u64 = 24 * 3600;
 
 /// Where a machine of Google's asks who it is. Compute Engine documentation, "About VM metadata".
 const METADATA: &str =
@@ -24,22 +29,22 @@ pub struct Token {
     /// What a request carries.
     pub text: Secret,
     /// Its end.
-    pub ends: Instant,
+    pub ends: Clocks,
 }
 
 impl Token {
     /// A token from an answer of OAuth.
-    pub(crate) fn read(answer: &Value, text: &str, asked: Instant) -> Result<Self> {
+    pub(crate) fn read(answer: &Value, text: &str, asked: Clocks) -> Result<Self> {
         let text = answer[text]
             .as_str()
             .ok_or_else(|| Error::new(ErrorKind::Terminal, "Google answered without a token"))?;
-        let seconds = answer["expires_in"].as_u64().unwrap_or(LIFETIME);
-        Ok(Self { text: text.into(), ends: asked + Duration::from_secs(seconds) })
+        let seconds = answer["expires_in"].as_u64().unwrap_or(LIFETIME).min(LONGEST);
+        Ok(Self { text: text.into(), ends: asked.after(Duration::from_secs(seconds)) })
     }
 
     /// Whether it holds for as long as this from now on.
-    fn lasts(&self, now: Instant, long: Duration) -> bool {
-        now + long < self.ends
+    fn lasts(&self, now: Clocks, long: Duration) -> bool {
+        self.ends.left(now) > long
     }
 }
 
@@ -74,7 +79,7 @@ impl Tokens {
             return Ok(None);
         }
         let mut kept = self.kept.lock().await;
-        if let Some(token) = kept.as_ref().filter(|token| token.lasts(Instant::now(), long)) {
+        if let Some(token) = kept.as_ref().filter(|token| token.lasts(Clocks::now(), long)) {
             return Ok(Some(token.clone()));
         }
         let token = self.fetch(http).await?;
@@ -91,7 +96,7 @@ impl Tokens {
     }
 
     async fn fetch(&self, http: &Client) -> Result<Token> {
-        let asked = Instant::now();
+        let asked = Clocks::now();
         match &self.identity {
             Identity::Nobody => Err(Error::new(ErrorKind::Bug, "nobody has no token")),
             Identity::ServiceAccount(account) => {
@@ -115,19 +120,38 @@ impl Tokens {
                 Token::read(&answer(request, token_uri).await?, "access_token", asked)
             }
             Identity::Workload(workload) => workload.token(http, &self.scope, asked).await,
-            Identity::Machine => {
-                let request =
-                    http.request(Method::GET, METADATA).header("Metadata-Flavor", "Google");
-                let answer = answer(request, METADATA).await.map_err(|error| {
-                    error.with_hint(
-                        "no credentials are configured and this is no machine of Google's: set `credentials`, or \
-                         `credentials.application_credentials` to the path of a key file",
-                    )
-                })?;
-                Token::read(&answer, "access_token", asked)
-            }
+            Identity::Machine => of_machine(http, asked).await,
         }
     }
+}
+
+/// The token of a machine of Google's. Its service may not answer yet while the machine starts; that its name is unknown says
+/// that this is none.
+async fn of_machine(http: &Client, asked: Clocks) -> Result<Token> {
+    let request = http.request(Method::GET, METADATA).header("Metadata-Flavor", "Google");
+    let answer = answer(request, METADATA).await.map_err(|error| {
+        let error = match is_unknown_host(&error) {
+            true => error.with_kind(ErrorKind::Configuration),
+            false => error,
+        };
+        error.with_hint(
+            "no credentials are configured and this is no machine of Google's: set `credentials`, or \
+             `credentials.application_credentials` to the path of a key file",
+        )
+    })?;
+    Token::read(&answer, "access_token", asked)
+}
+
+/// Whether a name has no address. hyper says so in words alone.
+fn is_unknown_host(error: &Error) -> bool {
+    let mut next = error.source();
+    while let Some(cause) = next {
+        if cause.to_string().contains("dns error") {
+            return true;
+        }
+        next = cause.source();
+    }
+    false
 }
 
 /// A client for tokens and for nothing else.
@@ -163,7 +187,7 @@ pub(crate) fn post_form(
 pub(crate) async fn answer(request: reqwest::RequestBuilder, url: &str) -> Result<Value> {
     let lost = |error: reqwest::Error| {
         Error::new(ErrorKind::Transient, "the connection to Google for a token was lost")
-            .with("url", url)
+            .with("url", without_secrets(url))
             .with_source(error.without_url())
     };
     let response = request.send().await.map_err(lost)?;
@@ -173,10 +197,8 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder, url: &str) -> Resul
     if status.is_success() {
         return Ok(value);
     }
-    let busy = status.is_server_error() || status.as_u16() == 429;
-    let kind = if busy { ErrorKind::Transient } else { ErrorKind::Configuration };
-    let mut error = Error::new(kind, "Google gives no token for these credentials")
-        .with("url", url)
+    let mut error = Error::new(refused(status), "Google gives no token for these credentials")
+        .with("url", without_secrets(url))
         .with("status", status.as_u16());
     // RFC 6749, section 5.2; other services of Google answer with an object.
     let code = value["error"].as_str().or(value["error"]["status"].as_str());
@@ -192,20 +214,62 @@ pub(crate) async fn answer(request: reqwest::RequestBuilder, url: &str) -> Resul
     ))
 }
 
+/// What it means that a service gives no token.
+pub(crate) fn refused(status: StatusCode) -> ErrorKind {
+    match status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+        true => ErrorKind::Transient,
+        false => ErrorKind::Configuration,
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use std::io;
+    use std::net::SocketAddr;
+    use std::sync::Arc;
+
+    use reqwest::dns::{Addrs, Name, Resolve, Resolving};
     use serde_json::json;
 
     use super::*;
 
+    /// A network with these addresses for every name.
+    struct Network(Vec<SocketAddr>);
+
+    impl Resolve for Network {
+        fn resolve(&self, _: Name) -> Resolving {
+            let found = match self.0.is_empty() {
+                true => Err(io::Error::other("no such name").into()),
+                false => Ok(Box::new(self.0.clone().into_iter()) as Addrs),
+            };
+            Box::pin(std::future::ready(found))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_machine_whose_network_knows_no_service_of_google_is_none() {
+        let silent = SocketAddr::from(([127, 0, 0, 1], 9));
+        for (addresses, kind) in
+            [(vec![], ErrorKind::Configuration), (vec![silent], ErrorKind::Transient)]
+        {
+            let _ = rustls::crypto::ring::default_provider().install_default();
+            let network = Arc::new(Network(addresses));
+            let http = Client::builder().no_proxy().dns_resolver(network).build().unwrap();
+            let error = Tokens::new(Identity::Machine, "s").token(&http).await.unwrap_err();
+            assert_eq!(error.kind(), kind, "{error:?}");
+            assert!(error.hint().unwrap().contains("application_credentials"));
+        }
+    }
+
     #[test]
     fn a_token_is_renewed_before_it_ends() {
-        let now = Instant::now();
+        let now = Clocks::now();
         let of = |seconds: u64| {
             let answer = json!({"access_token": "t", "expires_in": seconds});
             Token::read(&answer, "access_token", now).unwrap()
         };
-        assert_eq!(of(3600).ends, now + Duration::from_secs(3600));
+        assert_eq!(of(3600).ends, now.after(Duration::from_secs(3600)));
+        assert_eq!(of(u64::MAX).ends, now.after(Duration::from_secs(LONGEST)));
         assert!(of(3600).lasts(now, MARGIN) && of(61).lasts(now, MARGIN));
         assert!(!of(60).lasts(now, MARGIN) && !of(30).lasts(now, MARGIN));
         assert!(Token::read(&json!({}), "access_token", now).is_err());

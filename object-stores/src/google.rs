@@ -1,15 +1,17 @@
 //! The client of a bucket of Google Cloud Storage.
 
-use std::path::{Path, PathBuf};
+use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use object_store::StaticCredentialProvider;
 use object_store::gcp::{GcpCredential, GoogleCloudStorage, GoogleCloudStorageBuilder};
-use transload_core::{Error, ErrorKind, Result};
+use transload_core::settings::Settings;
+use transload_core::{Error, Result, is_this_machine};
 use transload_google_identity::{
-    CLOUD, Credentials, How, Identity, TOKEN_URI, Tokens, default_file,
+    CLOUD, Credentials, DefaultFile, How, Identity, TOKEN_URI, Tokens, default_file,
 };
-use url::{Host, Url};
+use url::Url;
 
 use crate::bearer::Bearer;
 use crate::{Clients, retries};
@@ -18,12 +20,39 @@ const EMAIL: &str = "credentials.client_email";
 const KEY: &str = "credentials.private_key";
 const FILE: &str = "credentials.application_credentials";
 
-/// A key of the settings, with what is wrong with it if no client can be made.
-type Suspect = (&'static str, &'static str);
+/// A file that says who asks.
+enum File {
+    /// One that the settings name.
+    Named(PathBuf),
+    /// That of Google's own tools.
+    Default(DefaultFile),
+}
+
+impl File {
+    fn read(&self, settings: &Settings) -> Result<Credentials> {
+        match self {
+            Self::Named(path) => Credentials::of_file(settings, FILE, path),
+            Self::Default(file) => file.read(),
+        }
+    }
+
+    fn wrong(&self, settings: &Settings, reason: impl fmt::Display) -> Error {
+        match self {
+            Self::Named(_) => settings.wrong(FILE, reason),
+            Self::Default(file) => file.wrong(reason),
+        }
+    }
+
+    fn path(&self) -> &PathBuf {
+        match self {
+            Self::Named(path) | Self::Default(DefaultFile { path, .. }) => path,
+        }
+    }
+}
 
 impl Clients<'_> {
-    /// The client of a bucket of Google Cloud Storage. Of the environment `HOME` is read where nothing says who asks, to find
-    /// the application default credentials.
+    /// The client of a bucket of Google Cloud Storage. Where nothing says who asks, the application default credentials are
+    /// looked for, with the variables that the settings hand on.
     ///
     /// # Errors
     /// [`ErrorKind::Configuration`] where the settings are wrong or not whole.
@@ -37,33 +66,20 @@ impl Clients<'_> {
         if let Some(url) = &url {
             builder = builder.with_base_url(url.as_str().trim_end_matches('/'));
         }
-        let (builder, key) = self.as_account(url.as_ref(), builder)?;
-        builder.build().map_err(|error| {
-            // The words of the builder are not kept: they may quote what it was given.
-            let _ = error;
-            match key {
-                Some((key, reason)) => self.settings.wrong(key, reason),
-                None => Error::new(
-                    ErrorKind::Configuration,
-                    "the application default credentials cannot be read",
-                )
-                .with_hint(format!(
-                    "log in again (`gcloud auth application-default login`), or set `{}` and `{}`",
-                    self.settings.full_key(EMAIL),
-                    self.settings.full_key(KEY)
-                )),
-            }
-        })
+        let (builder, suspect) = self.as_account(url.as_ref(), builder)?;
+        // The words of the builder are not kept: they may quote what it was given.
+        builder.build().map_err(|_| suspect)
     }
 
     /// Adds whoever asks: a service account, whoever a file names, nobody on a server of this machine; else what the machine
-    /// has: the application default credentials, or its own identity.
+    /// has: the application default credentials, or its own identity. With it comes what is wrong if no client can be made.
     fn as_account(
         &self,
         endpoint: Option<&Url>,
         builder: GoogleCloudStorageBuilder,
-    ) -> Result<(GoogleCloudStorageBuilder, Option<Suspect>)> {
+    ) -> Result<(GoogleCloudStorageBuilder, Error)> {
         let (settings, credentials) = (self.settings, self.credentials);
+        let unfit = || settings.wrong("credentials", "they do not fit");
         match (&credentials.client_email, &credentials.private_key) {
             (Some(email), Some(key)) => {
                 if !email.contains('@') {
@@ -76,51 +92,78 @@ impl Clients<'_> {
                     "private_key_id": credentials.private_key_id.as_deref().unwrap_or_default(),
                 });
                 let suspect = "it is no private key in PEM, from `-----BEGIN PRIVATE KEY-----` on";
-                Ok((builder.with_service_account_key(account.to_string()), Some((KEY, suspect))))
+                let suspect = settings.wrong(KEY, suspect);
+                Ok((builder.with_service_account_key(account.to_string()), suspect))
             }
             (Some(_), None) => Err(settings.missing(KEY)),
             (None, Some(_)) => Err(settings.missing(EMAIL)),
             (None, None) => match (self.file_of(endpoint), endpoint) {
-                (Some(path), _) => {
-                    let suspect = "it names no file with the key of a service account or with application default credentials";
-                    let builder = match self.workload(&path)? {
+                (Some(file), _) => {
+                    let suspect = "the file holds neither the key of a service account nor application default credentials";
+                    let builder = match self.workload(&file.read(settings)?)? {
                         Some(workload) => builder.with_credentials(Arc::new(workload)),
-                        None => builder.with_application_credentials(path.display().to_string()),
+                        None => {
+                            builder.with_application_credentials(file.path().display().to_string())
+                        }
                     };
-                    let is_named = credentials.application_credentials.is_some();
-                    Ok((builder, is_named.then_some((FILE, suspect))))
+                    Ok((builder, file.wrong(settings, suspect)))
                 }
-                (None, Some(url)) if is_loopback(url) => {
+                (None, Some(url)) if is_this_machine(url.host_str().unwrap_or_default()) => {
                     let nobody = GcpCredential { bearer: String::new() };
                     let nobody = Arc::new(StaticCredentialProvider::new(nobody));
-                    Ok((builder.with_credentials(nobody), Some(("credentials", "they do not fit"))))
+                    Ok((builder.with_credentials(nobody), unfit()))
                 }
                 // What the machine has opens Google's stores: it is shown to no one else.
                 (None, Some(url)) if !is_google(url) => Err(settings.missing(KEY)),
-                (None, _) => Ok((builder, None)),
+                // Not left to `object_store`, which reads the real environment: whoever asks is whoever is lent.
+                (None, _) => {
+                    let machine = Bearer::new(Tokens::new(Identity::Machine, CLOUD))?;
+                    Ok((builder.with_credentials(Arc::new(machine)), unfit()))
+                }
             },
         }
     }
 
     /// The file that says who asks: that of the settings, or of Google's own tools, which no one else is shown.
-    fn file_of(&self, endpoint: Option<&Url>) -> Option<PathBuf> {
-        let configured = self.credentials.application_credentials.as_ref().map(PathBuf::from);
-        let of_tools = || {
-            let is_google = endpoint.is_none_or(is_google);
-            is_google.then(|| default_file(self.settings)).flatten()
-        };
-        configured.or_else(of_tools).map(|file| self.settings.path(file))
+    fn file_of(&self, endpoint: Option<&Url>) -> Option<File> {
+        if let Some(path) = &self.credentials.application_credentials {
+            return Some(File::Named(self.settings.path(path)));
+        }
+        let is_google = endpoint.is_none_or(is_google);
+        is_google.then(|| default_file(self.settings)).flatten().map(File::Default)
     }
 
     /// The tokens of the workload that a file is of, which `object_store` does not know how to get. None for a file of any other
-    /// kind, and for one that cannot be read: that is told apart by `object_store`.
-    fn workload(&self, path: &Path) -> Result<Option<Bearer>> {
-        let said = Credentials::of_file(self.settings, FILE, path).ok();
-        let Some(said) = said.filter(|said| said.external_account.is_some()) else {
+    /// kind.
+    fn workload(&self, said: &Credentials) -> Result<Option<Bearer>> {
+        if said.external_account.is_none() {
             return Ok(None);
-        };
-        let identity = Identity::of(&said, self.how(TOKEN_URI.to_owned()))?;
+        }
+        let identity = Identity::of(said, self.how(TOKEN_URI.to_owned()))?;
         identity.map(|identity| Bearer::new(Tokens::new(identity, CLOUD))).transpose()
+    }
+
+    /// The address in a setting to which tokens of Google's are shown. Those of whoever the settings do not name are shown to
+    /// Google and to this machine alone.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Configuration`](transload_core::ErrorKind::Configuration) where it is none, or not encrypted, or of somebody
+    /// else.
+    pub fn google_address(&self, key: &str, text: &str) -> Result<Url> {
+        let url = self.address_in(key, text)?;
+        let credentials = self.credentials;
+        let is_named =
+            credentials.application_credentials.is_some() || credentials.private_key.is_some();
+        let host = url.host_str().unwrap_or_default();
+        if is_named || is_google(&url) || is_this_machine(host) {
+            return Ok(url);
+        }
+        let full_key = self.settings.full_key(key);
+        Err(self.settings.missing(FILE).with("address", full_key.as_str()).with_hint(format!(
+            "what this machine has of Google's is shown to Google alone: name a file in `{}`, which may be the same one, or \
+             leave `{full_key}` out",
+            self.settings.full_key(FILE)
+        )))
     }
 
     /// How an identity of Google's asks for tokens, which are had at this address.
@@ -142,9 +185,7 @@ impl Clients<'_> {
             ..Credentials::default()
         };
         match self.file_of(self.endpoint()?.as_ref()) {
-            Some(path) if !of_settings.say_who() => {
-                Credentials::of_file(self.settings, FILE, &path)
-            }
+            Some(file) if !of_settings.say_who() => file.read(self.settings),
             _ => Ok(of_settings),
         }
     }
@@ -155,18 +196,10 @@ pub fn is_google(url: &Url) -> bool {
     url.host_str().is_some_and(|host| host.ends_with(".googleapis.com"))
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use transload_core::settings::{Setting as _, Settings};
+    use transload_core::ErrorKind;
+    use transload_core::settings::Setting as _;
 
     use super::*;
     use crate::{StoreCredentials, TABLE};
@@ -179,11 +212,21 @@ mod tests {
     );
 
     fn made(keys: &[(&str, &str)]) -> Result<GoogleCloudStorage> {
+        made_with(keys, &[])
+    }
+
+    fn made_with(
+        keys: &[(&str, &str)],
+        environment: &[(&str, &str)],
+    ) -> Result<GoogleCloudStorage> {
         let keys: Vec<(String, &str)> =
             keys.iter().map(|(key, value)| (format!("credentials.{key}"), *value)).collect();
         let pairs: Vec<(&str, &str)> =
             keys.iter().map(|(key, value)| (key.as_str(), *value)).collect();
-        let settings = Settings::from_pairs("filesystem", &pairs);
+        let mut settings = Settings::from_pairs("filesystem", &pairs);
+        for (name, value) in environment {
+            settings.environment.insert((*name).to_owned(), (*value).into());
+        }
         let credentials = StoreCredentials::read(&settings, TABLE)?;
         Clients { settings: &settings, credentials: &credentials, whole_answer: None }
             .google("lake")
@@ -204,6 +247,9 @@ mod tests {
             &[("application_credentials", file.to_str().unwrap())],
             &[("endpoint_url", "http://127.0.0.1:9")],
             &[("endpoint_url", "http://[::1]:9")],
+            &[("endpoint_url", "http://gcs.localhost:9")],
+            &[("endpoint_url", "https://storage.googleapis.com")],
+            &[],
         ] {
             assert!(made(keys).is_ok(), "{keys:?}");
         }
@@ -228,6 +274,35 @@ mod tests {
             assert_eq!(error.kind(), ErrorKind::Configuration);
             let named = format!("destination.filesystem.{named}");
             assert_eq!(error.context("key"), Some(named.as_str()), "{keys:?}");
+            assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_a_variable_names_is_named_with_the_variable_and_with_what_is_wrong_with_it() {
+        const VARIABLE: &str = "GOOGLE_APPLICATION_CREDENTIALS";
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key.json");
+        let path = file.to_str().unwrap();
+        let account =
+            r#"{"type": "service_account", "client_email": "a@b", "private_key": "CANARY"}"#;
+        for (text, reason) in [
+            (None, "cannot be read"),
+            (Some("CANARY"), "no JSON object"),
+            (Some(r#"{"type": "CANARY"}"#), "its `type`"),
+            (Some(account), "neither the key"),
+        ] {
+            if let Some(text) = text {
+                std::fs::write(&file, text).unwrap();
+            }
+            let error = made_with(&[], &[(VARIABLE, path)]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert_eq!(
+                (error.context("file"), error.context("variable")),
+                (Some(path), Some(VARIABLE)),
+                "{error:?}"
+            );
+            assert!(error.context("reason").unwrap().contains(reason), "{error:?}");
             assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
         }
     }

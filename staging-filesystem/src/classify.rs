@@ -423,6 +423,10 @@ fn by_system(answer: &Answer) -> Option<Row> {
 /// `AlreadyExists` does: when a first answer was lost, the repetition inside `object_store` meets the object that the
 /// first request wrote.
 pub(crate) fn leaves_open(error: &object_store::Error) -> bool {
+    // Without a token nothing was sent.
+    if without_token(error).is_some() {
+        return false;
+    }
     match error {
         object_store::Error::InvalidPath { .. }
         | object_store::Error::NotSupported { .. }
@@ -639,6 +643,16 @@ mod tests {
                 kind,
                 "{code}"
             );
+        }
+    }
+
+    #[test]
+    fn a_write_for_which_there_was_no_token_was_not_sent() {
+        for kind in [ErrorKind::Configuration, ErrorKind::Transient] {
+            let source = Box::new(Error::new(kind, "Google gives no token").with("status", 400));
+            let error = object_store::Error::Generic { store: "GCS", source };
+            let classified = classify(&error, StorageKind::Gcs, &Redactor::default());
+            assert_eq!((classified.kind(), leaves_open(&error)), (kind, false));
         }
     }
 

@@ -72,11 +72,3 @@ fn encrypted(mut builder: AmazonS3Builder, configured: &FilesystemSettings) -> A
     }
     builder
 }
-
-/// An endpoint as it may be shown.
-pub(crate) fn without_userinfo(endpoint: &str) -> String {
-    let Ok(mut url) = url::Url::parse(endpoint) else { return "?".into() };
-    let cleared = url.set_username("").and_then(|()| url.set_password(None));
-    url.set_query(None);
-    cleared.map_or_else(|()| "?".into(), |()| url.to_string())
-}

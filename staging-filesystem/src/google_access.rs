@@ -2,11 +2,11 @@
 //! file, signed with the key of a service account.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use transload_core::{AccessToken, Error, ErrorKind, Result, Secret};
 use transload_google_identity::{
-    CLOUD, Identity, Object, STS, ServiceAccount, TOKEN_URI, Tokens, client, downscoped,
+    CLOUD, Clocks, Identity, Object, STS, ServiceAccount, TOKEN_URI, Tokens, client, downscoped,
 };
 use transload_object_stores::{Clients, is_google};
 use url::Url;
@@ -58,7 +58,7 @@ impl Access {
         let said = clients.google_credentials()?;
         let secrets = said.secrets().cloned().collect();
         let token_uri = match &credentials.token_uri {
-            Some(uri) => clients.address_in(TOKENS, uri)?.into(),
+            Some(uri) => clients.google_address(TOKENS, uri)?.into(),
             None => TOKEN_URI.to_owned(),
         };
         let identity = Identity::of(&said, clients.how(token_uri))?;
@@ -91,7 +91,7 @@ impl Access {
                 .with_hint("set `credentials.client_email` and `credentials.private_key`, or leave `access_boundary` out")
         })?;
         let narrowed = downscoped(http, sts, &own, &self.bucket, &prefixes).await?;
-        let lasts = narrowed.ends.saturating_duration_since(Instant::now());
+        let lasts = narrowed.ends.left(Clocks::now());
         Ok(Some(AccessToken {
             bucket: self.bucket.clone(),
             prefixes,
@@ -122,7 +122,7 @@ fn lender(
 ) -> Result<Lender> {
     let is_google = endpoint.is_none_or(is_google);
     let sts = match &clients.credentials.sts_endpoint_url {
-        Some(url) => clients.address_in(NARROWED, url)?.into(),
+        Some(url) => clients.google_address(NARROWED, url)?.into(),
         None if is_google => STS.to_owned(),
         // A token for another store is not shown to Google, nor the other way round.
         None => return Err(clients.settings.missing(NARROWED)),
@@ -199,6 +199,16 @@ mod tests {
         let sts = ("sts_endpoint_url", "http://127.0.0.1:9/_sts");
         assert!(with(&[&elsewhere[..], &[sts]].concat()).unwrap().lends());
         for name in ["sts_endpoint_url", "token_uri"] {
+            // What nobody named, as a machine has it, is for Google alone.
+            let boundary = ("access_boundary", "true");
+            for near in ["http://127.0.0.1:9/", "https://sts.eu.rep.googleapis.com/v1/token"] {
+                assert!(access(&[boundary, (name, near)]).unwrap().lends());
+            }
+            let elsewhere = (name, "https://tokens.example/");
+            let error = access(&[boundary, elsewhere]).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Configuration);
+            assert!(error.hint().unwrap().contains("credentials.application_credentials"));
+            assert!(with(&[boundary, elsewhere]).unwrap().lends());
             let open = with(&[("access_boundary", "true"), (name, "http://tokens.example/")]);
             assert_eq!(open.unwrap_err().context("code"), Some("E_TLS_REQUIRED"));
         }

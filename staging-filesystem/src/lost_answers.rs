@@ -44,6 +44,10 @@ enum Fault {
     UnansweredThenLost,
     /// The request is lost, and meanwhile someone else writes other bytes there.
     Foreign,
+    /// There is no token for the request, so it is not sent.
+    Refused,
+    /// The request is lost, then one may look, and for the one after that there is no token.
+    LostThenRefused,
     /// From this request on none arrives: the process or the network is gone.
     Down,
     /// This request arrives, but nothing comes back any more.
@@ -89,6 +93,11 @@ fn lost() -> object_store::Error {
     }
 }
 
+fn refused() -> object_store::Error {
+    let source = transload_core::Error::new(ErrorKind::Configuration, "there is no token");
+    object_store::Error::Generic { store: "GCS", source: source.into() }
+}
+
 impl Faulty {
     fn new() -> Arc<Self> {
         Arc::new(Self {
@@ -111,9 +120,12 @@ impl Faulty {
         let number = self.requests.fetch_add(1, Ordering::SeqCst);
         match *self.fault.lock().unwrap() {
             Some((at, fault)) if number == at => match fault {
-                Fault::Lost | Fault::LostTwice | Fault::Foreign | Fault::Down => {
-                    (false, Some(lost()))
-                }
+                Fault::Lost
+                | Fault::LostTwice
+                | Fault::LostThenRefused
+                | Fault::Foreign
+                | Fault::Down => (false, Some(lost())),
+                Fault::Refused => (false, Some(refused())),
                 Fault::Unanswered | Fault::UnansweredThenLost | Fault::DownAfter => {
                     (true, Some(lost()))
                 }
@@ -126,6 +138,7 @@ impl Faulty {
             Some((at, Fault::LostTwice | Fault::UnansweredThenLost)) if number == at + 1 => {
                 (false, Some(lost()))
             }
+            Some((at, Fault::LostThenRefused)) if number == at + 2 => (false, Some(refused())),
             _ => (true, None),
         }
     }
@@ -460,6 +473,20 @@ async fn what_cannot_be_looked_at_is_neither_success_nor_failure() {
         assert_eq!(error.kind(), ErrorKind::OutcomeUnknown, "{fault:?}");
         let again = store.create("c", &Bytes::from_static(b"x")).await.unwrap();
         assert_eq!(again, crate::store::Created::Equal, "{fault:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_is_the_end_but_where_an_earlier_request_may_be_on_its_way() {
+    for (fault, kind) in [
+        (Fault::Refused, ErrorKind::Configuration),
+        (Fault::LostThenRefused, ErrorKind::OutcomeUnknown),
+    ] {
+        let faulty = Faulty::new();
+        faulty.fail_at(Some((0, fault)));
+        let store = Store::over(Arc::clone(&faulty) as Arc<dyn ObjectStore>);
+        let error = store.create("a/b", &Bytes::from_static(b"bytes")).await.unwrap_err();
+        assert_eq!((error.kind(), error.message()), (kind, "there is no token"), "{fault:?}");
     }
 }
 

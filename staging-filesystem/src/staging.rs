@@ -210,14 +210,18 @@ impl StagingDestination for FilesystemStaging {
         .with("storage", self.store.url(""))
         .with("it gives", listed(&self.capabilities.access))
         .with("the destination takes", listed(&request.takes));
-        let is_google = self.store.kind() == StorageKind::Gcs;
-        Err(match request.takes.contains(&AccessKind::SignedUrls) && is_google {
-            true => error.with_hint(
+        let wants_addresses = request.takes.contains(&AccessKind::SignedUrls);
+        Err(match self.store.kind() {
+            StorageKind::Gcs if wants_addresses => error.with_hint(
                 "addresses are signed with the key of a service account, which users and machines do not have: set \
                  `credentials.client_email` and `credentials.private_key`, or name the key file in \
                  `credentials.application_credentials`",
             ),
-            false => error,
+            StorageKind::Azure if wants_addresses => error.with_hint(
+                "a shared access signature opens more than one file, so no address carries it: set \
+                 `credentials.azure_storage_account_key`, or a service principal, in its place",
+            ),
+            _ => error,
         })
     }
 

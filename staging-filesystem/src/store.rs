@@ -18,12 +18,12 @@ use tokio::sync::{OnceCell, Semaphore};
 use transload_core::settings::Settings;
 use transload_core::{
     AccessToken, Error, ErrorKind, Redactor, Result, Secret, Sha256Hex, SharedAccess, StagedObject,
-    StorageCredentials, StorageKind, failpoint,
+    StorageCredentials, StorageKind, failpoint, without_secrets,
 };
 
 use crate::azure::{Signer, azure};
 use crate::classify::{bucket_is_missing, classify, leaves_open, says_only_a_status};
-use crate::client::{amazon_s3, clients, google, without_userinfo};
+use crate::client::{amazon_s3, clients, google};
 use crate::config::{Account, FilesystemSettings, Root, root};
 use crate::google_access::Access;
 use crate::lend::Lender;
@@ -237,10 +237,10 @@ impl Store {
         self.lender.is_some() || self.google.as_ref().is_some_and(Access::lends)
     }
 
-    /// Whether there is something that signs addresses. In Azure there always is: a key, or one that the account gives.
+    /// Whether there is something that signs addresses. In Azure that is a key, or one that the account gives.
     pub(crate) fn signs(&self) -> bool {
         let by_account = self.google.as_ref().is_some_and(Access::signs);
-        by_account || self.s3.is_some() || self.signer.is_some()
+        by_account || self.s3.is_some() || self.signer.as_ref().is_some_and(Signer::signs)
     }
 
     /// Keys that open the loads of these files and nothing else, for an hour.
@@ -301,11 +301,11 @@ impl Store {
             (Some(signer), _) => signer.sign_blob(path.as_ref(), now, SIGNED).await,
             (None, Some(s3)) => {
                 let url = s3.signed_url(reqwest::Method::GET, &path, SIGNED).await;
-                url.map(|url| String::from(url).into())
+                url.map(|url| Some(String::from(url).into()))
             }
             (None, None) => return Ok(None),
         };
-        signed.map(Some).map_err(|error| self.failed(DOING, key, &error))
+        signed.map_err(|error| self.failed(DOING, key, &error))
     }
 
     /// The store itself, for uploads. Makes the folder where it is missing.
@@ -353,7 +353,7 @@ impl Store {
             .with("while", doing)
             .with("at", self.url(key));
         match &self.endpoint {
-            Some(endpoint) => error.with("endpoint", without_userinfo(endpoint)),
+            Some(endpoint) => error.with("endpoint", without_secrets(endpoint)),
             None => error,
         }
     }
@@ -444,7 +444,11 @@ impl Store {
             };
             let classified = self.failed("creating", key, &error);
             if !leaves_open(&error) {
-                return Err(classified);
+                // It says nothing of a request before it, which may still be on its way.
+                return Err(match unclear {
+                    Some(_) => classified.with_kind(ErrorKind::OutcomeUnknown),
+                    None => classified,
+                });
             }
             match self.read(key).await {
                 Ok(Some(there)) if there == *bytes => return Ok(Created::Equal),

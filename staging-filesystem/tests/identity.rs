@@ -316,26 +316,63 @@ async fn a_workload_shows_google_the_token_of_its_provider() {
         folder.join("token").display()
     );
     std::fs::write(&file, workload).unwrap();
-    let list = async |token: &str| {
+    let staging = |token: &str| {
         std::fs::write(folder.join("token"), token).unwrap();
         let settings = place.settings(&[
             ("bucket_url", "gs://lake"),
             ("credentials.endpoint_url", &server),
             ("credentials.application_credentials", file.to_str().unwrap()),
         ]);
-        made(settings, &[]).list(&Scope::default()).await
+        made(settings, &[])
     };
-    assert_eq!(list("a token\n").await.unwrap(), []);
-    let error = list("CANARY").await.unwrap_err();
-    assert_eq!(
-        (error.kind(), error.message(), error.context("code")),
-        (
-            ErrorKind::Configuration,
-            "Google gives no token for these credentials",
-            Some("invalid_grant")
-        )
-    );
-    assert!(error.hint().is_some() && !format!("{error:?}").contains("CANARY"), "{error:?}");
+    assert_eq!(staging("a token\n").list(&Scope::default()).await.unwrap(), []);
+    let refused = staging("CANARY");
+    for error in [
+        refused.list(&Scope::default()).await.unwrap_err(),
+        // What was not sent leaves nothing open.
+        refused.write_manifest(&Package::new("1.5").manifest().seal()).await.unwrap_err(),
+    ] {
+        assert_eq!(
+            (error.kind(), error.message(), error.context("code")),
+            (
+                ErrorKind::Configuration,
+                "Google gives no token for these credentials",
+                Some("invalid_grant")
+            )
+        );
+        assert!(error.hint().is_some() && !format!("{error:?}").contains("CANARY"), "{error:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_sends_a_workload_elsewhere_gives_it_no_token() {
+    let (place, server) = (Place::local(), google());
+    for (status, kind) in [
+        (302, ErrorKind::Configuration),
+        (403, ErrorKind::Configuration),
+        (503, ErrorKind::Transient),
+    ] {
+        let provider = serve(move |_| (status, "a token".into()));
+        let file = place.folder.path().join("workload.json");
+        let workload = format!(
+            r#"{{"type": "external_account", "audience": "//iam.googleapis.com/pool",
+                "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+                "token_url": "{server}/v1/token",
+                "credential_source": {{"url": "{provider}/token?key=CANARY"}}}}"#
+        );
+        std::fs::write(&file, workload).unwrap();
+        let settings = place.settings(&[
+            ("bucket_url", "gs://lake"),
+            ("credentials.endpoint_url", &server),
+            ("credentials.application_credentials", file.to_str().unwrap()),
+        ]);
+        let error = made(settings, &[]).list(&Scope::default()).await.unwrap_err();
+        let shown = format!("{error:?}");
+        assert_eq!((error.kind(), error.context("status")), (kind, Some(&*status.to_string())));
+        let url = format!("{provider}/token");
+        assert_eq!(error.context("url"), Some(&*url), "{shown}");
+        assert!(!shown.contains("CANARY") && !shown.contains("a token"), "{shown}");
+    }
 }
 
 /// The key that signs for a principal, as the service gives it. Its value is Base64 of `CANARY`.
@@ -553,20 +590,32 @@ async fn a_signed_url_of_azure_reads_one_object() {
 }
 
 #[tokio::test]
-#[ignore = "needs a stand-in for Azure: cargo xtask e2e filesystem"]
-async fn a_signature_of_the_settings_opens_a_blob_at_its_address() {
-    let sas = variable("AZURE_SAS");
-    let changed = [
-        ("credentials.azure_storage_account_key", ""),
-        ("credentials.azure_storage_sas_token", sas.as_str()),
-    ];
-    let url = signed_url(&Place::azure(), &changed).await;
-    assert!(url.expose().ends_with(&sas));
-    assert_eq!(reqwest::get(url.expose()).await.unwrap().text().await.unwrap(), "rows");
+async fn a_signature_of_the_settings_is_in_no_address_of_a_file() {
+    let place = Place::local();
+    let staging = made(
+        place.settings(&[
+            ("bucket_url", "az://lake"),
+            ("credentials.endpoint_url", "http://127.0.0.1:9"),
+            ("credentials.azure_storage_account_name", "account"),
+            ("credentials.azure_storage_sas_token", "sv=1&sp=racwdl&sig=CANARY"),
+        ]),
+        &[],
+    );
+    let grant = async |takes| staging.grant(&AccessRequest { files: Vec::new(), takes }).await;
+    let error = grant(vec![AccessKind::SignedUrls]).await.unwrap_err();
+    assert_eq!(
+        (error.kind(), error.context("it gives")),
+        (ErrorKind::Unsupported, Some("credentials"))
+    );
+    assert!(error.hint().unwrap().contains("azure_storage_account_key"), "{error:?}");
+    assert!(!format!("{error:?}").contains("CANARY"), "{error:?}");
+    // As such it is handed on to whoever takes it.
+    let access = grant(vec![AccessKind::SignedUrls, AccessKind::Credentials]).await.unwrap();
+    assert!(matches!(access, StagingAccess::SharedAccess(_)), "{access:?}");
 }
 
 async fn a_signed_url_reads_one_object(place: &Place) {
-    let url = signed_url(place, &[]).await;
+    let url = signed_url(place).await;
     let url = url.expose();
     let client = reqwest::Client::new();
     let answer = client.get(url).send().await.unwrap();
@@ -580,10 +629,9 @@ async fn a_signed_url_reads_one_object(place: &Place) {
 }
 
 /// The address of a file that holds `rows`, under a name in which everything has to be escaped that can be.
-async fn signed_url(place: &Place, changed: &[(&str, &str)]) -> Secret {
+async fn signed_url(place: &Place) -> Secret {
     let root = format!("{}/a+b%c é'~/&=;,!", place.url);
-    let changed = [&[("bucket_url", root.as_str())], changed].concat();
-    let staging = made(place.settings(&changed), &[]);
+    let staging = made(place.settings(&[("bucket_url", root.as_str())]), &[]);
     let package = Package::new("1.5").with("players", b"rows");
     let job = package.stage_job(&package.files[0]);
     let outcome = staging.stage(&job, &package.context()).await.unwrap();
@@ -682,6 +730,61 @@ async fn a_token_that_cannot_be_narrowed_is_an_error_and_no_reason_to_hand_out_a
         let error = owner.grant(&request).await.unwrap_err();
         assert_eq!(error.kind(), kind, "{error:?}");
         assert!(!format!("{error:?}").contains("BEGIN"), "{error:?}");
+    }
+}
+
+/// Of the right form, and nobody's.
+const PEM: &str = concat!(
+    "-----BEGIN PRIVATE KEY-----\n",
+    include_str!("../../xtask/src/stack/gcs.key"),
+    "-----END PRIVATE KEY-----\n"
+);
+
+/// The request to be let at one file by a narrowed token.
+fn one_file() -> AccessRequest {
+    let package = Package::new("1.5").with("players", b"rows");
+    let key = package.manifest().key_of(&package.files[0]);
+    let url = format!("gs://lake/{key}");
+    let file = StagedFile { file: package.files[0].clone(), key, url, etag: None };
+    AccessRequest { files: vec![file], takes: vec![AccessKind::TemporaryCredentials] }
+}
+
+#[tokio::test]
+async fn a_token_is_narrowed_of_one_that_holds_for_fifty_minutes_or_is_new() {
+    let place = Place::local();
+    for (expires_in, kept) in [(3600, true), (2990, false), (60, false), (u64::MAX, true)] {
+        let given = AtomicU32::new(0);
+        let server = serve(move |asked: &Asked| {
+            let token = match asked.line.as_str() {
+                "POST /token" => format!("own-{}", given.fetch_add(1, Ordering::Relaxed)),
+                // Which one it was made of.
+                _ => format!("of-{}", asked.value("subject_token")),
+            };
+            let expires_in = match token.starts_with("own") {
+                true => format!(r#", "expires_in": {expires_in}"#),
+                false => String::new(),
+            };
+            (200, format!(r#"{{"access_token": "{token}"{expires_in}}}"#))
+        });
+        let staging = made(
+            place.settings(&[
+                ("bucket_url", "gs://lake"),
+                ("credentials.client_email", "a@b"),
+                ("credentials.private_key", PEM),
+                ("credentials.access_boundary", "true"),
+                ("credentials.token_uri", &format!("{server}/token")),
+                ("credentials.sts_endpoint_url", &format!("{server}/sts")),
+            ]),
+            &[],
+        );
+        let mut tokens = Vec::new();
+        for _ in 0..2 {
+            let access = staging.grant(&one_file()).await.unwrap();
+            let StagingAccess::Token(token) = access else { panic!("{access:?}") };
+            tokens.push(token.token.expose().to_owned());
+        }
+        let second = if kept { "of-own-0" } else { "of-own-1" };
+        assert_eq!(tokens, ["of-own-0", second], "{expires_in}");
     }
 }
 
