@@ -1,6 +1,5 @@
 //! A storage account of Azure, as a URL names it, and which addresses are of its vendor.
 
-use transload_core::check_encrypted;
 use url::Url;
 
 /// A storage account, as an `abfss://` names it: `name.dfs.domain`.
@@ -60,8 +59,7 @@ pub(crate) fn is_login(url: &Url) -> bool {
 
 /// Whether an address is on this machine.
 pub(crate) fn is_this_machine(url: &Url) -> bool {
-    // What needs no encryption, whatever is allowed.
-    check_encrypted(false, url.host_str().unwrap_or_default(), false, "").is_ok()
+    transload_core::is_this_machine(url.host_str().unwrap_or_default())
 }
 
 /// Whether an account may be called so.

@@ -1,7 +1,7 @@
 //! What is configured for sources in stores, and what the usual variables of the vendors add to it.
 
+use transload_core::Secret;
 use transload_core::settings::{Origin, SettingValue, Settings};
-use transload_core::{Secret, check_encrypted};
 use transload_object_stores::{StoreCredentials, TABLE, is_google};
 use url::Url;
 
@@ -59,8 +59,7 @@ pub(super) fn fill(settings: &mut Settings) {
 }
 
 fn is_this_machine(url: &Url) -> bool {
-    // What needs no encryption, whatever is allowed.
-    check_encrypted(false, url.host_str().unwrap_or_default(), false, "").is_ok()
+    transload_core::is_this_machine(url.host_str().unwrap_or_default())
 }
 
 /// The variables that name an account of Azure.
