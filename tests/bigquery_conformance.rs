@@ -76,6 +76,7 @@ const UPLOAD: &[&str] = &[
     "scd2::a_row_that_comes_back_is_opened_anew",
     "what_earlier_epochs_left_behind_goes_too",
     "errors::no_error_shows_a_secret",
+    "a_value_that_is_not_of_its_type_is_bad_data",
 ];
 
 /// The same from a bucket.
