@@ -55,7 +55,7 @@ impl Clients<'_> {
     /// looked for, with the variables that the settings hand on.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] where the settings are wrong or not whole.
+    /// [`ErrorKind::Configuration`](transload_core::ErrorKind::Configuration) where the settings are wrong or not whole.
     pub fn google(&self, bucket: &str) -> Result<GoogleCloudStorage> {
         let url = self.endpoint()?;
         let is_http = url.as_ref().is_some_and(|url| url.scheme() == "http");
@@ -147,7 +147,7 @@ impl Clients<'_> {
     /// Google and to this machine alone.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](transload_core::ErrorKind::Configuration) where it is none, or not encrypted, or of somebody
+    /// [`ErrorKind::Configuration`](transload_core::ErrorKind::Configuration)(transload_core::ErrorKind::Configuration) where it is none, or not encrypted, or of somebody
     /// else.
     pub fn google_address(&self, key: &str, text: &str) -> Result<Url> {
         let url = self.address_in(key, text)?;
@@ -175,7 +175,7 @@ impl Clients<'_> {
     /// What says who asks a bucket of Google's: the settings, or a file.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`] for a file that cannot be read or holds no credentials, and for a wrong address.
+    /// [`ErrorKind::Configuration`](transload_core::ErrorKind::Configuration) for a file that cannot be read or holds no credentials, and for a wrong address.
     pub fn google_credentials(&self) -> Result<Credentials> {
         let credentials = self.credentials;
         let of_settings = Credentials {
