@@ -147,8 +147,7 @@ impl Clients<'_> {
     /// Google and to this machine alone.
     ///
     /// # Errors
-    /// [`ErrorKind::Configuration`](transload_core::ErrorKind::Configuration)(transload_core::ErrorKind::Configuration) where it is none, or not encrypted, or of somebody
-    /// else.
+    /// [`ErrorKind::Configuration`](transload_core::ErrorKind::Configuration) where it is none, or not encrypted, or of somebody else.
     pub fn google_address(&self, key: &str, text: &str) -> Result<Url> {
         let url = self.address_in(key, text)?;
         let credentials = self.credentials;

@@ -124,7 +124,7 @@ impl TextFile {
         let mut text = Vec::new();
         file.format.begin(&mut text);
         let begin = block(text, gzip)?;
-        file.take(begin)?;
+        file.append(begin)?;
         Ok(file)
     }
 
@@ -165,11 +165,6 @@ impl TextFile {
         self.pace.open()
     }
 
-    /// Takes rows that were encoded on their own.
-    pub(super) fn append(&mut self, piece: Block) -> Result<()> {
-        self.take(piece)
-    }
-
     /// Encodes what was gathered, and brings all into the file.
     pub(super) fn flush(&mut self) -> Result<()> {
         self.hand_over();
@@ -190,7 +185,7 @@ impl TextFile {
         let mut text = Vec::new();
         self.format.end(&mut text);
         let end = block(text, self.gzip.is_some())?;
-        self.take(end)?;
+        self.append(end)?;
         if let Some(crc) = self.gzip.take() {
             let mut trailer = DEFLATE_END.to_vec();
             trailer.extend_from_slice(&crc.sum().to_le_bytes());
@@ -217,7 +212,7 @@ impl TextFile {
             let Some(ticket) = self.under_way.pop_front() else { break };
             let block = ticket.wait()??;
             let before = self.out.bytes();
-            self.take(block)?;
+            self.append(block)?;
             self.pace.done(self.out.bytes() - before);
         }
         Ok(())
@@ -239,7 +234,8 @@ impl TextFile {
         self.pace.hand_in();
     }
 
-    fn take(&mut self, block: Block) -> Result<()> {
+    /// Takes rows that are encoded.
+    pub(super) fn append(&mut self, block: Block) -> Result<()> {
         if let (Some(whole), Some(crc)) = (&mut self.gzip, &block.crc) {
             whole.combine(crc);
         }

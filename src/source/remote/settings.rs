@@ -2,7 +2,7 @@
 
 use transload_core::Secret;
 use transload_core::settings::{Origin, SettingValue, Settings};
-use transload_object_stores::{StoreCredentials, TABLE, is_google};
+use transload_object_stores::{StoreCredentials, TABLE};
 use url::Url;
 
 use crate::config::secrets_of;
@@ -47,12 +47,11 @@ impl SourceSettings {
 ///
 /// Source: Google Cloud, "How Application Default Credentials works"; Azure CLI, `az storage`, environment variables.
 pub(super) fn fill(settings: &mut Settings) {
-    // Here it names the keys of a store of this machine too, as `application_credentials` would. No other store is shown what
-    // opens Google's.
-    let is_own = |url: &Url| is_google(url) || is_this_machine(url);
-    let is_fit = text_of(settings, "endpoint_url")
-        .is_none_or(|url| Url::parse(url).is_ok_and(|url| is_own(&url)));
-    if is_fit && !has(settings, &["private_key"]) {
+    // Here it names the keys of a store of this machine too, as `application_credentials` would. For Google itself it is looked
+    // at where a client is made, and no other store is shown what opens Google's.
+    let is_near = text_of(settings, "endpoint_url")
+        .is_some_and(|url| Url::parse(url).is_ok_and(|url| is_this_machine(&url)));
+    if is_near && !has(settings, &["private_key"]) {
         put(settings, "application_credentials", &["GOOGLE_APPLICATION_CREDENTIALS"]);
     }
     put(settings, "azure_storage_account_name", &OF_ACCOUNT);
@@ -176,13 +175,8 @@ mod tests {
 
     #[test]
     fn variables_fill_what_is_not_configured() {
-        let environment = [
-            ("GOOGLE_APPLICATION_CREDENTIALS", "/keys/loader.json"),
-            ("AZURE_STORAGE_ACCOUNT", "account"),
-            ("AZURE_STORAGE_KEY", "azure"),
-        ];
+        let environment = [("AZURE_STORAGE_ACCOUNT", "account"), ("AZURE_STORAGE_KEY", "azure")];
         let keys = filled(&[], &environment);
-        assert_eq!(keys.application_credentials.as_deref(), Some("/keys/loader.json"));
         assert_eq!(keys.azure_storage_account_name.as_deref(), Some("account"));
         assert_eq!(keys.azure_storage_account_key.unwrap().expose(), "azure");
         assert!(filled(&[], &PRINCIPAL).azure_client_secret.is_none());
@@ -227,10 +221,10 @@ mod tests {
     }
 
     #[test]
-    fn the_file_of_googles_tools_is_for_google_and_for_this_machine() {
+    fn the_file_of_googles_tools_is_for_this_machine_too() {
         let variable = [("GOOGLE_APPLICATION_CREDENTIALS", "/keys/loader.json")];
         for (endpoint, is_used) in [
-            ("https://storage.googleapis.com", true),
+            ("https://storage.googleapis.com", false),
             ("http://127.0.0.1:4443", true),
             ("https://gcs.example", false),
             ("no address", false),
@@ -253,7 +247,11 @@ mod tests {
             assert!(keys.azure_storage_account_key.is_none(), "{proof}");
             assert!(keys.azure_client_id.is_none(), "{proof}");
         }
-        let own = [("credentials.client_email", "a@b"), ("credentials.private_key", "own")];
+        let own = [
+            ("credentials.endpoint_url", "http://127.0.0.1:4443"),
+            ("credentials.client_email", "a@b"),
+            ("credentials.private_key", "own"),
+        ];
         let keys = filled(&own, &[("GOOGLE_APPLICATION_CREDENTIALS", "/other.json")]);
         assert!(keys.application_credentials.is_none());
     }
